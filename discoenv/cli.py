@@ -1,0 +1,212 @@
+"""The ``discoenv`` command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from discoenv.exams import baselines, calibration, scratch
+from discoenv.exams.client import InfraError
+from discoenv.exams.evaluation import Evaluator, Progress
+from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.recording import Run, RunError
+from discoenv.sandbox import checks, get_sandbox
+from discoenv.sandbox.base import SandboxError
+from discoenv.tasks.config import TaskConfig, TaskError
+from discoenv.tasks.domain import SCALES, Domain, DomainError, Scale, UnknownName, get_domain, get_domains
+from discoenv.tasks.sampling import available_datasets
+
+app = typer.Typer(
+    help="Machine-learning algorithm discovery as a Gymnasium environment.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+SandboxOption = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")]
+
+_EXPECTED = (
+    TaskError,
+    UnknownName,
+    DomainError,
+    SandboxError,
+    InfraError,
+    RunError,
+    baselines.NoBaseline,
+    calibration.CalibrationFailed,
+)
+
+
+def main() -> None:
+    """Run the command; errors that a user can mend are one message, without a traceback."""
+    try:
+        app()
+    except _EXPECTED as error:
+        errors.print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+        raise SystemExit(1) from None
+
+
+@app.command()
+def doctor() -> None:
+    """Show what works on this machine, what is missing, and the command that installs it."""
+    table = Table("", "part", "state", "to mend it", title="discoenv doctor")
+    found = checks()
+    for check in found:
+        table.add_row("[green]✓[/]" if check.works else "[red]✗[/]", check.name, check.detail, check.fix)
+    for name in get_domains():
+        domain = get_domain(name)
+        missing = _missing(domain)
+        state = f"{len(domain.datasets)} datasets, {len(domain.modules)} modules"
+        fix = f"pip install 'discoenv[{domain.specification.extra}]'" if missing else ""
+        detail = f"needs {', '.join(missing)}" if missing else state
+        table.add_row("[red]✗[/]" if missing else "[green]✓[/]", name, detail, fix)
+    console.print(table)
+    if not any(check.works for check in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    domain: Annotated[str, typer.Argument(help="Domain, or 'all'.")],
+    dataset: Annotated[list[str] | None, typer.Option(help="Only these datasets (repeat the option).")] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Only these backends.")] = None,
+    scale: Annotated[list[str] | None, typer.Option(help="Only these scales; default: tiny and small.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Exams per dataset.")] = 3,
+    local: Annotated[bool, typer.Option("--local", help="Write to this machine's cache, not to the domain.")] = False,
+    sandbox: SandboxOption = "auto",
+) -> None:
+    """Measure floors and baselines, and write them where tasks look for them."""
+    provider = get_sandbox(sandbox)
+    for name in get_domains() if domain == "all" else [domain]:
+        found = get_domain(name)
+        for chosen in scale or ("tiny", "small"):
+            if chosen not in SCALES:
+                raise UnknownName("scale", chosen, SCALES)
+            for one_backend in backend or found.backends:
+                for one in dataset or available_datasets(found, chosen, gpu=True):
+                    found.require(dataset=one, backend=one_backend)
+                    _calibrate(found, one, one_backend, chosen, seeds, provider, local=local)
+
+
+def _calibrate(
+    domain: Domain, dataset: str, backend: str, scale: Scale, seeds: int, sandbox: Any, *, local: bool
+) -> None:
+    label = f"{domain.name} {backend} {dataset} {scale}"
+
+    def show(result: ExamResult) -> None:
+        value = (result.metrics or {}).get(domain.specification.metric.name)
+        console.print(f"  {label} seed {result.seed}: {value:.4g} in {result.seconds:.1f} s", highlight=False)
+
+    entry = calibration.calibrate(
+        domain, dataset=dataset, backend=backend, scale=scale, seeds=range(seeds), sandbox=sandbox, on_exam=show
+    )
+    path = calibration.destination(domain, local=local)
+    baselines.write(path, {baselines.key(backend, dataset, scale): entry})
+    console.print(
+        f"[bold]{label}[/]: floor {entry.floor.mean:.4g} ± {entry.floor.std:.2g}, "
+        f"baseline {entry.baseline.mean:.4g} ± {entry.baseline.std:.2g}, {entry.seconds.mean:.1f} s per exam",
+        highlight=False,
+    )
+
+
+@app.command()
+def exam(
+    workspace: Annotated[Path, typer.Argument(help="A task's folder, as materialised.")] = Path(),
+    dataset: Annotated[list[str] | None, typer.Option(help="Only these datasets (repeat the option).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the exams.")] = 0,
+    budget: Annotated[float, typer.Option(help="Most seconds of training and answering per exam.")] = 3600.0,
+    sandbox: SandboxOption = "auto",
+) -> None:
+    """Run the exams of a workspace that was edited by hand; prints {"results": …, "errors": …} as JSON."""
+    workspace = workspace.resolve()
+    task = TaskConfig.parse(workspace / "task.yaml")
+    domain = task.resolve()
+    present = [name for name in (*task.meta_train, *task.meta_test) if (workspace / name / "main.py").is_file()]
+    for name in dataset or []:
+        if name not in present:
+            raise UnknownName("dataset", name, present, str(workspace))
+    results: dict[str, Any] = {}
+    failures: dict[str, str] = {}
+    runner = ExamRunner(domain, get_sandbox(sandbox))
+    try:
+        for name in dataset or present:
+            errors.print(f"{name} …", highlight=False)
+            result = runner.run(workspace, dataset=name, scale=task.scale, seed=seed, budget_s=budget)
+            if result.metrics is None:
+                failures[name] = f"{result.status}: {result.message}\n{result.traceback}".strip()
+            else:
+                results[name] = {**result.metrics, "seconds": result.seconds}
+    finally:
+        runner.close()
+    print(json.dumps({"results": results, "errors": failures}))
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    sandbox: Annotated[str, typer.Option(help="Provider; default: the one of the run.")] = "",
+) -> None:
+    """Score a recorded submission again on the meta-test datasets, with the seeds of the run."""
+    from discoenv import objectives  # noqa: PLC0415 - numpy is not needed by the other commands' help
+
+    recorded = Run(run)
+    modules = recorded.submission()
+    evaluator = Evaluator(
+        recorded.task,
+        get_sandbox(sandbox or recorded.setup["sandbox"]),
+        seed=int(recorded.setup["episode_seed"]),
+        budget_scale=float(recorded.setup["budget_scale"]),
+        on_progress=_show_progress,
+    )
+    try:
+        scores = evaluator.evaluate(modules, "meta_test")
+    finally:
+        evaluator.close()
+    reward = objectives.get(recorded.task.objective)(recorded.task, scores, modules).value
+    before = (recorded.result or {}).get("meta_test", {})
+    table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
+    for score in scores:
+        old = before.get(score.dataset, {}).get("value")
+        table.add_row(score.dataset, "–" if old is None else f"{old:.6g}", f"{score.record()['value']:.6g}")
+    console.print(table)
+    old_reward = (recorded.result or {}).get("reward")
+    shown = "not finished" if old_reward is None else f"{old_reward:.6f}"
+    console.print(f"reward: recorded {shown}, again {reward:.6f}", highlight=False)
+
+
+@app.command()
+def gc() -> None:
+    """Remove temporary files that killed processes left behind."""
+    removed = scratch.reap()
+    console.print(f"removed {len(removed)} folders")
+
+
+def _show_progress(progress: Progress) -> None:
+    if progress.result is None:
+        errors.print(f"[{progress.number}/{progress.total}] {progress.dataset} …", highlight=False, markup=False)
+
+
+def _missing(domain: Domain) -> list[str]:
+    """Requirements of a domain that are not installed."""
+    import importlib.metadata  # noqa: PLC0415
+    import re  # noqa: PLC0415
+
+    missing = []
+    for requirement in domain.specification.requirements:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    return missing
+
+
+if __name__ == "__main__":
+    main()

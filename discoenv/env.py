@@ -1,0 +1,321 @@
+"""The environment: the state machine of an episode. What an exam, a reward or a record is stands elsewhere."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+
+from discoenv import feedback, objectives
+from discoenv.exams import baselines, scratch
+from discoenv.exams.client import InfraError
+from discoenv.exams.evaluation import Evaluator, Progress
+from discoenv.exams.scores import DatasetScore
+from discoenv.recording import Recorder
+from discoenv.sandbox import get_sandbox
+from discoenv.sandbox.base import Sandbox
+from discoenv.spaces import Action, ActionError, action_space, apply_edits, observation_space, parse_action
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import Domain, Scale, get_domain
+from discoenv.tasks.sampling import sample_task
+from discoenv.tasks.workspace import initial_modules
+
+Observation = dict[str, Any]
+Info = dict[str, Any]
+
+
+class DiscoGenEnv(gymnasium.Env[Observation, Any]):
+    """Machine-learning algorithm discovery: edit modules, train, and be rewarded on datasets never seen before.
+
+    An observation is a dict: ``text`` (str, what an LLM should read), ``files`` (the editable files, name to text),
+    ``score`` (float64[], mean normalised meta-train score of the last ``run``; 0 before the first) and ``steps_left``
+    (int64[]). For actions see :mod:`discoenv.spaces`.
+
+    The reward is 0 until the episode ends. It ends ``terminated`` by ``submit``, or ``truncated`` when ``max_steps`` or
+    ``compute_budget_s`` are spent; either way the current files are trained and scored on the meta-test datasets. If
+    the machine fails twice at the same exam, it ends ``truncated`` with ``info["infra_error"]`` and reward 0: discard
+    such an episode, it says nothing about the agent.
+
+    Args:
+        domain: name of a domain, or several to draw from; None stands for all. Ignored if ``task`` is given.
+        task: a :class:`TaskConfig`, a dict or the path of a YAML file; None samples a task at each reset.
+        scale: scale of sampled tasks: ``tiny``, ``small`` or ``full``.
+        sandbox: name of a provider (``auto``, ``bubblewrap``, ``process``, …) or a provider.
+        objective: objective of sampled tasks, or several to draw from (see :mod:`discoenv.objectives`).
+        max_steps: actions per episode.
+        p_edit, p_data, p_base: how tasks are sampled (see :func:`discoenv.tasks.sampling.sample_task`).
+        train_seeds, test_seeds: exams per meta-train and meta-test dataset in sampled tasks.
+        budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
+        compute_budget_s: seconds of learners' running time over all ``run`` commands of an episode; None: unlimited.
+        max_file_bytes: largest module, in bytes of UTF-8.
+        runs_dir: where run directories are written; None keeps no record.
+        reward_fn: replaces the objective's reward.
+        on_progress: called at the start and the end of each exam.
+        render_mode: None or ``ansi`` (``render()`` returns the last text).
+
+    Raises:
+        UnknownName, TaskError: at construction or reset, if the task or the way to sample it is wrong.
+        SandboxUnavailable: the provider does not work on this machine.
+    """
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - as Gymnasium declares it
+
+    def __init__(
+        self,
+        domain: str | Sequence[str] | None = None,
+        task: TaskConfig | Mapping[str, Any] | str | Path | None = None,
+        *,
+        scale: Scale = "small",
+        sandbox: str | Sandbox = "auto",
+        objective: str | Sequence[str] = "performance",
+        max_steps: int = 10,
+        p_edit: float = 0.3,
+        p_data: tuple[float, float, float] = (0.4, 0.4, 0.2),
+        p_base: float = 0.0,
+        train_seeds: int = 1,
+        test_seeds: int = 2,
+        budget_scale: float = 3.0,
+        compute_budget_s: float | None = None,
+        max_file_bytes: int = 64 << 10,
+        runs_dir: str | Path | None = "runs",
+        reward_fn: objectives.RewardFunction | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if max_steps < 1:
+            raise ValueError(f"max_steps is {max_steps}; an episode needs at least 1 action")
+        if budget_scale <= 0:
+            raise ValueError(f"budget_scale is {budget_scale}; it must be positive")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode is {render_mode!r}; known are None and 'ansi'")
+        self.render_mode = render_mode
+        self.max_steps = max_steps
+        self.action_space = action_space()
+        self.observation_space = observation_space(max_steps)
+        self._domains = [domain] if isinstance(domain, str) else domain
+        for name in self._domains or []:
+            get_domain(name)
+        self._objectives = [objective] if isinstance(objective, str) else list(objective)
+        for name in self._objectives:
+            objectives.get(name)
+        self._task = None if task is None else self._parsed(task)
+        self._sampling: dict[str, Any] = {
+            "scale": scale,
+            "p_edit": p_edit,
+            "p_data": p_data,
+            "p_base": p_base,
+            "train_seeds": train_seeds,
+            "test_seeds": test_seeds,
+        }
+        self._sandbox = get_sandbox(sandbox)
+        self._owns_sandbox = isinstance(sandbox, str)
+        self._budget_scale = budget_scale
+        self._compute_budget_s = compute_budget_s
+        self._max_file_bytes = max_file_bytes
+        self._runs_dir = None if runs_dir is None else Path(runs_dir)
+        self._reward_fn = reward_fn
+        self._on_progress = on_progress
+        self._evaluator: Evaluator | None = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
+        self._ended = True
+        scratch.reap()
+
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
+        """Start an episode. ``options={"task": ...}`` sets the task of this episode only.
+
+        With a ``seed``, the task, its files and all exams are the same every time.
+        """
+        super().reset(seed=seed)
+        begin = time.monotonic()
+        unknown = sorted(set(options or {}) - {"task"})
+        if unknown:
+            raise ValueError(f"options: unknown key {', '.join(unknown)}; known is 'task'")
+        self._end_episode()
+        chosen = (options or {}).get("task")
+        self.task = self._parsed(chosen) if chosen is not None else self._task or self._sample()
+        episode_seed = int(self.np_random.integers(2**63))
+        self._evaluator = Evaluator(
+            self.task,
+            self._sandbox,
+            seed=episode_seed,
+            budget_scale=self._budget_scale,
+            on_progress=self._on_progress,
+        )
+        self._finalizer = weakref.finalize(self, self._evaluator.close)
+        self._files = initial_modules(self.task)
+        self._score = 0.0
+        self._steps = 0
+        self._ended = False
+        budgets = {dataset: self._evaluator.budget_s(dataset) for dataset in self.task.meta_train}
+        self._text = feedback.introduction(
+            self.task, max_steps=self.max_steps, budgets=budgets, max_file_bytes=self._max_file_bytes
+        )
+        self._recorder = self._record(episode_seed)
+        info = self._info(begin)
+        if self._recorder:
+            self._recorder.event({"event": "reset", "text": self._text, "info": info})
+        return self._observation(), info
+
+    def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, Info]:
+        """Apply an action; see the class. An action that cannot be taken changes nothing, says why, and counts."""
+        if self._ended or self._evaluator is None:
+            raise gymnasium.error.ResetNeeded("the episode is over (or was never started): call reset() first")
+        begin = time.monotonic()
+        self._steps += 1
+        parsed, outcome = self._apply(action)
+        reward, terminated, truncated = 0.0, False, False
+        try:
+            if parsed is not None and parsed.command == "run":
+                outcome |= self._run(self._evaluator)
+            terminated = parsed is not None and parsed.command == "submit"
+            truncated = not terminated and self._spent(self._evaluator)
+            if terminated or truncated:
+                reward, details = self._submit(self._evaluator)
+                outcome |= details
+        except InfraError as error:
+            reward, terminated, truncated = 0.0, False, True
+            outcome["infra_error"] = str(error)
+            self._text = f"The machine failed, and the episode ends without a score: {error}\n"
+        info = {**self._info(begin), **outcome}
+        self._write_step(parsed, action, reward, terminated, truncated, info)
+        if terminated or truncated:
+            self._ended = True
+        observation = self._observation()
+        return observation, reward, terminated, truncated, info
+
+    def render(self) -> str | None:
+        """The text of the last observation, if ``render_mode="ansi"``."""
+        return self._text if self.render_mode == "ansi" else None
+
+    def close(self) -> None:
+        """End the episode, its processes and its temporary files. Run directories stay. Safe to call again."""
+        self._end_episode()
+        if self._owns_sandbox:
+            self._sandbox.close()
+
+    def _parsed(self, task: TaskConfig | Mapping[str, Any] | str | Path) -> TaskConfig:
+        parsed = TaskConfig.parse(dict(task) if isinstance(task, Mapping) else task)
+        parsed.resolve()
+        objectives.get(parsed.objective)
+        return parsed
+
+    def _sample(self) -> TaskConfig:
+        """A task whose datasets all have baselines."""
+
+        def usable(domain: Domain, backend: str, dataset: str) -> bool:
+            scale = self._sampling["scale"]
+            return baselines.has_entry(domain, backend=backend, dataset=dataset, scale=scale)
+
+        return sample_task(
+            self.np_random, domains=self._domains, objectives=self._objectives, usable=usable, **self._sampling
+        )
+
+    def _apply(self, action: Any) -> tuple[Action | None, Info]:
+        """Parse an action and apply its edits; (None, …) if it was refused."""
+        try:
+            parsed = parse_action(action)
+            files = apply_edits(self._files, parsed.edits, self._max_file_bytes)
+        except ActionError as error:
+            self._text = feedback.refused(str(error))
+            return None, {"refused": str(error)}
+        changed = sorted(name for name, text in files.items() if text != self._files[name])
+        self._files = files
+        self._text = feedback.edited(changed)
+        return parsed, {"changed": changed}
+
+    def _run(self, evaluator: Evaluator) -> Info:
+        scores = evaluator.evaluate(self._files, "meta_train")
+        self._score = float(np.mean([score.normalised for score in scores]))
+        left = self.max_steps - self._steps
+        self._text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self._score:.3f})")
+        self._text += f"\n{left} actions left.\n"
+        return {"meta_train": _records(scores), "score": self._score}
+
+    def _submit(self, evaluator: Evaluator) -> tuple[float, Info]:
+        scores = evaluator.evaluate(self._files, "meta_test")
+        reward = (self._reward_fn or objectives.get(self.task.objective))(self.task, scores, self._files)
+        text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
+        self._text = f"{self._text}\n{text}"
+        return reward.value, {"meta_test": _records(scores), "reward": dict(reward.parts)}
+
+    def _spent(self, evaluator: Evaluator) -> bool:
+        over = self._compute_budget_s is not None and evaluator.spent_s >= self._compute_budget_s
+        return over or self._steps >= self.max_steps
+
+    def _observation(self) -> Observation:
+        return {
+            "text": self._text,
+            "files": dict(self._files),
+            "score": np.array(self._score, dtype=np.float64),
+            "steps_left": np.array(self.max_steps - self._steps, dtype=np.int64),
+        }
+
+    def _info(self, begin: float) -> Info:
+        assert self._evaluator is not None
+        integrity = self._evaluator.domain.specification.integrity
+        return {
+            "task": self.task.model_dump(mode="json"),
+            "task_id": self.task.task_id,
+            "workspace": str(self._evaluator.workspace),
+            "run_directory": str(self._recorder.directory) if self._recorder else None,
+            "integrity": {
+                "level": integrity.level if self._sandbox.isolated else "self-reported",
+                "sandbox": self._sandbox.name,
+                "notes": list(integrity.notes),
+            },
+            "compute_spent_s": self._evaluator.spent_s,
+            "duration_s": time.monotonic() - begin,
+        }
+
+    def _record(self, episode_seed: int) -> Recorder | None:
+        if self._runs_dir is None:
+            return None
+        setup = {
+            "episode_seed": episode_seed,
+            "task_id": self.task.task_id,
+            "sandbox": self._sandbox.name,
+            "budget_scale": self._budget_scale,
+            "max_steps": self.max_steps,
+            "compute_budget_s": self._compute_budget_s,
+        }
+        recorder = Recorder(self._runs_dir, self.task, setup)
+        recorder.files(0, self._files)
+        return recorder
+
+    def _write_step(
+        self, parsed: Action | None, action: Any, reward: float, terminated: bool, truncated: bool, info: Info
+    ) -> None:
+        if self._recorder is None:
+            return
+        self._recorder.files(self._steps, self._files)
+        step = {
+            "event": "step",
+            "step": self._steps,
+            "action": parsed.record() if parsed else ascii(action)[:10_000],
+            "text": self._text,
+            "reward": reward,
+            "terminated": terminated,
+            "truncated": truncated,
+            "info": info,
+        }
+        self._recorder.event(step)
+        if terminated or truncated:
+            keys = ("meta_test", "reward", "infra_error", "integrity", "task_id")
+            result = {"reward": reward, "terminated": terminated, "truncated": truncated, "steps": self._steps}
+            parts = {("reward_parts" if key == "reward" else key): info[key] for key in keys if key in info}
+            self._recorder.result({**parts, **result})
+
+    def _end_episode(self) -> None:
+        self._ended = True
+        if self._finalizer is not None:
+            self._finalizer()
+        self._finalizer = self._evaluator = None
+
+
+def _records(scores: Sequence[DatasetScore]) -> dict[str, dict[str, Any]]:
+    return {score.dataset: score.record() for score in scores}

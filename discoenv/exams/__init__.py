@@ -1,0 +1,1 @@
+"""How a score comes to be: examiners, learners, exams, baselines."""

@@ -1,0 +1,115 @@
+"""Measures floors and baselines: what ``discoenv calibrate`` does."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from discoenv.exams import baselines, scratch
+from discoenv.exams.client import InfraError
+from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.sandbox.base import Sandbox
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import Domain, Scale
+from discoenv.tasks.workspace import base_modules, materialise
+
+#: A base module that needs longer than this has no business being a baseline at that scale.
+BUDGET_S = 4 * 3600.0
+
+
+class CalibrationFailed(RuntimeError):
+    """The base modules did not get through an exam; the message holds their traceback."""
+
+
+def calibrate(
+    domain: Domain,
+    *,
+    dataset: str,
+    backend: str,
+    scale: Scale,
+    seeds: Iterable[int],
+    sandbox: Sandbox,
+    on_exam: Callable[[ExamResult], None] = lambda result: None,
+) -> baselines.Entry:
+    """Measure floor and baseline of one backend × dataset × scale.
+
+    Args:
+        domain, dataset, backend, scale: what is measured.
+        seeds: exam seeds; each gives one floor and one exam of the base modules.
+        sandbox: where the base modules run.
+        on_exam: called after each exam.
+
+    Raises:
+        CalibrationFailed: the base modules failed.
+        InfraError: the machine did.
+    """
+    task = TaskConfig(
+        domain=domain.name,
+        modules=tuple(domain.modules),
+        meta_train=(dataset,),
+        meta_test=tuple(other for other in domain.datasets if other != dataset)[:1],
+        backend=backend,
+        start="base",
+        scale=scale,
+    )
+    metric = domain.specification.metric.name
+    seeds = list(seeds)
+    directory = scratch.make()
+    runner = ExamRunner(domain, sandbox)
+    try:
+        workspace = materialise(task, directory / "workspace")
+        floors = [runner.floor(dataset=dataset, scale=scale, seed=seed)[metric] for seed in seeds]
+        results: list[ExamResult] = []
+        for seed in seeds:
+            result = runner.run(workspace, dataset=dataset, scale=scale, seed=seed, budget_s=BUDGET_S)
+            if result.metrics is None or result.seconds is None:
+                raise CalibrationFailed(
+                    f"{domain.name}, {dataset}, {backend}, {scale}, seed {seed}: {result.message}\n{result.traceback}"
+                )
+            on_exam(result)
+            results.append(result)
+    finally:
+        runner.close()
+        scratch.remove(directory)
+    return baselines.Entry(
+        domain_version=domain.version,
+        metric=metric,
+        floor=_sample(floors),
+        baseline=_sample([result.metrics[metric] for result in results if result.metrics]),
+        seconds=_sample([result.seconds for result in results if result.seconds is not None]),
+        peak_memory_bytes=_sample([float(result.peak_memory_bytes) for result in results]),
+        code_bytes={name: len(text.encode()) for name, text in base_modules(task).items()},
+        seeds=seeds,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        hardware={**baselines.hardware(), "sandbox": sandbox.name},
+        versions=_versions(domain),
+    )
+
+
+def _sample(values: list[float]) -> baselines.Sample:
+    """Mean, standard deviation (n − 1; 0 for one value) and the values."""
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return baselines.Sample(mean=float(np.mean(values)), std=std, values=values)
+
+
+def _versions(domain: Domain) -> dict[str, str]:
+    """Versions of Python and of what the domain requires."""
+    versions = {"python": platform.python_version(), "discoenv": importlib.metadata.version("discoenv")}
+    for requirement in domain.specification.requirements:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            raise InfraError(f"{name} is not installed; pip install 'discoenv[{domain.specification.extra}]'") from None
+    return versions
+
+
+def destination(domain: Domain, *, local: bool) -> Path:
+    """The file that a calibration is written to: this machine's own, or the one that the domain ships."""
+    return baselines.local_path(domain) if local else domain.directory / "baselines.json"

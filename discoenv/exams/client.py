@@ -1,0 +1,139 @@
+"""The host's end of an examiner process: starts it, sends requests, notices when it is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+#: Loading held-out data and compiling an evaluation may take long; training is never waited for under this limit.
+_REPLY_TIMEOUT_S = 900.0
+_POLL_S = 0.01
+
+
+class InfraError(RuntimeError):
+    """Something of ours failed (examiner, sandbox, disk), not the agent's code. Retried; never a score."""
+
+
+class Examination(TypedDict):
+    """The examiner's reply to ``examine``; times in seconds."""
+
+    status: Literal["ok", "gone", "timeout", "protocol_error"]
+    message: str
+    metrics: dict[str, float] | None
+    training_s: float | None
+    answering_s: float
+    questions: int
+
+
+class ExaminerProcess:
+    """One warm examiner process of one domain. Start it by the first request; use it for one exam at a time.
+
+    Attributes:
+        lock: hold it from ``prepare`` to the end of ``examine``.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
+        self._received = b""
+        self.lock = threading.Lock()
+
+    def request(self, operation: str, *, while_waiting: Callable[[], None] | None = None, **arguments: Any) -> Any:
+        """Send a request and wait for its reply, calling ``while_waiting`` about 100 times a second.
+
+        Raises:
+            InfraError: the examiner failed, died or did not answer within 15 minutes of its own work.
+        """
+        control = self._connected()
+        self._write(control, {"operation": operation, **arguments})
+        deadline = time.monotonic() + _REPLY_TIMEOUT_S + float(arguments.get("budget_s", 0.0))
+        while b"\n" not in self._received:
+            if select.select([control], [], [], _POLL_S if while_waiting else 1.0)[0]:
+                part = control.recv(1 << 16)
+                if not part:
+                    self._fail(f"the examiner of {self._directory.name} died during {operation!r}")
+                self._received += part
+            elif time.monotonic() > deadline:
+                self._fail(f"the examiner of {self._directory.name} did not answer {operation!r}")
+            if while_waiting:
+                while_waiting()
+        line, _, self._received = self._received.partition(b"\n")
+        reply = json.loads(line)
+        if "fault" in reply:
+            raise InfraError(f"the examiner of {self._directory.name} failed: {reply['fault']}\n{reply['traceback']}")
+        return reply["reply"]
+
+    def abort(self) -> None:
+        """Tell the examiner, in the middle of ``examine``, that no learner will connect any more."""
+        if self._control is not None:
+            self._write(self._control, {"operation": "abort"})
+
+    def close(self) -> None:
+        """End the process. Safe to call again; the next request starts a new one."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._received = b""
+
+    def _connected(self) -> socket.socket:
+        if self._control is not None and self._process is not None and self._process.poll() is None:
+            return self._control
+        self.close()
+        ours, theirs = socket.socketpair()
+        self._log.seek(0)
+        self._log.truncate()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "discoenv.exams.server", str(self._directory), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                start_new_session=True,
+            )
+        self._control = ours
+        return ours
+
+    def _write(self, control: socket.socket, message: dict[str, Any]) -> None:
+        try:
+            control.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self._fail(f"the examiner of {self._directory.name} died")
+
+    def _fail(self, message: str) -> None:
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - 4000))
+        log = self._log.read().decode(errors="replace").strip()
+        self.close()
+        raise InfraError(f"{message}; the end of its log:\n{log}" if log else message)
+
+
+def _environment() -> dict[str, str]:
+    """The examiner is trusted: it inherits the environment, but stays on the CPU, the GPU being the learner's."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "discoenv" / "examiner-jax"
+    package = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+    }

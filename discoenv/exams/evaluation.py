@@ -1,0 +1,141 @@
+"""Exams of one set of modules on several datasets and seeds: what a ``run`` and a ``submit`` of an episode do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from discoenv.exams import baselines, scratch
+from discoenv.exams.client import InfraError
+from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.exams.scores import DatasetScore, score
+from discoenv.sandbox.base import Sandbox
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.workspace import Side, materialise, write_modules
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An exam begins (``result`` is None) or has ended."""
+
+    side: Side
+    dataset: str
+    seed: int
+    number: int
+    total: int
+    budget_s: float
+    result: ExamResult | None = None
+
+
+class Evaluator:
+    """Runs the exams of one episode. Close it to end its processes and remove its files.
+
+    Args:
+        task: the episode's task.
+        sandbox: where learners run.
+        seed: the episode's seed (0 ≤ seed < 2⁶³); exam seeds are derived from it.
+        budget_scale: compute budget of an exam as a multiple of the baseline's seconds.
+        on_progress: called at the start and the end of each exam.
+
+    Attributes:
+        workspace: the meta-train side, as the agent may read it.
+        spent_s: seconds for which learners have run so far.
+
+    Raises:
+        NoBaseline: a dataset of the task has not been calibrated.
+    """
+
+    def __init__(
+        self,
+        task: TaskConfig,
+        sandbox: Sandbox,
+        *,
+        seed: int,
+        budget_scale: float,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.task = task
+        self.domain = task.resolve()
+        self.entries = {
+            dataset: baselines.entry(self.domain, backend=task.backend, dataset=dataset, scale=task.scale)
+            for dataset in (*task.meta_train, *task.meta_test)
+        }
+        self.directory = scratch.make()
+        self.workspace = materialise(task, self.directory / "workspace")
+        self._seed = seed
+        self._budget_scale = budget_scale
+        self._on_progress = on_progress or (lambda progress: None)
+        self._runner = ExamRunner(self.domain, sandbox)
+        self._finished: dict[tuple[str, str, int], ExamResult] = {}
+        self.spent_s = 0.0
+
+    def evaluate(self, modules: Mapping[str, str], side: Side) -> list[DatasetScore]:
+        """Train and examine ``modules`` (text by file name) on all datasets of a side.
+
+        The workspace of the meta-test side is made for this call and removed after it. An exam with the modules,
+        dataset and seed of an earlier one is not repeated, unless that one ran out of time.
+
+        Raises:
+            InfraError: the machine failed twice at the same exam.
+        """
+        workspace = self.workspace
+        if side == "meta_train":
+            write_modules(workspace, modules)
+        else:
+            workspace = materialise(self.task, self.directory / side, modules=modules, side=side)
+        digest = hashlib.sha256(repr(sorted(modules.items())).encode()).hexdigest()
+        datasets: Sequence[str] = getattr(self.task, side)
+        total = len(datasets) * len(self.seeds(side, datasets[0]))
+        number = 0
+        scores = []
+        try:
+            for dataset in datasets:
+                results = []
+                for seed in self.seeds(side, dataset):
+                    number += 1
+                    progress = Progress(side, dataset, seed, number, total, self.budget_s(dataset))
+                    key = (digest, dataset, seed)
+                    if key not in self._finished:
+                        self._on_progress(progress)
+                        result = self._exam(workspace, dataset, seed)
+                        self.spent_s += result.wall_s
+                        if result.status != "timeout":
+                            self._finished[key] = result
+                    else:
+                        result = self._finished[key]
+                    self._on_progress(Progress(**{**vars(progress), "result": result}))
+                    results.append(result)
+                scores.append(score(self.domain.specification.metric, self.entries[dataset], results))
+        finally:
+            if workspace is not self.workspace:
+                scratch.remove(workspace)
+        return scores
+
+    def seeds(self, side: Side, dataset: str) -> list[int]:
+        """Exam seeds of a dataset in this episode: the same at every step, different between the two sides."""
+        count = self.task.train_seeds if side == "meta_train" else self.task.test_seeds
+        words = [self._seed, *f"{side}:{dataset}".encode()]
+        state = np.random.SeedSequence(words).generate_state(count, np.uint64)
+        return [int(word) >> 1 for word in state]
+
+    def budget_s(self, dataset: str) -> float:
+        """Compute budget of one exam of a dataset, in seconds."""
+        minimum = self.domain.specification.limits.minimum_budget_s
+        return max(minimum, self._budget_scale * self.entries[dataset].seconds.mean)
+
+    def close(self) -> None:
+        """End the examiner and whatever still runs, and remove the episode's files. Safe to call again."""
+        self._runner.close()
+        scratch.remove(self.directory)
+
+    def _exam(self, workspace: Path, dataset: str, seed: int) -> ExamResult:
+        """One exam, repeated once if the machine, not the agent's code, failed."""
+        arguments = {"dataset": dataset, "scale": self.task.scale, "seed": seed, "budget_s": self.budget_s(dataset)}
+        try:
+            return self._runner.run(workspace, **arguments)  # type: ignore[arg-type]
+        except InfraError:
+            return self._runner.run(workspace, **arguments)  # type: ignore[arg-type]

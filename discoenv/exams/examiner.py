@@ -1,0 +1,160 @@
+"""What a domain's ``examiner.py`` builds on: the base class :class:`Examiner` and the learner as it sees it.
+
+An examiner is trusted. It owns the held-out data, environments or black-box functions of one dataset, questions a
+learner that may answer anything, and computes the metrics. It never runs code of the agent.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+
+from discoenv.exams.wire import Channel, ProtocolError
+
+__all__ = ["Array", "Examiner", "Learner", "ProtocolError"]
+
+
+@dataclass(frozen=True)
+class Array:
+    """What an answer must be.
+
+    Attributes:
+        shape: expected sizes; None stands for any size.
+        kind: ``float`` accepts any real dtype and gives float64; ``int`` accepts integers and gives int64; ``bool``.
+        low, high: inclusive bounds of every element, if any.
+        finite: whether NaN and infinities are refused.
+    """
+
+    shape: tuple[int | None, ...]
+    kind: Literal["float", "int", "bool"] = "float"
+    low: float | None = None
+    high: float | None = None
+    finite: bool = True
+
+    _ACCEPTED: ClassVar[Mapping[str, str]] = {"float": "fiu", "int": "iu", "bool": "b"}
+    _GIVEN: ClassVar[Mapping[str, type[np.generic]]] = {"float": np.float64, "int": np.int64, "bool": np.bool_}
+
+    def check(self, answer: Any, question: str) -> np.ndarray[Any, Any]:
+        """The answer as a checked array.
+
+        Raises:
+            ProtocolError: if it is not what this describes; the message names ``question`` and both sides.
+        """
+        if isinstance(answer, (bool, int, float)):
+            try:
+                answer = np.asarray(answer)
+            except OverflowError:
+                raise ProtocolError(f"{question} answered an integer that is out of range") from None
+        if not isinstance(answer, np.ndarray):
+            raise ProtocolError(f"{question} answered {type(answer).__name__}; expected {self}")
+        fits = len(answer.shape) == len(self.shape) and all(
+            want is None or have == want for have, want in zip(answer.shape, self.shape, strict=True)
+        )
+        if not fits or answer.dtype.kind not in self._ACCEPTED[self.kind]:
+            raise ProtocolError(f"{question} answered {answer.dtype} of shape {answer.shape}; expected {self}")
+        with np.errstate(over="ignore"):
+            values = answer.astype(self._GIVEN[self.kind])
+        if self.kind == "float" and self.finite and not np.isfinite(values).all():
+            count = int((~np.isfinite(values)).sum())
+            raise ProtocolError(f"{question} answered {count} of {values.size} values that are NaN or infinite")
+        if (self.low is not None and (values < self.low).any()) or (
+            self.high is not None and (values > self.high).any()
+        ):
+            raise ProtocolError(
+                f"{question} answered values from {values.min()} to {values.max()}; expected {self.low} to {self.high}"
+            )
+        return values
+
+    def __str__(self) -> str:
+        sizes = ", ".join("any" if n is None else str(n) for n in self.shape)
+        return f"{self.kind} of shape ({sizes}{',' if len(self.shape) == 1 else ''})"
+
+
+class Learner:
+    """The learner, as an examiner sees it: something that answers questions, against a clock.
+
+    Attributes:
+        answering_s: seconds spent waiting for answers so far; they are part of the exam's ``seconds``.
+        questions: number of questions asked.
+    """
+
+    def __init__(self, channel: Channel, budget_s: float) -> None:
+        self._channel = channel
+        self._budget_s = budget_s
+        self.answering_s = 0.0
+        self.questions = 0
+
+    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
+        """Call ``model.<method>(*args)`` in the learner and return its checked answer.
+
+        Args:
+            method: a method of the domain's contract.
+            args: trees of dict, list, str, numbers, bool, None and NumPy arrays.
+            returns: what the answer must look like.
+
+        Raises:
+            ExamEnded: the learner is gone, out of time, or answered something else. Let it pass: it ends the exam.
+        """
+        return returns.check(self._exchange(method, args), f"{method}()")
+
+    def tell(self, method: str, *args: Any) -> None:
+        """Call ``model.<method>(*args)`` in the learner, wait until it has returned, and ignore what it returned.
+
+        Raises:
+            ExamEnded: as :meth:`ask`.
+        """
+        self._exchange(method, args)
+
+    def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
+        begin = time.monotonic()
+        deadline = begin + self._budget_s - self.answering_s
+        try:
+            self._channel.send({"call": method, "args": list(args)}, deadline)
+            message = self._channel.receive(deadline)
+        finally:
+            self.answering_s += time.monotonic() - begin
+            self.questions += 1
+        if set(message) != {"answer"}:
+            raise ProtocolError(f"{method}() was answered by a message that is not an answer")
+        return message["answer"]
+
+
+class Examiner(ABC):
+    """Examiner of one dataset at one scale. One instance is kept warm and used for many exams, one at a time.
+
+    Args:
+        dataset: the dataset's id, as in ``domain.yaml``.
+        scale: ``tiny``, ``small`` or ``full``.
+        config: the dataset's configuration at this scale (what the learner sees as ``config.yaml``).
+    """
+
+    def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
+        self.dataset = dataset
+        self.scale = scale
+        self.config = config
+
+    def training_data(self, seed: int) -> dict[str, np.ndarray[Any, Any]]:
+        """Arrays that the learner may train on, by name; by default none (its workspace is all it needs)."""
+        return {}
+
+    @abstractmethod
+    def examine(self, learner: Learner, seed: int) -> dict[str, float]:
+        """Question ``learner`` and return its metrics by the names of ``domain.yaml``.
+
+        ``seed`` fixes all randomness of the exam (held-out draws, evaluation episodes). The learner is not told it.
+        """
+
+    @abstractmethod
+    def floor(self, seed: int) -> dict[str, float]:
+        """The metrics of a trivial learner (random policy, majority class, persistence), by the same names."""
+
+    @final
+    def generator(self, seed: int, purpose: str) -> np.random.Generator:
+        """A NumPy generator for ``purpose``, independent of other purposes, datasets and seeds."""
+        words = [seed, *f"{self.dataset}:{purpose}".encode()]
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))

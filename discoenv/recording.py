@@ -1,0 +1,110 @@
+"""The record of an episode: a run directory, written as things happen, and read back for replay.
+
+Layout: ``task.yaml``; ``episode.json`` (how the environment was set up); ``episode.jsonl`` (one line per reset
+or step); ``files/step_000/`` (the modules whenever they changed); ``result.json`` (when the episode ended).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from discoenv import atomic
+from discoenv.tasks.config import TaskConfig
+
+
+class RunError(ValueError):
+    """A folder is not a run that can be read; the message names the folder and what is missing."""
+
+
+class Recorder:
+    """Writes one run directory, ``<root>/%Y-%m-%d_%H-%M-%S_<slug>_<id>/``.
+
+    Attributes:
+        directory: the run directory.
+    """
+
+    def __init__(self, root: Path, task: TaskConfig, setup: Mapping[str, Any]) -> None:
+        now = datetime.datetime.now().astimezone()
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.domain}-{'-'.join(task.modules)}")[:60].strip("-")
+        self.directory = root / f"{now:%Y-%m-%d_%H-%M-%S}_{slug}_{uuid.uuid4().hex[:8]}"
+        self.directory.mkdir(parents=True)
+        atomic.write_text(self.directory / "task.yaml", task.to_yaml())
+        atomic.write_text(self.directory / "episode.json", json.dumps(setup, indent=1, default=str) + "\n")
+        self._files: dict[str, str] | None = None
+
+    def files(self, step: int, files: Mapping[str, str]) -> None:
+        """Keep the modules as they are before or after a step, unless they did not change."""
+        if dict(files) == self._files:
+            return
+        folder = self.directory / "files" / f"step_{step:03d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            atomic.write_text(folder / name, text)
+        self._files = dict(files)
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Append one line to ``episode.jsonl`` and flush it to the disk."""
+        stamped = {"time": datetime.datetime.now().astimezone().isoformat(timespec="milliseconds"), **event}
+        line = json.dumps(stamped, default=_plain)
+        with (self.directory / "episode.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def result(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``."""
+        atomic.write_text(self.directory / "result.json", json.dumps(result, indent=1, default=_plain) + "\n")
+
+
+class Run:
+    """A recorded run, read back.
+
+    Raises:
+        RunError: the folder is not a run, or a file of it is damaged.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        for name in ("task.yaml", "episode.json"):
+            if not (directory / name).is_file():
+                raise RunError(f"{directory}: {name} is missing, so this is not a run directory")
+        self.task = TaskConfig.from_yaml((directory / "task.yaml").read_text(encoding="utf-8"), str(directory))
+        self.setup: dict[str, Any] = self._json("episode.json")
+        self.result: dict[str, Any] | None = self._json("result.json") if (directory / "result.json").exists() else None
+
+    def events(self) -> list[dict[str, Any]]:
+        """Lines of ``episode.jsonl``; a half-written last line, left by a crash, is left out."""
+        path = self.directory / "episode.jsonl"
+        events = []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                break
+        return events
+
+    def submission(self) -> dict[str, str]:
+        """The modules as they were last, by file name."""
+        folders = sorted((self.directory / "files").glob("step_*"), key=lambda folder: int(folder.name[5:]))
+        if not folders:
+            raise RunError(f"{self.directory}: files/ is empty, so there is nothing to score")
+        return {path.name: path.read_text(encoding="utf-8") for path in sorted(folders[-1].glob("*.py"))}
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads((self.directory / name).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{self.directory / name}: not valid JSON: {error}") from error
+        return content
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays as Python values; anything else as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)

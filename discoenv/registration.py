@@ -1,0 +1,52 @@
+"""Registers ``DiscoGen-v0`` with Gymnasium, without importing Gymnasium before the user does.
+
+Gymnasium alone takes longer to import than discoenv may. So if it is not loaded yet, a finder waits for its import and
+registers the environment when that is complete.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+ENV_ID = "DiscoGen-v0"
+ENTRY_POINT = "discoenv.env:DiscoGenEnv"
+
+
+def register() -> None:
+    """Register now if Gymnasium is loaded, otherwise as soon as it is."""
+    gymnasium = sys.modules.get("gymnasium")
+    if gymnasium is not None and hasattr(gymnasium, "envs"):
+        _register(gymnasium)
+    elif not any(isinstance(finder, _GymnasiumFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _GymnasiumFinder())
+
+
+def _register(gymnasium: ModuleType) -> None:
+    if ENV_ID not in gymnasium.registry:
+        gymnasium.register(id=ENV_ID, entry_point=ENTRY_POINT)
+
+
+class _GymnasiumFinder(importlib.abc.MetaPathFinder):
+    """Finds Gymnasium as usual, once, and has the environment registered after its import."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "gymnasium":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                _register(module)
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec

@@ -1,0 +1,160 @@
+"""What a sandbox is: the interface that every provider implements, and the typed records that cross it.
+
+A sandbox starts one untrusted command with a private view of the file system, bounded resources and no
+network, and gives back a :class:`Running` handle. It knows nothing of tasks, exams or scores.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+#: Why a command ended. ``exited``: by itself (see ``exit_code``); ``wall_time``, ``memory`` and ``processes``: it
+#: was stopped at that limit; ``killed``: :meth:`Running.kill` was called.
+EndReason = Literal["exited", "wall_time", "memory", "processes", "killed"]
+
+
+class SandboxError(RuntimeError):
+    """The sandbox itself failed (not the code inside): an infrastructure error, never a score."""
+
+
+class SandboxUnavailable(SandboxError):
+    """This provider cannot work on this machine; the message says why and which command installs it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Resource bounds of one command.
+
+    Attributes:
+        wall_s: seconds from the start until the whole process tree is killed.
+        memory_bytes: resident memory of the tree, scratch space included where the provider can.
+        processes: processes and threads alive at once.
+        scratch_bytes: size of the private ``/tmp``.
+        output_bytes: bytes kept of each of stdout and stderr (the last ones); the rest is read and dropped.
+        file_bytes: size of the largest single file that may be written.
+        cpus: CPU cores; also the default number of threads of numerical libraries.
+    """
+
+    wall_s: float = 600.0
+    memory_bytes: int = 8 << 30
+    processes: int = 512
+    scratch_bytes: int = 1 << 30
+    output_bytes: int = 64 << 10
+    file_bytes: int = 1 << 30
+    cpus: int = 2
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A host file or directory made visible at ``target`` (absolute path) inside the sandbox."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run.
+
+    Attributes:
+        argv: program and arguments. ``argv[0] == "python"`` means the interpreter that the sandbox offers.
+        cwd: absolute directory inside the sandbox.
+        mounts: what the command sees besides the system and the interpreter's packages.
+        env: the environment variables, on top of a minimal set; nothing is inherited from the host.
+        hidden_packages: paths relative to site-packages that must not be visible (say ``statsmodels/datasets``),
+            because they contain held-out data. ``discoenv`` itself is always hidden.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    mounts: tuple[Mount, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    hidden_packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a command consumed, whole tree. ``method`` says how memory was measured: ``cgroup`` or ``sampled``."""
+
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+    method: Literal["cgroup", "sampled"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended. ``exit_code`` is negative for a signal, None if the tree was killed by us."""
+
+    reason: EndReason
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of ``discoenv doctor``: whether a provider works here, and if not, what to type."""
+
+    name: str
+    works: bool
+    detail: str
+    fix: str = ""
+
+
+class Running(ABC):
+    """A started command. Always end it with :meth:`kill` or :meth:`wait`; both are safe to call again."""
+
+    @property
+    @abstractmethod
+    def started(self) -> float:
+        """``time.monotonic()`` at the start of the command, in seconds."""
+
+    @abstractmethod
+    def poll(self) -> bool:
+        """Whether the command is still running (also enforces the limits that need watching)."""
+
+    @abstractmethod
+    def wait(self, timeout_s: float | None = None) -> Outcome:
+        """Block until the command ends or its limits end it.
+
+        Raises:
+            TimeoutError: ``timeout_s`` passed first; the command goes on.
+        """
+
+    @abstractmethod
+    def kill(self) -> Outcome:
+        """Kill the whole process tree with SIGKILL, wait until it is gone, and return how it ended."""
+
+
+class Sandbox(ABC):
+    """A provider. ``name`` is what users write in ``sandbox=``; ``isolated`` is False only for ``process``."""
+
+    name: ClassVar[str]
+    isolated: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def check(cls) -> Check:
+        """Try the provider on this machine (really starting something small) and report. Never raises."""
+
+    @abstractmethod
+    def start(self, command: Command, limits: Limits) -> Running:
+        """Start ``command`` and return at once.
+
+        Raises:
+            SandboxError: the sandbox could not be set up.
+        """
+
+    def run(self, command: Command, limits: Limits) -> Outcome:
+        """Start ``command`` and wait for its end."""
+        return self.start(command, limits).wait()
+
+    def close(self) -> None:
+        """Kill what still runs and release what is held. Safe to call again."""

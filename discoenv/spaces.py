@@ -1,0 +1,273 @@
+"""Actions and observations: the Gymnasium spaces, and the plain-Python :class:`Action` that the environment works with.
+
+An action is a dict; every key may be missing::
+
+    {"edits": [{"path": "loss.py", "content": "..."},               # replace or fill a whole file
+               {"path": "optim.py", "old": "1e-3", "new": "3e-4"}], # replace one occurrence
+     "command": "edit" | "run" | "submit"}                          # "run" if missing
+
+In a sampled action every edit has all four keys; there, an empty ``old`` means that ``content`` is the whole file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from gymnasium import spaces
+
+Command = Literal["edit", "run", "submit"]
+COMMANDS: Final[tuple[Command, ...]] = get_args(Command)
+#: Characters that a Text space here may hold.
+MAX_TEXT: Final = 1 << 24
+
+
+class ActionError(ValueError):
+    """An action was refused; nothing was changed. The message says what is wrong and what is possible."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of one file: either its whole ``content``, or one occurrence of ``old`` replaced by ``new``."""
+
+    path: str
+    content: str | None = None
+    old: str | None = None
+    new: str | None = None
+
+
+@dataclass(frozen=True)
+class Action:
+    """A parsed action."""
+
+    edits: tuple[Edit, ...] = ()
+    command: Command = "run"
+
+    def record(self) -> dict[str, Any]:
+        """The action as plain Python values."""
+        edits = [{key: value for key, value in vars(edit).items() if value is not None} for edit in self.edits]
+        return {"edits": edits, "command": self.command}
+
+
+class UnicodeText(spaces.Text):
+    """Any Unicode text that UTF-8 can encode, up to ``max_length`` characters (Gymnasium's Text lists its alphabet)."""
+
+    def __init__(self, max_length: int = MAX_TEXT, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(max_length=max_length, min_length=0, seed=seed)
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` is a str of allowed length without lone surrogates."""
+        return isinstance(x, str) and len(x) <= self.max_length and _encodable(x)
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """Up to 64 characters, drawn from printable ASCII, newlines and code points of all planes."""
+        count = int(self.np_random.integers(0, min(self.max_length, 64) + 1))
+        ascii_points = self.np_random.integers(32, 127, size=count)
+        any_points = self.np_random.integers(160, 0x110000, size=count)
+        points = np.where(self.np_random.random(count) < 0.8, ascii_points, any_points)
+        points = np.where((points >= 0xD800) & (points < 0xE000), ord("\n"), points)
+        return "".join(chr(point) for point in points)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnicodeText) and other.max_length == self.max_length
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"UnicodeText({self.max_length})"
+
+
+class Choice(spaces.Space[str]):
+    """One of a few words."""
+
+    def __init__(self, words: Sequence[str], seed: int | np.random.Generator | None = None) -> None:
+        self.words = tuple(words)
+        super().__init__(None, None, seed)
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """False: words are not numbers."""
+        return False
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """One of the words, uniformly."""
+        return self.words[int(self.np_random.integers(len(self.words)))]
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` is one of the words."""
+        return isinstance(x, str) and x in self.words
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choice) and other.words == self.words
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Choice{self.words}"
+
+
+class Files(spaces.Space[dict[str, str]]):
+    """A few text files: a dict from file name to content. Which files there are depends on the task."""
+
+    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(None, None, seed)
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """False: files are not numbers."""
+        return False
+
+    def sample(self, mask: Any = None, probability: Any = None) -> dict[str, str]:
+        """Up to three files of random text."""
+        text = UnicodeText(seed=self.np_random)
+        return {f"module{index}.py": text.sample() for index in range(int(self.np_random.integers(4)))}
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` maps str to str."""
+        return isinstance(x, dict) and all(isinstance(k, str) and isinstance(v, str) for k, v in x.items())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Files)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "Files()"
+
+
+def action_space() -> spaces.Dict:
+    """The space of actions in their most explicit form."""
+    edit = spaces.Dict({key: UnicodeText() for key in ("path", "content", "old", "new")})
+    return spaces.Dict({"edits": spaces.Sequence(edit), "command": Choice(COMMANDS)})
+
+
+def observation_space(max_steps: int) -> spaces.Dict:
+    """The space of observations; see :class:`discoenv.env.DiscoGenEnv`."""
+    return spaces.Dict(
+        {
+            "text": UnicodeText(),
+            "files": Files(),
+            "score": spaces.Box(-np.inf, np.inf, shape=(), dtype=np.float64),
+            "steps_left": spaces.Box(0, max_steps, shape=(), dtype=np.int64),
+        }
+    )
+
+
+def parse_action(action: Any) -> Action:
+    """An :class:`Action` from what agents send: a dict as above, its JSON text, or the bare name of a command.
+
+    Raises:
+        ActionError: it is none of these.
+    """
+    if isinstance(action, Action):
+        return action
+    if isinstance(action, str):
+        if action in COMMANDS:
+            return Action(command=action)
+        try:
+            action = json.loads(action)
+        except (ValueError, RecursionError):
+            raise ActionError(
+                f"the action is neither a command ({', '.join(COMMANDS)}) nor a JSON object: {_shown(action)}"
+            ) from None
+    if not isinstance(action, Mapping):
+        raise ActionError(f'the action is {type(action).__name__}; expected {{"edits": [...], "command": ...}}')
+    unknown = sorted(str(key) for key in action if key not in {"edits", "command"})
+    if unknown:
+        raise ActionError(f"the action has unknown keys {', '.join(map(_shown, unknown))}; known are edits and command")
+    command = action.get("command", "run")
+    if isinstance(command, (int, np.integer)) and not isinstance(command, bool) and 0 <= command < len(COMMANDS):
+        command = COMMANDS[int(command)]
+    if not isinstance(command, str) or command not in COMMANDS:
+        raise ActionError(f"command is {_shown(command)}; it must be one of {', '.join(COMMANDS)}")
+    edits = action.get("edits") or ()
+    if isinstance(edits, Mapping):
+        edits = (edits,)
+    if isinstance(edits, (str, bytes)) or not isinstance(edits, Iterable):
+        raise ActionError(f"edits is {type(edits).__name__}; expected a list of edits")
+    return Action(tuple(_parse_edit(edit, index) for index, edit in enumerate(edits)), command)
+
+
+def _parse_edit(edit: Any, index: int) -> Edit:
+    where = f"edits[{index}]"
+    if isinstance(edit, Edit):
+        return edit
+    if not isinstance(edit, Mapping):
+        raise ActionError(f'{where} is {type(edit).__name__}; expected {{"path": ..., "content": ...}}')
+    unknown = sorted(str(key) for key in edit if key not in {"path", "content", "old", "new"})
+    if unknown:
+        raise ActionError(
+            f"{where} has unknown keys {', '.join(map(_shown, unknown))}; known are path, content, old, new"
+        )
+    if "path" not in edit:
+        raise ActionError(f"{where} has no path")
+    for key, value in edit.items():
+        if value is not None and not isinstance(value, str):
+            raise ActionError(f"{where}.{key} is {type(value).__name__}; files are text, so it must be a string")
+    path, content, old, new = (edit.get(key) for key in ("path", "content", "old", "new"))
+    if old:
+        if content:
+            raise ActionError(f"{where} has both content and old; use one: a whole file, or a replacement")
+        if new is None:
+            raise ActionError(f"{where} has old but no new")
+        return Edit(path or "", old=old, new=new)
+    if content is None:
+        raise ActionError(f"{where} has neither content nor old; give the whole file or what to replace")
+    if new:
+        raise ActionError(f"{where} has new but no old; say what to replace, or give content only")
+    return Edit(path or "", content=content)
+
+
+def apply_edits(files: Mapping[str, str], edits: Iterable[Edit], max_bytes: int) -> dict[str, str]:
+    """The files after all edits, in order. Nothing is changed in ``files``.
+
+    Args:
+        files: text by file name; only these may be edited.
+        edits: what to change; a path may be given as ``loss.py`` or ``discovered/loss.py``.
+        max_bytes: largest file, in bytes of UTF-8.
+
+    Raises:
+        ActionError: an edit cannot be made; then none is.
+    """
+    result = dict(files)
+    for edit in edits:
+        name = edit.path.removeprefix("discovered/")
+        if name not in result:
+            raise ActionError(
+                f"{_shown(edit.path)} cannot be edited; the editable files are {', '.join(sorted(files))}"
+            )
+        if edit.content is not None:
+            text = edit.content
+        else:
+            old, new = edit.old or "", edit.new or ""
+            count = result[name].count(old)
+            if count != 1:
+                problem = "does not occur" if count == 0 else f"occurs {count} times; add lines until it is unique"
+                raise ActionError(f"{name}: the text to replace {problem}: {_shown(old)}")
+            text = result[name].replace(old, new)
+        if "\0" in text:
+            raise ActionError(f"{name}: the new text holds a NUL character; modules are Python source text")
+        if not _encodable(text):
+            raise ActionError(f"{name}: the new text holds a lone surrogate, which UTF-8 cannot encode")
+        size = len(text.encode())
+        if size > max_bytes:
+            raise ActionError(f"{name}: the new text has {size} bytes; the limit is {max_bytes}")
+        result[name] = text
+    return result
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    """A short, printable form of what an agent sent."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,1 @@
+"""What a task is: domains, configurations, sampling, stubs and workspaces."""

@@ -1,0 +1,130 @@
+"""What a task is: a validated, serialisable :class:`TaskConfig` with a stable identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from discoenv.tasks.domain import Domain, Scale, UnknownName, get_domain
+
+
+class TaskError(ValueError):
+    """A task's configuration is wrong; the message names the key and the reason."""
+
+
+class TaskConfig(BaseModel):
+    """One task.
+
+    Attributes:
+        domain: name of the domain.
+        modules: the editable modules; all others keep their base implementation.
+        meta_train: datasets that the agent may train on while it works.
+        meta_test: datasets, disjoint from these, that decide the reward.
+        backend: the domain's code base.
+        objective: what the reward is made of (see :mod:`discoenv.objectives`).
+        start: ``stub`` (interfaces only) or ``base`` (the baseline implementation).
+        scale: how much compute one run takes.
+        baseline_scale: for objectives with a threshold, its place between floor (0) and baseline (1).
+        train_seeds, test_seeds: runs per meta-train and meta-test dataset.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    domain: str
+    modules: tuple[str, ...] = Field(min_length=1)
+    meta_train: tuple[str, ...] = Field(min_length=1)
+    meta_test: tuple[str, ...] = Field(min_length=1)
+    backend: str = "default"
+    objective: str = "performance"
+    start: Literal["stub", "base"] = "stub"
+    scale: Scale = "small"
+    baseline_scale: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
+    train_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
+    test_seeds: Annotated[int, Field(ge=1, le=1000)] = 2
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TaskConfig:
+        for key in ("modules", "meta_train", "meta_test"):
+            values = getattr(self, key)
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"{key}: {', '.join(twice)} is listed twice")
+        both = sorted(set(self.meta_train) & set(self.meta_test))
+        if both:
+            raise ValueError(f"meta_test: {', '.join(both)} is in meta_train too; the two must be disjoint")
+        return self
+
+    def resolve(self, domain: Domain | None = None) -> Domain:
+        """The task's domain, after checking that every name in the task exists there.
+
+        Raises:
+            UnknownName: the domain, a module, a dataset, the backend or the scale does not exist.
+        """
+        domain = domain or get_domain(self.domain)
+        for module in self.modules:
+            domain.require(module=module)
+        for dataset in (*self.meta_train, *self.meta_test):
+            domain.require(dataset=dataset)
+            if self.scale not in domain.scales(dataset):
+                raise UnknownName("scale", self.scale, domain.scales(dataset), f"{domain.name}, dataset {dataset}")
+        domain.require(backend=self.backend)
+        return domain
+
+    @property
+    def task_id(self) -> str:
+        """``<domain>-<16 hex digits>``: a hash of this content and the domain's version.
+
+        The order of modules and datasets does not count. Equal on every platform and Python version.
+        """
+        content = self.model_dump(mode="json")
+        for key in ("modules", "meta_train", "meta_test"):
+            content[key] = sorted(content[key])
+        content["domain_version"] = self.resolve().version
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return f"{self.domain}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    def to_yaml(self) -> str:
+        """The task as YAML; :meth:`from_yaml` reads it back to an equal task."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str, source: str = "task") -> TaskConfig:
+        """Read a task; ``source`` names the text in errors.
+
+        Raises:
+            TaskError: not YAML, a key is unknown or missing, or a value is wrong.
+        """
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise TaskError(f"{source}: not valid YAML: {error}") from error
+        return cls.parse(content, source)
+
+    @classmethod
+    def parse(cls, task: TaskConfig | str | Path | dict[str, Any], source: str = "task") -> TaskConfig:
+        """A task from what users write: a :class:`TaskConfig`, a dict, or the path of a YAML file.
+
+        Raises:
+            TaskError: it cannot be read, or is not a valid task.
+        """
+        if isinstance(task, TaskConfig):
+            return task
+        if isinstance(task, (str, Path)):
+            try:
+                text = Path(task).read_text(encoding="utf-8")
+            except OSError as error:
+                raise TaskError(f"{task}: cannot be read as a task's YAML file ({error.strerror})") from None
+            return cls.from_yaml(text, str(task))
+        try:
+            return cls.model_validate(task)
+        except ValidationError as error:
+            lines = [
+                f"{source}: {'.'.join(str(part) for part in fault['loc']) or 'top level'}: {fault['msg']}"
+                for fault in error.errors()
+            ]
+            raise TaskError("\n".join(lines)) from error

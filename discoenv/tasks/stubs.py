@@ -1,0 +1,106 @@
+"""Base and stub of a module, both derived from one marked source.
+
+In a marked source, each part that an agent is to write stands between two comments, inside a function::
+
+    def loss(prediction, target):
+        '''Mean loss over a batch; prediction and target are float32[batch].'''
+        # <solution>
+        return ((prediction - target) ** 2).mean()
+        # </solution>
+
+The base is the source without the comments; in the stub, ``raise NotImplementedError`` stands in place of
+the marked lines.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from discoenv.tasks.domain import DomainError
+
+_OPEN = re.compile(r"^([ \t]*)# <solution>[ \t]*$")
+_CLOSE = re.compile(r"^[ \t]*# </solution>[ \t]*$")
+
+
+def base(source: str, name: str) -> str:
+    """The baseline implementation: ``source`` without its marks. ``name`` is used in errors."""
+    _regions(source, name)
+    return "".join(line for line in source.splitlines(keepends=True) if not _is_mark(line))
+
+
+def stub(source: str, name: str) -> str:
+    """The interface only: each marked region raises ``NotImplementedError`` and names its function.
+
+    Raises:
+        DomainError: there is no marked region, one is not closed, not inside a function, or the result is not Python.
+    """
+    lines = source.splitlines(keepends=True)
+    regions = _regions(source, name)
+    if not regions:
+        raise DomainError(f"{name}: nothing is marked with # <solution> … # </solution>")
+    functions = _functions(source, name)
+    kept: list[str] = []
+    position = 0
+    for start, end in regions:
+        inside = [(first, label) for label, first, last in functions if first <= start + 1 <= last]
+        if not inside:
+            raise DomainError(f"{name}:{start + 1}: the marked region is not inside a function")
+        label = max(inside)[1]
+        match = _OPEN.match(lines[start].rstrip("\n"))
+        indent = match.group(1) if match else ""
+        kept += lines[position:start]
+        kept.append(f'{indent}raise NotImplementedError("{name}: {label} is not implemented")\n')
+        position = end + 1
+    text = "".join([*kept, *lines[position:]])
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        raise DomainError(f"{name}: the stub is not valid Python: line {error.lineno}: {error.msg}") from error
+    return text
+
+
+def _is_mark(line: str) -> bool:
+    line = line.rstrip("\n")
+    return bool(_OPEN.match(line) or _CLOSE.match(line))
+
+
+def _regions(source: str, name: str) -> list[tuple[int, int]]:
+    """Line numbers (from 0) of the opening and closing mark of each region."""
+    regions: list[tuple[int, int]] = []
+    opened: int | None = None
+    for number, raw in enumerate(source.splitlines()):
+        if _OPEN.match(raw):
+            if opened is not None:
+                raise DomainError(f"{name}:{number + 1}: a marked region is opened inside another")
+            opened = number
+        elif _CLOSE.match(raw):
+            if opened is None:
+                raise DomainError(f"{name}:{number + 1}: a marked region is closed that was not opened")
+            regions.append((opened, number))
+            opened = None
+    if opened is not None:
+        raise DomainError(f"{name}:{opened + 1}: the marked region is not closed")
+    return regions
+
+
+def _functions(source: str, name: str) -> list[tuple[str, int, int]]:
+    """Qualified name, first and last line (from 1) of every function."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise DomainError(f"{name}:{error.lineno}: not valid Python: {error.msg}") from error
+    found: list[tuple[str, int, int]] = []
+
+    def visit(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                label = f"{prefix}{child.name}"
+                if not isinstance(child, ast.ClassDef):
+                    found.append((label, child.lineno, child.end_lineno or child.lineno))
+                visit(child, f"{label}.")
+            else:
+                visit(child, prefix)
+
+    visit(tree, "")
+    return found
