@@ -153,8 +153,12 @@ class Sandbox(ABC):
         """
 
     def run(self, command: Command, limits: Limits) -> Outcome:
-        """Start ``command`` and wait for its end."""
-        return self.start(command, limits).wait()
+        """Start ``command`` and wait for its end; if the waiting is interrupted, kill it."""
+        running = self.start(command, limits)
+        try:
+            return running.wait()
+        finally:
+            running.kill()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most providers hold nothing)
         """Kill what still runs and release what is held. Safe to call again."""

@@ -1,0 +1,370 @@
+"""A started command on this machine: one thread spawns it, reads its output, holds its limits and ends it.
+
+The thread lives exactly as long as the command, because the kernel's parent-death signal, on which the sandbox's
+own death depends, is tied to the thread that spawned and not to the process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from discoenv.sandbox.base import EndReason, Limits, Outcome, Running, SandboxError, Usage
+from discoenv.sandbox.tree import ProcessTree
+
+_CHUNK_BYTES = 1 << 16
+_FIRST_SAMPLE_S, _SLOWEST_SAMPLE_S = 0.002, 0.05
+
+#: Files that one process may hold open.
+OPEN_FILES = 4096
+
+# Joins cgroups, sets resource limits (file sizes in blocks of 512 bytes), becomes the rest of its arguments.
+_ENTER = """
+n=$1; shift
+while [ "$n" -gt 0 ]; do echo 0 > "$1" || exit 125; shift; n=$((n - 1)); done
+ulimit -c 0; ulimit -n "$1" 2>/dev/null; ulimit -f "$2" 2>/dev/null; shift 2
+exec "$@"
+"""
+
+# The last thing before the command: standard input is the pipe that tells the host that the setup succeeded.
+# dash names the limit on processes -p, other shells -u.
+_TELL_READY = """
+[ "$1" = - ] || ulimit -u "$1" 2>/dev/null || ulimit -p "$1"
+shift; echo >&0; exec "$@" </dev/null
+"""
+
+
+def entering(join_files: list[Path], limits: Limits) -> list[str]:
+    """The start of an argv that joins cgroups and sets resource limits before the rest of it."""
+    joins = [str(len(join_files)), *map(str, join_files)]
+    return ["/bin/sh", "-c", _ENTER, "sh", *joins, str(OPEN_FILES), str(-(-limits.file_bytes // 512))]
+
+
+def telling_ready(user_processes: int | None = None) -> list[str]:
+    """The part of an argv that reports success and then becomes the rest of it; it must come last.
+
+    ``user_processes`` bounds how many processes the user may have: only for a user of the sandbox's own.
+    """
+    return ["/bin/sh", "-c", _TELL_READY, "sh", str(user_processes or "-")]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What is really executed on the host.
+
+    Attributes:
+        argv: must contain :func:`telling_ready`.
+        env: the whole environment.
+        tree: how its processes are measured and killed.
+        cwd: working directory on the host.
+        descriptors: open files that it inherits; closed here once it has started.
+        exit_offset: set where a signal n inside shows as exit code ``exit_offset + n`` (bubblewrap: 128).
+        release: called once, when everything is over.
+    """
+
+    argv: list[str]
+    env: dict[str, str]
+    tree: ProcessTree
+    cwd: str = "/"
+    descriptors: tuple[int, ...] = ()
+    exit_offset: int | None = None
+    release: Callable[[], None] = lambda: None
+
+
+class Tail:
+    """The last ``size`` bytes of a stream."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Append, forgetting the oldest bytes."""
+        self._kept += chunk
+        if len(self._kept) > 2 * self._size + _CHUNK_BYTES:
+            self._forget()
+
+    def _forget(self) -> None:
+        if len(self._kept) > self._size:
+            del self._kept[: len(self._kept) - self._size]
+
+    def text(self) -> str:
+        """What is kept, undecodable bytes replaced."""
+        self._forget()
+        return self._kept.decode("utf-8", errors="replace")
+
+
+class LocalRunning(Running):
+    """A command that this process started.
+
+    Raises:
+        SandboxError: it could not be started; the message carries what the sandbox program said.
+    """
+
+    def __init__(self, launch: Launch, limits: Limits) -> None:
+        self._launch = launch
+        self._limits = limits
+        self._started = 0.0
+        self._ended = 0.0
+        self._ready = threading.Event()
+        self._done = threading.Event()
+        self._kill_asked = False
+        self._wake_out, self._wake_in = os.pipe()
+        self._wake_lock = threading.Lock()
+        self._outcome: Outcome | None = None
+        self._error: SandboxError | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
+        self._exit_code: int | None = None
+        self._children_cpu_s = 0.0
+        self._broken_at_end: EndReason | None = None
+        self._tails = (Tail(limits.output_bytes), Tail(limits.output_bytes))
+        _live.add(self)
+        try:
+            threading.Thread(target=self._supervise, name="discoenv-sandbox", daemon=True).start()
+        except RuntimeError as error:
+            self._error = SandboxError(f"no thread for a sandbox: {error}. Run fewer at once, or raise `ulimit -u`.")
+            self._close()
+            raise self._error from error
+        try:
+            self._ready.wait()
+        except BaseException:  # say KeyboardInterrupt: nobody will hold this object
+            self.kill()
+            raise
+        if self._error:
+            raise self._error
+
+    @property
+    def started(self) -> float:
+        """``time.monotonic()`` immediately before the spawn, in seconds."""
+        return self._started
+
+    def poll(self) -> bool:
+        """Whether the command is still running."""
+        return not self._done.is_set()
+
+    def wait(self, timeout_s: float | None = None) -> Outcome:
+        """Block until the command ends or its limits end it.
+
+        Raises:
+            TimeoutError: ``timeout_s`` passed first; the command goes on.
+            SandboxError: the sandbox itself broke down.
+        """
+        if not self._done.wait(timeout_s):
+            raise TimeoutError(f"the command still runs after waiting {timeout_s} s: wait again, or kill() it")
+        if self._error:
+            raise self._error
+        assert self._outcome
+        return self._outcome
+
+    def kill(self) -> Outcome:
+        """Kill the whole process tree with SIGKILL, wait until it is gone, and return how it ended."""
+        with self._wake_lock:
+            self._kill_asked = True
+            if self._wake_in >= 0:
+                os.write(self._wake_in, b"k")
+        return self.wait()
+
+    def _supervise(self) -> None:
+        reason: EndReason = "exited"
+        try:
+            try:
+                reason = self._spawn_and_watch()
+            finally:
+                self._end()
+            self._conclude(reason)
+        except SandboxError as error:
+            self._error = error
+        except Exception as error:
+            self._error = SandboxError(f"the sandbox broke down: {type(error).__name__}: {error}")
+            self._error.__cause__ = error
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        with self._wake_lock:
+            os.close(self._wake_in)
+            os.close(self._wake_out)
+            self._wake_in = -1
+        self._done.set()
+        self._ready.set()
+
+    def _spawn_and_watch(self) -> EndReason:
+        ready_out, ready_in = os.pipe()
+        try:
+            self._started = time.monotonic()
+            self._process = subprocess.Popen(
+                self._launch.argv,
+                stdin=ready_in,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._launch.env,
+                cwd=self._launch.cwd,
+                pass_fds=self._launch.descriptors,
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(ready_out)
+            program = self._launch.argv[0]
+            raise SandboxError(f"{program} could not be started: {error}. Run `discoenv doctor`.") from error
+        finally:
+            os.close(ready_in)
+            for descriptor in self._launch.descriptors:
+                os.close(descriptor)
+        try:
+            self._launch.tree.begin(self._process.pid)
+            return self._watch(self._process, ready_out)
+        finally:
+            os.close(ready_out)
+
+    def _watch(self, process: subprocess.Popen[bytes], ready_out: int) -> EndReason:
+        """Serve the pipes until the command ends, a limit is broken or a kill is asked for."""
+        deadline = self._started + self._limits.wall_s
+        pause, next_sample = _FIRST_SAMPLE_S, self._started
+        exit_signal = _open_pidfd(process.pid)
+        try:
+            with selectors.DefaultSelector() as selector:
+                for stream, tail in zip((process.stdout, process.stderr), self._tails, strict=True):
+                    assert stream
+                    os.set_blocking(stream.fileno(), False)
+                    selector.register(stream, selectors.EVENT_READ, tail)
+                for descriptor in (ready_out, self._wake_out, exit_signal):
+                    if descriptor is not None:
+                        selector.register(descriptor, selectors.EVENT_READ)
+                while True:
+                    self._serve(selector, min(next_sample, deadline), ready_out)
+                    reason = self._reason_to_end(process, deadline)
+                    if not reason and time.monotonic() >= next_sample:
+                        reason = self._launch.tree.sample()
+                        next_sample = time.monotonic() + pause
+                        pause = min(1.5 * pause, _SLOWEST_SAMPLE_S)
+                    if reason:
+                        return reason
+        finally:
+            if exit_signal is not None:
+                os.close(exit_signal)
+
+    def _serve(self, selector: selectors.BaseSelector, until: float, ready_out: int) -> None:
+        """Wait for events up to the moment ``until`` and read what has come."""
+        for key, _ in selector.select(max(0.0, until - time.monotonic())):
+            if isinstance(key.data, Tail):
+                if not _read_some(key.fd, key.data):
+                    selector.unregister(key.fileobj)
+            elif key.fd == ready_out:
+                selector.unregister(ready_out)
+                self._note_ready(ready_out)
+
+    def _reason_to_end(self, process: subprocess.Popen[bytes], deadline: float) -> EndReason | None:
+        if self._has_exited(process):
+            return "exited"
+        if self._kill_asked:
+            return "killed"
+        return "wall_time" if time.monotonic() >= deadline else None
+
+    def _note_ready(self, ready_out: int) -> None:
+        if os.read(ready_out, 1):
+            self._is_ready = True
+            self._launch.tree.sample()
+            self._ready.set()
+
+    def _has_exited(self, process: subprocess.Popen[bytes]) -> bool:
+        """Reap the process if it has ended, keeping its exit code and the CPU time of what it waited for."""
+        if self._exit_code is None:
+            try:
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            except ChildProcessError as error:
+                raise SandboxError("someone else reaped the sandbox: do not ignore SIGCHLD in this process") from error
+            if pid:
+                self._exit_code = process.returncode = os.waitstatus_to_exitcode(status)
+                self._children_cpu_s = usage.ru_utime + usage.ru_stime
+        return self._exit_code is not None
+
+    def _end(self) -> None:
+        """Leave nothing alive; read what was still in the pipes."""
+        process = self._process
+        self._ended = time.monotonic()
+        try:
+            self._broken_at_end = self._launch.tree.sample()
+            if process and self._exit_code is None:
+                process.send_signal(signal.SIGKILL)
+            self._launch.tree.destroy()
+            while process and not self._has_exited(process):
+                time.sleep(0.0005)
+        finally:
+            for stream, tail in zip((process.stdout, process.stderr) if process else (), self._tails, strict=False):
+                assert stream
+                while _read_some(stream.fileno(), tail, on_empty=False):
+                    pass
+                stream.close()
+            self._launch.release()
+
+    def _conclude(self, reason: EndReason) -> None:
+        code = self._exit_code if reason == "exited" else None
+        if reason == "exited" and self._broken_at_end == "memory":  # the kernel was faster than our sampling
+            reason, code = "memory", None
+        stdout, stderr = (tail.text() for tail in self._tails)
+        if reason == "exited" and not self._is_ready:
+            said = stderr.strip() or f"exit code {code} without a word"
+            raise SandboxError(f"the sandbox could not be set up: {said}. Run `discoenv doctor`.")
+        if code is not None and self._launch.exit_offset:
+            if code < 0:
+                raise SandboxError(f"the sandbox program was killed from outside by signal {-code}: see `dmesg`")
+            signal_number = code - self._launch.exit_offset
+            code = -signal_number if 0 < signal_number < signal.NSIG else code
+        tree = self._launch.tree
+        cpu_s = max(tree.cpu_s, self._children_cpu_s)
+        usage = Usage(self._ended - self._started, cpu_s, tree.peak_memory_bytes, tree.method)
+        self._outcome = Outcome(reason, code, stdout, stderr, usage)
+
+
+def _open_pidfd(pid: int) -> int | None:
+    """A descriptor that becomes readable when the process ends; None before Linux 5.3 (sampling notices it then)."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _read_some(descriptor: int, tail: Tail, *, on_empty: bool = True) -> bool:
+    """Read one chunk. False at the end of the stream; ``on_empty`` where there is nothing now."""
+    try:
+        chunk = os.read(descriptor, _CHUNK_BYTES)
+    except BlockingIOError:
+        return on_empty
+    tail.add(chunk)
+    return bool(chunk)
+
+
+class Live:
+    """Commands that may still run; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: weakref.WeakSet[LocalRunning] = weakref.WeakSet()
+
+    def add(self, running: LocalRunning) -> None:
+        """Remember it for as long as someone holds it."""
+        with self._lock:
+            self._running.add(running)
+
+    def kill_all(self) -> None:
+        """Kill all that still run; errors are theirs to report."""
+        with self._lock:
+            owned = list(self._running)
+        for running in owned:
+            with contextlib.suppress(SandboxError):
+                running.kill()
+
+
+_live = Live()
+atexit.register(_live.kill_all)

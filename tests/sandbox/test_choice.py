@@ -1,0 +1,95 @@
+"""Finding a sandbox by name, and what the doctor is told."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from discoenv.sandbox import AUTO_ORDER, PROVIDERS, Check, SandboxUnavailable, checks, get_sandbox
+from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.obstacles import install_command, namespace_obstacle
+from discoenv.sandbox.process import ProcessSandbox
+
+
+def test_names_find_their_provider() -> None:
+    assert isinstance(get_sandbox("process"), ProcessSandbox)
+    assert isinstance(get_sandbox("bubblewrap"), BubblewrapSandbox)
+
+
+def test_a_sandbox_is_passed_through() -> None:
+    mine = ProcessSandbox()
+    assert get_sandbox(mine) is mine
+
+
+def test_an_unknown_name_gets_a_suggestion() -> None:
+    with pytest.raises(ValueError, match="did you mean 'bubblewrap'"):
+        get_sandbox("bublewrap")
+    with pytest.raises(ValueError, match="choose from auto"):
+        get_sandbox("xyzzy")
+
+
+def test_auto_never_picks_a_provider_without_isolation(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "process" not in AUTO_ORDER
+    broken = classmethod(
+        lambda cls: Check("bubblewrap", False, "bwrap is not installed", "sudo apt install bubblewrap")
+    )
+    monkeypatch.setattr(BubblewrapSandbox, "check", broken)
+    with pytest.raises(SandboxUnavailable) as caught:
+        get_sandbox("auto")
+    for part in ("bwrap is not installed", "sudo apt install", "discoenv doctor"):
+        assert part in str(caught.value)
+
+
+def test_auto_picks_what_works(sandbox: BubblewrapSandbox) -> None:
+    assert get_sandbox().name in AUTO_ORDER
+
+
+def test_every_provider_is_checked() -> None:
+    assert {check.name for check in checks()} == set(PROVIDERS)
+    assert all(check.fix for check in checks() if not check.works)
+
+
+def test_a_missing_bwrap_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BubblewrapSandbox, "_working", None)
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "bwrap" else which(name))
+    check = BubblewrapSandbox.check()
+    assert not check.works
+    assert "bwrap is not installed" in check.detail
+    assert "bubblewrap" in check.fix
+
+
+@pytest.mark.parametrize("manager", ["apt-get", "dnf", "pacman", "zypper", "apk"])
+def test_the_package_manager_is_found(monkeypatch: pytest.MonkeyPatch, manager: str) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == manager else None)
+    assert install_command("bubblewrap").startswith(f"sudo {manager}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "fix"),
+    [
+        ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+        ("user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
+    ],
+)
+def test_a_ban_on_namespaces_is_explained(tmp_path: Path, setting: str, value: str, fix: str) -> None:
+    file = tmp_path / setting
+    file.parent.mkdir()
+    file.write_text(value + "\n")
+    assert fix in namespace_obstacle(tmp_path)
+
+
+def test_importing_loads_no_provider() -> None:
+    code = "import sys, discoenv.sandbox; print([m for m in sys.modules if m.startswith('discoenv.sandbox.')])"
+    repository = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['discoenv.sandbox.base']"
