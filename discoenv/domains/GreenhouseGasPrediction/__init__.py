@@ -1,0 +1,1 @@
+"""Greenhouse-gas forecasting: its examiner, the atmospheres that it simulates and the Mauna Loa record."""
