@@ -1,0 +1,49 @@
+# `make demo` and `make test` set up what they need by themselves. Override PYTHON to choose an interpreter (>= 3.11).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test test-all lint types bench calibrate clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/discoenv doctor --fix --quiet
+	@$(BIN)/python agents/scripted.py --domain GreenhouseGasPrediction --scale small --seed 0
+
+test: $(VENV)/.dev
+	@$(BIN)/discoenv doctor --fix --quiet
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.dev
+	@$(BIN)/discoenv doctor --fix --quiet
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	@$(BIN)/discoenv doctor --fix --quiet
+	$(BIN)/python benchmarks/overhead.py
+
+calibrate: $(VENV)/.dev
+	$(BIN)/discoenv calibrate all
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "discoenv needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(PIP) -e ".[sklearn]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,1 @@
+"""Reference agents, each a runnable script."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the environment itself, each a runnable script."""
