@@ -1,0 +1,33 @@
+"""What one step of a rollout is; the record that train.py, targets.py and loss.py share."""
+
+from typing import Any, NamedTuple
+
+import jax
+
+
+class Transition(NamedTuple):
+    """One step of each environment. A rollout has two leading axes, [NUM_STEPS, NUM_ENVS]; a minibatch has one.
+
+    Attributes:
+        obs: float32[..., D], what the policy saw before it acted.
+        action: int32[...] for discrete action spaces, float32[..., A] for continuous ones (before clipping).
+        log_prob: float32[...], log π(action | obs) of the policy that acted.
+        value: float32[...], V(obs) of the critic at that time.
+        reward: float32[...].
+        terminated: bool[...], this step ended the episode in a terminal state: nothing follows, its value is 0.
+        truncated: bool[...], a time limit ended the episode after this step: the value of what follows is not 0.
+        final_value: float32[...], V of the observation that this step led to, taken before any reset. Where an
+            episode was truncated this is the value to bootstrap from; elsewhere it equals the value of the next step.
+        info: ``episode_return`` float32[...] and ``episode_length`` int32[...] of the episode so far, this step
+            included.
+    """
+
+    obs: jax.Array
+    action: jax.Array
+    log_prob: jax.Array
+    value: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    final_value: jax.Array
+    info: dict[str, Any]
