@@ -14,9 +14,17 @@ from discoenv.registration import register
 if TYPE_CHECKING:
     from discoenv.env import DiscoGenEnv
     from discoenv.exams.examiner import Array, Examiner, Learner
+    from discoenv.generation import (
+        create_config,
+        create_discobench,
+        create_task,
+        get_modules,
+        sample_task_config,
+    )
     from discoenv.sandbox import get_sandbox
     from discoenv.spaces import Action, Edit
     from discoenv.tasks.config import TaskConfig
+    from discoenv.tasks.discobench import get_discobench_tasks
     from discoenv.tasks.domain import Domain, get_domain, get_domains
 
 __version__ = "0.1.0"
@@ -30,9 +38,15 @@ _HOMES = {
     "Examiner": "discoenv.exams.examiner",
     "Learner": "discoenv.exams.examiner",
     "TaskConfig": "discoenv.tasks.config",
+    "create_config": "discoenv.generation",
+    "create_discobench": "discoenv.generation",
+    "create_task": "discoenv.generation",
+    "get_discobench_tasks": "discoenv.tasks.discobench",
     "get_domain": "discoenv.tasks.domain",
     "get_domains": "discoenv.tasks.domain",
+    "get_modules": "discoenv.generation",
     "get_sandbox": "discoenv.sandbox",
+    "sample_task_config": "discoenv.generation",
 }
 __all__ = [
     "Action",
@@ -43,9 +57,15 @@ __all__ = [
     "Examiner",
     "Learner",
     "TaskConfig",
+    "create_config",
+    "create_discobench",
+    "create_task",
+    "get_discobench_tasks",
     "get_domain",
     "get_domains",
+    "get_modules",
     "get_sandbox",
+    "sample_task_config",
 ]
 
 

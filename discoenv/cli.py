@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from discoenv import generation_commands
 from discoenv.exams import baselines, calibration, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
 from discoenv.exams.runner import ExamResult, ExamRunner
 from discoenv.recording import Run, RunError
 from discoenv.sandbox import checks, get_sandbox
-from discoenv.sandbox.base import SandboxError
-from discoenv.tasks.config import TaskConfig, TaskError
+from discoenv.sandbox.base import Check, Sandbox, SandboxError
+from discoenv.tasks.config import Layout, TaskError
 from discoenv.tasks.domain import SCALES, Domain, DomainError, Scale, UnknownName, get_domain, get_domains
+from discoenv.tasks.packs import load_pack
 from discoenv.tasks.sampling import available_datasets
 
 app = typer.Typer(
@@ -27,16 +32,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+generation_commands.add_to(app)
 console = Console()
 errors = Console(stderr=True)
 
 SandboxOption = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")]
+
+
+class UnknownSandbox(LookupError):
+    """No provider has that name."""
+
 
 _EXPECTED = (
     TaskError,
     UnknownName,
     DomainError,
     SandboxError,
+    UnknownSandbox,
     InfraError,
     RunError,
     baselines.NoBaseline,
@@ -44,32 +56,70 @@ _EXPECTED = (
 )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command; errors that a user can mend are one message, without a traceback."""
     try:
-        app()
+        app(arguments)
     except _EXPECTED as error:
-        errors.print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Install a sandbox if none works and we may.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing if a sandbox works.")] = False,
+) -> None:
     """Show what works on this machine, what is missing, and the command that installs it."""
-    table = Table("", "part", "state", "to mend it", title="discoenv doctor")
     found = checks()
+    if fix and not _sandboxed(found):
+        _install_sandbox(found)
+        found = checks()
+    if quiet and _sandboxed(found):
+        return
+    table = Table("", "part", "state", "to mend it", title="discoenv doctor")
     for check in found:
-        table.add_row("[green]✓[/]" if check.works else "[red]✗[/]", check.name, check.detail, check.fix)
+        mark = "[green]✓[/]" if check.works else "[red]✗[/]"
+        table.add_row(mark, check.name, escape(check.detail), escape(check.fix))
     for name in get_domains():
         domain = get_domain(name)
         missing = _missing(domain)
         state = f"{len(domain.datasets)} datasets, {len(domain.modules)} modules"
-        fix = f"pip install 'discoenv[{domain.specification.extra}]'" if missing else ""
+        install = f"pip install 'discoenv[{domain.specification.extra}]'" if missing else ""
         detail = f"needs {', '.join(missing)}" if missing else state
-        table.add_row("[red]✗[/]" if missing else "[green]✓[/]", name, detail, fix)
+        table.add_row("[red]✗[/]" if missing else "[green]✓[/]", name, escape(detail), escape(install))
     console.print(table)
-    if not any(check.works for check in found):
+    if not _sandboxed(found):
         raise typer.Exit(1)
+
+
+def _sandbox(name: str) -> Sandbox:
+    try:
+        return get_sandbox(name)
+    except ValueError as error:
+        raise UnknownSandbox(str(error)) from None
+
+
+def _sandboxed(found: list[Check]) -> bool:
+    """Whether a provider that isolates works."""
+    return any(check.works for check in found if check.name != "process")
+
+
+def _install_sandbox(found: list[Check]) -> None:
+    """Run the first command that mends a provider, as root or with passwordless sudo; otherwise say what to type."""
+    command = next((check.fix for check in found if check.fix.startswith(("sudo ", "apt", "dnf", "pacman"))), "")
+    if not command:
+        return
+    root = os.geteuid() == 0
+    if root:
+        command = command.replace("sudo ", "")
+    elif subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode != 0:
+        errors.print(f"No sandbox works here yet. Type: [bold]{command}[/]", highlight=False)
+        return
+    errors.print(f"Installing a sandbox: {command}", highlight=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        errors.print(done.stderr[-2000:], markup=False, highlight=False)
 
 
 @app.command()
@@ -83,7 +133,7 @@ def calibrate(
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Measure floors and baselines, and write them where tasks look for them."""
-    provider = get_sandbox(sandbox)
+    provider = _sandbox(sandbox)
     for name in get_domains() if domain == "all" else [domain]:
         found = get_domain(name)
         for chosen in scale or ("tiny", "small"):
@@ -96,13 +146,15 @@ def calibrate(
 
 
 def _calibrate(
-    domain: Domain, dataset: str, backend: str, scale: Scale, seeds: int, sandbox: Any, *, local: bool
+    domain: Domain, dataset: str, backend: str, scale: Scale, seeds: int, sandbox: Sandbox, *, local: bool
 ) -> None:
     label = f"{domain.name} {backend} {dataset} {scale}"
 
     def show(result: ExamResult) -> None:
-        value = (result.metrics or {}).get(domain.specification.metric.name)
-        console.print(f"  {label} seed {result.seed}: {value:.4g} in {result.seconds:.1f} s", highlight=False)
+        value = (result.metrics or {}).get(domain.metric(result.dataset).name)
+        console.print(
+            f"  {label} seed {result.seed}: {value:.4g} in {result.seconds:.1f} s", highlight=False, soft_wrap=True
+        )
 
     entry = calibration.calibrate(
         domain, dataset=dataset, backend=backend, scale=scale, seeds=range(seeds), sandbox=sandbox, on_exam=show
@@ -113,6 +165,7 @@ def _calibrate(
         f"[bold]{label}[/]: floor {entry.floor.mean:.4g} ± {entry.floor.std:.2g}, "
         f"baseline {entry.baseline.mean:.4g} ± {entry.baseline.std:.2g}, {entry.seconds.mean:.1f} s per exam",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -120,25 +173,29 @@ def _calibrate(
 def exam(
     workspace: Annotated[Path, typer.Argument(help="A task's folder, as materialised.")] = Path(),
     dataset: Annotated[list[str] | None, typer.Option(help="Only these datasets (repeat the option).")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the exams.")] = 0,
-    budget: Annotated[float, typer.Option(help="Most seconds of training and answering per exam.")] = 3600.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the exams.")] = 0,
+    budget: Annotated[float, typer.Option(min=0, help="Most seconds of training and answering per exam.")] = 3600.0,
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Run the exams of a workspace that was edited by hand; prints {"results": …, "errors": …} as JSON."""
     workspace = workspace.resolve()
-    task = TaskConfig.parse(workspace / "task.yaml")
+    task = Layout.parse(workspace / "task.yaml")
     domain = task.resolve()
-    present = [name for name in (*task.meta_train, *task.meta_test) if (workspace / name / "main.py").is_file()]
+    present = [name for name in task.datasets if (workspace / name / "main.py").is_file()]
     for name in dataset or []:
         if name not in present:
             raise UnknownName("dataset", name, present, str(workspace))
     results: dict[str, Any] = {}
     failures: dict[str, str] = {}
-    runner = ExamRunner(domain, get_sandbox(sandbox))
+    runner = ExamRunner(domain, _sandbox(sandbox))
     try:
         for name in dataset or present:
             errors.print(f"{name} …", highlight=False)
-            result = runner.run(workspace, dataset=name, scale=task.scale, seed=seed, budget_s=budget)
+            try:
+                result = runner.run(workspace, dataset=name, scale=task.scale, seed=seed, budget_s=budget)
+            except InfraError as error:
+                failures[name] = f"infra_error: {error}"
+                continue
             if result.metrics is None:
                 failures[name] = f"{result.status}: {result.message}\n{result.traceback}".strip()
             else:
@@ -157,19 +214,23 @@ def replay(
     from discoenv import objectives  # noqa: PLC0415 - numpy is not needed by the other commands' help
 
     recorded = Run(run)
+    for pack in recorded.setup.get("packs", []):
+        load_pack(pack)
     modules = recorded.submission()
+    objective = objectives.get(recorded.task.objective)
     evaluator = Evaluator(
         recorded.task,
-        get_sandbox(sandbox or recorded.setup["sandbox"]),
+        _sandbox(sandbox or recorded.setup["sandbox"]),
         seed=int(recorded.setup["episode_seed"]),
         budget_scale=float(recorded.setup["budget_scale"]),
+        costs=objective.measured,
         on_progress=_show_progress,
     )
     try:
         scores = evaluator.evaluate(modules, "meta_test")
     finally:
         evaluator.close()
-    reward = objectives.get(recorded.task.objective)(recorded.task, scores, modules).value
+    reward = objective.reward(recorded.task, scores, modules).value
     before = (recorded.result or {}).get("meta_test", {})
     table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
     for score in scores:

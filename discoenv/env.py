@@ -19,9 +19,11 @@ from discoenv.exams.scores import DatasetScore
 from discoenv.recording import Recorder
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
-from discoenv.spaces import Action, ActionError, action_space, apply_edits, observation_space, parse_action
+from discoenv.spaces import Action, ActionError, action_space, apply_edits, observation_space, parse_action, shown
 from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.discogen_config import read_task
 from discoenv.tasks.domain import Domain, Scale, get_domain
+from discoenv.tasks.packs import load_pack
 from discoenv.tasks.sampling import sample_task
 from discoenv.tasks.workspace import initial_modules
 
@@ -42,8 +44,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     such an episode, it says nothing about the agent.
 
     Args:
+        packs: folders of further domains (see :mod:`discoenv.tasks.packs`).
         domain: name of a domain, or several to draw from; None stands for all. Ignored if ``task`` is given.
-        task: a :class:`TaskConfig`, a dict or the path of a YAML file; None samples a task at each reset.
+        task: a :class:`TaskConfig`; a dict or the path of a YAML file, in its form or in DiscoGen's; or the name of a
+            DiscoBench task. What the latter two leave open is as in sampled tasks, with the first ``objective``. None
+            samples a task at each reset.
         scale: scale of sampled tasks: ``tiny``, ``small`` or ``full``.
         sandbox: name of a provider (``auto``, ``bubblewrap``, ``process``, …) or a provider.
         objective: objective of sampled tasks, or several to draw from (see :mod:`discoenv.objectives`).
@@ -51,6 +56,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         p_edit, p_data, p_base: how tasks are sampled (see :func:`discoenv.tasks.sampling.sample_task`).
         train_seeds, test_seeds: exams per meta-train and meta-test dataset in sampled tasks.
         budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
+        paired: for objectives that compare costs, measure the baseline anew right after each exam.
         compute_budget_s: seconds of learners' running time over all ``run`` commands of an episode; None: unlimited.
         max_file_bytes: largest module, in bytes of UTF-8.
         runs_dir: where run directories are written; None keeps no record.
@@ -70,6 +76,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         domain: str | Sequence[str] | None = None,
         task: TaskConfig | Mapping[str, Any] | str | Path | None = None,
         *,
+        packs: Sequence[str | Path] = (),
         scale: Scale = "small",
         sandbox: str | Sandbox = "auto",
         objective: str | Sequence[str] = "performance",
@@ -80,6 +87,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         train_seeds: int = 1,
         test_seeds: int = 2,
         budget_scale: float = 3.0,
+        paired: bool = False,
         compute_budget_s: float | None = None,
         max_file_bytes: int = 64 << 10,
         runs_dir: str | Path | None = "runs",
@@ -97,13 +105,15 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self.max_steps = max_steps
         self.action_space = action_space()
         self.observation_space = observation_space(max_steps)
+        self._packs = [str(Path(pack).resolve()) for pack in packs]
+        for pack in self._packs:
+            load_pack(pack)
         self._domains = [domain] if isinstance(domain, str) else domain
         for name in self._domains or []:
             get_domain(name)
         self._objectives = [objective] if isinstance(objective, str) else list(objective)
         for name in self._objectives:
             objectives.get(name)
-        self._task = None if task is None else self._parsed(task)
         self._sampling: dict[str, Any] = {
             "scale": scale,
             "p_edit": p_edit,
@@ -112,9 +122,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             "train_seeds": train_seeds,
             "test_seeds": test_seeds,
         }
+        self._task = None if task is None else self._parsed(task)
         self._sandbox = get_sandbox(sandbox)
         self._owns_sandbox = isinstance(sandbox, str)
         self._budget_scale = budget_scale
+        self._paired = paired
         self._compute_budget_s = compute_budget_s
         self._max_file_bytes = max_file_bytes
         self._runs_dir = None if runs_dir is None else Path(runs_dir)
@@ -122,6 +134,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._on_progress = on_progress
         self._evaluator: Evaluator | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
+        self._recorder: Recorder | None = None
         self._ended = True
         scratch.reap()
 
@@ -132,7 +145,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         """
         super().reset(seed=seed)
         begin = time.monotonic()
-        unknown = sorted(set(options or {}) - {"task"})
+        unknown = sorted(str(key) for key in options or {} if key != "task")
         if unknown:
             raise ValueError(f"options: unknown key {', '.join(unknown)}; known is 'task'")
         self._end_episode()
@@ -144,13 +157,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self._sandbox,
             seed=episode_seed,
             budget_scale=self._budget_scale,
+            costs=objectives.get(self.task.objective).measured,
+            paired=self._paired,
             on_progress=self._on_progress,
         )
         self._finalizer = weakref.finalize(self, self._evaluator.close)
         self._files = initial_modules(self.task)
         self._score = 0.0
         self._steps = 0
-        self._ended = False
         budgets = {dataset: self._evaluator.budget_s(dataset) for dataset in self.task.meta_train}
         self._text = feedback.introduction(
             self.task, max_steps=self.max_steps, budgets=budgets, max_file_bytes=self._max_file_bytes
@@ -159,6 +173,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         info = self._info(begin)
         if self._recorder:
             self._recorder.event({"event": "reset", "text": self._text, "info": info})
+        self._ended = False
         return self._observation(), info
 
     def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, Info]:
@@ -192,6 +207,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         """The text of the last observation, if ``render_mode="ansi"``."""
         return self._text if self.render_mode == "ansi" else None
 
+    @property
+    def run_directory(self) -> Path | None:
+        """Where the present or last episode is recorded; None without a record."""
+        return self._recorder.directory if self._recorder else None
+
     def close(self) -> None:
         """End the episode, its processes and its temporary files. Run directories stay. Safe to call again."""
         self._end_episode()
@@ -199,7 +219,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self._sandbox.close()
 
     def _parsed(self, task: TaskConfig | Mapping[str, Any] | str | Path) -> TaskConfig:
-        parsed = TaskConfig.parse(dict(task) if isinstance(task, Mapping) else task)
+        defaults = {key: self._sampling[key] for key in ("scale", "train_seeds", "test_seeds")}
+        parsed = read_task(task, {**defaults, "eval_type": self._objectives[0]})
         parsed.resolve()
         objectives.get(parsed.objective)
         return parsed
@@ -232,16 +253,21 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         scores = evaluator.evaluate(self._files, "meta_train")
         self._score = float(np.mean([score.normalised for score in scores]))
         left = self.max_steps - self._steps
+        reward = self._reward(scores)
         self._text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self._score:.3f})")
+        self._text += feedback.objective(self.task, reward)
         self._text += f"\n{left} actions left.\n"
-        return {"meta_train": _records(scores), "score": self._score}
+        return {"meta_train": _records(scores), "score": self._score, "meta_train_reward": reward.value}
 
     def _submit(self, evaluator: Evaluator) -> tuple[float, Info]:
         scores = evaluator.evaluate(self._files, "meta_test")
-        reward = (self._reward_fn or objectives.get(self.task.objective))(self.task, scores, self._files)
+        reward = self._reward(scores)
         text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
-        self._text = f"{self._text}\n{text}"
+        self._text = f"{self._text}\n{text}{feedback.objective(self.task, reward)}"
         return reward.value, {"meta_test": _records(scores), "reward": dict(reward.parts)}
+
+    def _reward(self, scores: Sequence[DatasetScore]) -> objectives.Reward:
+        return (self._reward_fn or objectives.get(self.task.objective).reward)(self.task, scores, self._files)
 
     def _spent(self, evaluator: Evaluator) -> bool:
         over = self._compute_budget_s is not None and evaluator.spent_s >= self._compute_budget_s
@@ -262,7 +288,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             "task": self.task.model_dump(mode="json"),
             "task_id": self.task.task_id,
             "workspace": str(self._evaluator.workspace),
-            "run_directory": str(self._recorder.directory) if self._recorder else None,
+            "run_directory": str(self.run_directory) if self._recorder else None,
             "integrity": {
                 "level": integrity.level if self._sandbox.isolated else "self-reported",
                 "sandbox": self._sandbox.name,
@@ -282,6 +308,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             "budget_scale": self._budget_scale,
             "max_steps": self.max_steps,
             "compute_budget_s": self._compute_budget_s,
+            "packs": self._packs,
         }
         recorder = Recorder(self._runs_dir, self.task, setup)
         recorder.files(0, self._files)
@@ -296,7 +323,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         step = {
             "event": "step",
             "step": self._steps,
-            "action": parsed.record() if parsed else ascii(action)[:10_000],
+            "action": parsed.record() if parsed else shown(action, 10_000),
             "text": self._text,
             "reward": reward,
             "terminated": terminated,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from discoenv.exams.scores import DatasetScore
+from discoenv.objectives import Reward
 from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.workspace import describe
 
@@ -17,9 +18,9 @@ def introduction(task: TaskConfig, *, max_steps: int, budgets: Mapping[str, floa
     files = ", ".join(f"{module}.py" for module in task.modules)
     lines = "\n".join(f"* {dataset}: {seconds:.0f} s" for dataset, seconds in budgets.items())
     return (
-        f"{describe(task)}\n"
+        f"{describe(task.layout('meta_train'))}\n"
         "## How to act\n\n"
-        f"You may edit {files} and nothing else (at most {max_file_bytes // 1024} KiB each). An action holds edits "
+        f"You may edit {files} and nothing else (at most {max_file_bytes} bytes each). An action holds edits "
         "(whole files, or one piece of text replaced by another) and a command:\n\n"
         "* `edit` only changes the files;\n"
         "* `run` also trains with them on the datasets above and reports the scores;\n"
@@ -37,6 +38,24 @@ def refused(reason: str) -> str:
 def edited(names: Sequence[str]) -> str:
     """The observation text of an action that only edited files."""
     return f"Changed: {', '.join(names)}.\n" if names else "Nothing was changed.\n"
+
+
+def objective(task: TaskConfig, reward: Reward) -> str:
+    """For objectives that compare costs: what the present files cost, and whether they are good enough to count."""
+    parts = reward.parts
+    if "cost" not in parts:
+        return ""
+    lines = [
+        f"\n### Objective {task.objective}: {reward.value:.3f} (baseline cost / cost; 0 if any threshold is missed)\n",
+        f"| dataset | threshold | passed | cost ({parts['unit']}) | baseline cost | ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {dataset} | {parts['threshold'][dataset]:.4g} | {'yes' if parts['passes'][dataset] else 'no'} "
+        f"| {cost:.4g} | {parts['baseline_cost'][dataset]:.4g} | {parts['ratio'][dataset]:.3f} |"
+        for dataset, cost in parts["cost"].items()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def report(scores: Sequence[DatasetScore], *, title: str) -> str:
@@ -61,10 +80,11 @@ def report(scores: Sequence[DatasetScore], *, title: str) -> str:
     told: set[str] = set()
     for score in scores:
         for result in score.results:
-            problem = (result.traceback or result.message)[-_MESSAGE_CHARACTERS:]
+            frames = result.traceback[-_MESSAGE_CHARACTERS:]
+            problem = f"{result.message}\n" + (f"\n```\n{frames}\n```\n" if frames else "")
             if result.status != "ok" and problem not in told:
                 told.add(problem)
-                parts.append(f"### {score.dataset}: {result.status}\n\n{result.message}\n\n```\n{problem}\n```\n")
+                parts.append(f"### {score.dataset}: {result.status}\n\n{problem}")
         printed = score.results[-1].stdout.strip()
         if printed:
             parts.append(f"### {score.dataset}: end of the output\n\n```\n{printed[-_STDOUT_CHARACTERS:]}\n```\n")

@@ -1,19 +1,28 @@
-"""What an episode's reward is made of: a registry of functions from meta-test scores to one number."""
+"""What an episode's reward is made of: a registry of functions from meta-test scores to one number.
+
+``performance`` rewards the score itself. ``time``, ``energy``, ``memory`` and ``golf`` reward a low cost among
+solutions whose score passes a threshold, compared with the cost of the baseline, measured on the same machine.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from discoenv.exams.baselines import Entry
+from discoenv.exams.runner import ExamResult
 from discoenv.exams.scores import DatasetScore
 from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import UnknownName
 
 #: Normalised scores are clipped to this range before they are averaged, so that one dataset cannot decide alone.
 CLIP = (-1.0, 10.0)
+#: Ratios of costs are clipped to this range.
+RATIO_CLIP = (0.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -27,20 +36,35 @@ class Reward:
 #: (task, scores of the meta-test datasets, module texts by file name) -> reward.
 RewardFunction = Callable[[TaskConfig, Sequence[DatasetScore], Mapping[str, str]], Reward]
 
-_REGISTRY: dict[str, RewardFunction] = {}
+
+@dataclass(frozen=True)
+class Objective:
+    """A registered objective. ``measured``: it compares costs with the baseline's, measured on this machine."""
+
+    name: str
+    reward: RewardFunction
+    measured: bool = False
 
 
-def register(name: str) -> Callable[[RewardFunction], RewardFunction]:
-    """Register an objective under ``name``; use as a decorator. An existing name is replaced."""
+_REGISTRY: dict[str, Objective] = {}
+
+
+def register(name: str, *, measured: bool = False) -> Callable[[RewardFunction], RewardFunction]:
+    """Register an objective under ``name``; use as a decorator. An existing name is replaced.
+
+    Args:
+        name: what tasks call it.
+        measured: whether ``score.cost_entry``, this machine's own baseline, must be there for each dataset.
+    """
 
     def add(function: RewardFunction) -> RewardFunction:
-        _REGISTRY[name] = function
+        _REGISTRY[name] = Objective(name, function, measured)
         return function
 
     return add
 
 
-def get(name: str) -> RewardFunction:
+def get(name: str) -> Objective:
     """The objective called ``name``.
 
     Raises:
@@ -56,8 +80,98 @@ def names() -> list[str]:
     return sorted(_REGISTRY)
 
 
+def passes(score: DatasetScore, baseline_scale: float) -> bool:
+    """Whether a dataset's score reaches floor + baseline_scale · (baseline − floor) in the metric's direction.
+
+    False if an exam failed, or if the score is not a number.
+    """
+    return score.ok and score.normalised >= baseline_scale
+
+
 @register("performance")
 def performance(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
     """Mean over meta-test datasets of the normalised score n_d, each clipped to [−1, 10]."""
     clipped = {score.dataset: float(np.clip(score.normalised, *CLIP)) for score in scores}
     return Reward(float(np.mean(list(clipped.values()))), {"objective": "performance", "clipped": clipped})
+
+
+@register("time", measured=True)
+def time(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+    """Seconds of training and answering per exam, beside the baseline's."""
+
+    def seconds(result: ExamResult) -> float:
+        return math.inf if result.seconds is None else result.seconds
+
+    return _frugality("time", "s", task, scores, lambda score: _mean(score, seconds), lambda entry: entry.seconds.mean)
+
+
+@register("energy", measured=True)
+def energy(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+    """Joules per exam, beside the baseline's by the same method."""
+    return _frugality(
+        "energy",
+        "J",
+        task,
+        scores,
+        lambda score: _mean(score, lambda result: result.energy.joules),
+        lambda entry: entry.joules.mean,
+    )
+
+
+@register("memory", measured=True)
+def memory(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+    """Peak memory of the learner's processes per exam, scratch files included, beside the baseline's."""
+    return _frugality(
+        "memory",
+        "bytes",
+        task,
+        scores,
+        lambda score: _mean(score, lambda result: float(result.peak_memory_bytes)),
+        lambda entry: entry.peak_memory_bytes.mean,
+    )
+
+
+@register("golf")
+def golf(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+    """Bytes of UTF-8 of all editable modules, beside those of their base implementations."""
+    size = float(sum(len(text.encode()) for text in modules.values()))
+    return _frugality(
+        "golf",
+        "bytes",
+        task,
+        scores,
+        lambda score: size,
+        lambda entry: float(sum(entry.code_bytes[name] for name in modules)),
+    )
+
+
+def _frugality(
+    name: str,
+    unit: str,
+    task: TaskConfig,
+    scores: Sequence[DatasetScore],
+    cost: Callable[[DatasetScore], float],
+    baseline_cost: Callable[[Entry], float],
+) -> Reward:
+    """0 if any dataset fails :func:`passes`; else the geometric mean of baseline cost / cost, each in [0, 100]."""
+    parts: dict[str, Any] = {"objective": name, "unit": unit, "baseline_scale": task.baseline_scale}
+    for key in ("passes", "threshold", "cost", "baseline_cost", "ratio"):
+        parts[key] = {}
+    for score in scores:
+        entry = score.cost_entry or score.entry
+        spent, reference = cost(score), baseline_cost(entry)
+        span = score.entry.baseline.mean - score.entry.floor.mean
+        parts["passes"][score.dataset] = passes(score, task.baseline_scale)
+        parts["threshold"][score.dataset] = score.entry.floor.mean + task.baseline_scale * span
+        parts["cost"][score.dataset] = spent
+        parts["baseline_cost"][score.dataset] = reference
+        parts["ratio"][score.dataset] = float(np.clip(reference / max(spent, 1e-12), *RATIO_CLIP))
+    if not all(parts["passes"].values()):
+        return Reward(0.0, parts)
+    ratios = np.array(list(parts["ratio"].values()))
+    value = float(np.exp(np.mean(np.log(np.maximum(ratios, 1e-12)))))
+    return Reward(value, parts)
+
+
+def _mean(score: DatasetScore, cost: Callable[[ExamResult], float]) -> float:
+    return float(np.mean([cost(result) for result in score.results]))

@@ -44,9 +44,11 @@ class Recorder:
         if dict(files) == self._files:
             return
         folder = self.directory / "files" / f"step_{step:03d}"
-        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder.with_name(f".{folder.name}")  # so that no folder has only some of the files
+        temporary.mkdir(parents=True)
         for name, text in files.items():
-            atomic.write_text(folder / name, text)
+            atomic.write_text(temporary / name, text)
+        temporary.rename(folder)
         self._files = dict(files)
 
     def event(self, event: Mapping[str, Any]) -> None:
@@ -75,15 +77,18 @@ class Run:
         for name in ("task.yaml", "episode.json"):
             if not (directory / name).is_file():
                 raise RunError(f"{directory}: {name} is missing, so this is not a run directory")
-        self.task = TaskConfig.from_yaml((directory / "task.yaml").read_text(encoding="utf-8"), str(directory))
+        self.task = TaskConfig.parse(directory / "task.yaml")
         self.setup: dict[str, Any] = self._json("episode.json")
+        for key in ("episode_seed", "sandbox", "budget_scale"):
+            if key not in self.setup:
+                raise RunError(f"{directory}/episode.json: {key} is missing")
         self.result: dict[str, Any] | None = self._json("result.json") if (directory / "result.json").exists() else None
 
     def events(self) -> list[dict[str, Any]]:
         """Lines of ``episode.jsonl``; a half-written last line, left by a crash, is left out."""
         path = self.directory / "episode.jsonl"
         events = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
             try:
                 events.append(json.loads(line))
             except ValueError:
@@ -95,7 +100,7 @@ class Run:
         folders = sorted((self.directory / "files").glob("step_*"), key=lambda folder: int(folder.name[5:]))
         if not folders:
             raise RunError(f"{self.directory}: files/ is empty, so there is nothing to score")
-        return {path.name: path.read_text(encoding="utf-8") for path in sorted(folders[-1].glob("*.py"))}
+        return {path.name: path.read_bytes().decode() for path in sorted(folders[-1].glob("*.py"))}
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

@@ -28,24 +28,35 @@ def register() -> None:
 
 def _register(gymnasium: ModuleType) -> None:
     if ENV_ID not in gymnasium.registry:
-        gymnasium.register(id=ENV_ID, entry_point=ENTRY_POINT)
+        # Scores follow from the seed; the seconds that observations and info report do not.
+        gymnasium.register(id=ENV_ID, entry_point=ENTRY_POINT, nondeterministic=True)
 
 
 class _GymnasiumFinder(importlib.abc.MetaPathFinder):
-    """Finds Gymnasium as usual, once, and has the environment registered after its import."""
+    """Finds Gymnasium as usual, and has the environment registered after its import.
+
+    It stays until then, because a search need not be followed by an import (``importlib.util.find_spec``).
+    """
+
+    _searching = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "gymnasium":
+        if fullname != "gymnasium" or self._searching:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self._searching = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._searching = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_register(module: ModuleType) -> None:
                 execute(module)
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 _register(module)
 
             spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]

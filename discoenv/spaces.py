@@ -163,7 +163,7 @@ def parse_action(action: Any) -> Action:
         ActionError: it is none of these.
     """
     if isinstance(action, Action):
-        return action
+        action = {"edits": action.edits, "command": action.command}
     if isinstance(action, str):
         if action in COMMANDS:
             return Action(command=action)
@@ -171,19 +171,21 @@ def parse_action(action: Any) -> Action:
             action = json.loads(action)
         except (ValueError, RecursionError):
             raise ActionError(
-                f"the action is neither a command ({', '.join(COMMANDS)}) nor a JSON object: {_shown(action)}"
+                f"the action is neither a command ({', '.join(COMMANDS)}) nor a JSON object: {shown(action)}"
             ) from None
     if not isinstance(action, Mapping):
         raise ActionError(f'the action is {type(action).__name__}; expected {{"edits": [...], "command": ...}}')
     unknown = sorted(str(key) for key in action if key not in {"edits", "command"})
     if unknown:
-        raise ActionError(f"the action has unknown keys {', '.join(map(_shown, unknown))}; known are edits and command")
+        raise ActionError(f"the action has unknown keys {', '.join(map(shown, unknown))}; known are edits and command")
     command = action.get("command", "run")
     if isinstance(command, (int, np.integer)) and not isinstance(command, bool) and 0 <= command < len(COMMANDS):
         command = COMMANDS[int(command)]
     if not isinstance(command, str) or command not in COMMANDS:
-        raise ActionError(f"command is {_shown(command)}; it must be one of {', '.join(COMMANDS)}")
-    edits = action.get("edits") or ()
+        raise ActionError(f"command is {shown(command)}; it must be one of {', '.join(COMMANDS)}")
+    edits = action.get("edits")
+    if edits is None or (isinstance(edits, (str, Mapping)) and not edits):
+        edits = ()
     if isinstance(edits, Mapping):
         edits = (edits,)
     if isinstance(edits, (str, bytes)) or not isinstance(edits, Iterable):
@@ -194,13 +196,13 @@ def parse_action(action: Any) -> Action:
 def _parse_edit(edit: Any, index: int) -> Edit:
     where = f"edits[{index}]"
     if isinstance(edit, Edit):
-        return edit
+        edit = {key: value for key, value in vars(edit).items() if value is not None}
     if not isinstance(edit, Mapping):
         raise ActionError(f'{where} is {type(edit).__name__}; expected {{"path": ..., "content": ...}}')
     unknown = sorted(str(key) for key in edit if key not in {"path", "content", "old", "new"})
     if unknown:
         raise ActionError(
-            f"{where} has unknown keys {', '.join(map(_shown, unknown))}; known are path, content, old, new"
+            f"{where} has unknown keys {', '.join(map(shown, unknown))}; known are path, content, old, new"
         )
     if "path" not in edit:
         raise ActionError(f"{where} has no path")
@@ -236,9 +238,7 @@ def apply_edits(files: Mapping[str, str], edits: Iterable[Edit], max_bytes: int)
     for edit in edits:
         name = edit.path.removeprefix("discovered/")
         if name not in result:
-            raise ActionError(
-                f"{_shown(edit.path)} cannot be edited; the editable files are {', '.join(sorted(files))}"
-            )
+            raise ActionError(f"{shown(edit.path)} cannot be edited; the editable files are {', '.join(sorted(files))}")
         if edit.content is not None:
             text = edit.content
         else:
@@ -246,7 +246,7 @@ def apply_edits(files: Mapping[str, str], edits: Iterable[Edit], max_bytes: int)
             count = result[name].count(old)
             if count != 1:
                 problem = "does not occur" if count == 0 else f"occurs {count} times; add lines until it is unique"
-                raise ActionError(f"{name}: the text to replace {problem}: {_shown(old)}")
+                raise ActionError(f"{name}: the text to replace {problem}: {shown(old)}")
             text = result[name].replace(old, new)
         if "\0" in text:
             raise ActionError(f"{name}: the new text holds a NUL character; modules are Python source text")
@@ -267,7 +267,10 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _shown(value: Any) -> str:
-    """A short, printable form of what an agent sent."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def shown(value: Any, length: int = 80) -> str:
+    """A printable form of what an agent sent, of at most ``length`` characters."""
+    try:
+        text = ascii(value)
+    except Exception:  # nested too deeply, or an object that cannot be shown
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -1,11 +1,14 @@
 """Floors and baselines: what they are on this dataset, backend and scale, and scores normalised by them.
 
 ``baselines.json`` in a domain's folder is written by ``discoenv calibrate``, never by hand. A file of the same form in
-the user's cache, written by ``discoenv calibrate --local``, takes precedence: it was measured on this machine.
+the user's cache holds what was measured on this machine: it is what costs are compared with and what compute budgets
+are made from, and it stands in where a domain ships no baseline. Scores are normalised by what the domain ships, so
+that they mean the same on every machine.
 """
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import json
@@ -14,10 +17,11 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from discoenv import atomic
-from discoenv.tasks.domain import Domain, DomainError
+from discoenv.tasks.discogen_format import DiscogenDomain
+from discoenv.tasks.domain import Domain, DomainError, UnknownName
 
 
 class NoBaseline(LookupError):
@@ -41,6 +45,7 @@ class Entry(BaseModel):
         floor, baseline: the domain's metric for the trivial learner and for the base modules.
         seconds: training plus answering time of the base modules, per exam.
         peak_memory_bytes: of the learner's process tree.
+        joules: energy per exam, by ``energy_method``.
         code_bytes: size of each base module, by name.
         seeds: exam seeds, in the order of the values.
         hardware, versions: where and with what it was measured.
@@ -54,6 +59,8 @@ class Entry(BaseModel):
     baseline: Sample
     seconds: Sample
     peak_memory_bytes: Sample
+    joules: Sample
+    energy_method: str
     code_bytes: dict[str, int]
     seeds: list[int]
     date: str
@@ -72,18 +79,58 @@ class Entry(BaseModel):
 
 
 def entry(domain: Domain, *, backend: str, dataset: str, scale: str) -> Entry:
-    """The baseline of a dataset: this machine's if there is one, else the one that the domain ships.
+    """The baseline of a dataset: the one that the domain ships, else this machine's.
 
     Raises:
         NoBaseline: neither exists for the domain's present version.
     """
-    for path in (local_path(domain), domain.directory / "baselines.json"):
-        found = _read(path, _modified(path)).get(key(backend, dataset, scale))
+    if isinstance(domain, DiscogenDomain):
+        return _published(domain, backend=backend, dataset=dataset)
+    for path in (domain.directory / "baselines.json", local_path(domain)):
+        found = _read(path, _stamp(path)).get(key(backend, dataset, scale))
         if found is not None and found.domain_version == domain.version:
             return found
     raise NoBaseline(
         f"{domain.name}: {dataset} has no baseline for backend {backend} at scale {scale}; measure it with "
         f"`discoenv calibrate {domain.name} --dataset {dataset} --backend {backend} --scale {scale} --local`"
+    )
+
+
+def local_entry(domain: Domain, *, backend: str, dataset: str, scale: str, sandbox: str | None = None) -> Entry | None:
+    """This machine's baseline of a dataset, or None if it was not measured (in that sandbox) for this version."""
+    path = local_path(domain)
+    found = _read(path, _stamp(path)).get(key(backend, dataset, scale))
+    if found is None or found.domain_version != domain.version:
+        return None
+    return found if sandbox is None or found.hardware.get("sandbox") == sandbox else None
+
+
+def _published(domain: DiscogenDomain, *, backend: str, dataset: str) -> Entry:
+    """The baseline that a pack in DiscoGen's format publishes; it has no floor, costs or spread."""
+    metric = domain.metric(dataset)
+    try:
+        value = domain.published(dataset, backend=backend)
+    except UnknownName as error:
+        raise NoBaseline(str(error)) from None
+    floor = value - metric.sign * max(abs(value), 1e-12)
+    unknown = Sample(mean=0.0, std=0.0, values=[])
+    return Entry(
+        domain_version=domain.version,
+        metric=metric.name,
+        floor=Sample(mean=floor, std=0.0, values=[]),
+        baseline=Sample(mean=value, std=0.0, values=[value]),
+        seconds=unknown,
+        peak_memory_bytes=unknown,
+        joules=unknown,
+        energy_method="unknown",
+        code_bytes={
+            f"{module}.py": len(domain.module_text(module, backend=backend, start="base").encode())
+            for module in domain.modules
+        },
+        seeds=[],
+        date="",
+        hardware={},
+        versions={},
     )
 
 
@@ -97,11 +144,16 @@ def has_entry(domain: Domain, *, backend: str, dataset: str, scale: str) -> bool
 
 
 def write(path: Path, entries: dict[str, Entry]) -> None:
-    """Add entries to a file, atomically, keeping the others that it holds."""
-    merged = {**_read(path, _modified(path)), **entries}
-    content = {name: merged[name].model_dump(mode="json") for name in sorted(merged)}
+    """Add entries to a file, atomically, keeping the others that it holds and that other processes add meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, json.dumps(content, indent=1) + "\n")
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        merged = {**_read(path, _stamp(path)), **entries}
+        content = {name: merged[name].model_dump(mode="json") for name in sorted(merged)}
+        atomic.write_text(path, json.dumps(content, indent=1) + "\n")
+    finally:
+        os.close(folder)
 
 
 def key(backend: str, dataset: str, scale: str) -> str:
@@ -148,19 +200,21 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def _modified(path: Path) -> int:
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes whenever the file is replaced; empty if there is none. Times alone are too coarse for that."""
     try:
-        return path.stat().st_mtime_ns
+        status = path.stat()
     except OSError:
-        return 0
+        return ()
+    return (status.st_mtime_ns, status.st_ino, status.st_size)
 
 
 @functools.lru_cache(maxsize=64)
-def _read(path: Path, modified: int) -> dict[str, Entry]:
-    if modified == 0:
+def _read(path: Path, stamp: tuple[int, ...]) -> dict[str, Entry]:
+    if not stamp:
         return {}
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return {name: Entry.model_validate(value) for name, value in content.items()}
-    except (ValueError, ValidationError) as error:
+    except (ValueError, AttributeError) as error:
         raise DomainError(f"{path}: not a file that `discoenv calibrate` wrote: {error}") from error

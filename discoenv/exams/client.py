@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import IO, Any, Literal, TypedDict
 
 #: Loading held-out data and compiling an evaluation may take long; training is never waited for under this limit.
 _REPLY_TIMEOUT_S = 900.0
@@ -46,7 +47,7 @@ class ExaminerProcess:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
+        self._log: IO[bytes] | None = None
         self._received = b""
         self.lock = threading.Lock()
 
@@ -57,23 +58,36 @@ class ExaminerProcess:
             InfraError: the examiner failed, died or did not answer within 15 minutes of its own work.
         """
         control = self._connected()
-        self._write(control, {"operation": operation, **arguments})
-        deadline = time.monotonic() + _REPLY_TIMEOUT_S + float(arguments.get("budget_s", 0.0))
-        while b"\n" not in self._received:
-            if select.select([control], [], [], _POLL_S if while_waiting else 1.0)[0]:
-                part = control.recv(1 << 16)
-                if not part:
-                    self._fail(f"the examiner of {self._directory.name} died during {operation!r}")
-                self._received += part
-            elif time.monotonic() > deadline:
-                self._fail(f"the examiner of {self._directory.name} did not answer {operation!r}")
-            if while_waiting:
-                while_waiting()
+        try:
+            self._write(control, {"operation": operation, **arguments})
+            self._await_reply(control, operation, float(arguments.get("budget_s", 0.0)), while_waiting)
+        except BaseException:
+            self.close()  # a reply that nobody waited for must not be taken for that to the next request
+            raise
         line, _, self._received = self._received.partition(b"\n")
         reply = json.loads(line)
         if "fault" in reply:
             raise InfraError(f"the examiner of {self._directory.name} failed: {reply['fault']}\n{reply['traceback']}")
         return reply["reply"]
+
+    def _await_reply(
+        self, control: socket.socket, operation: str, budget_s: float, while_waiting: Callable[[], None] | None
+    ) -> None:
+        deadline = time.monotonic() + _REPLY_TIMEOUT_S + budget_s
+        while b"\n" not in self._received:
+            try:
+                readable = select.select([control], [], [], _POLL_S if while_waiting else 1.0)[0]
+                part = control.recv(1 << 16) if readable else None
+            except (OSError, ValueError):  # reset by its death, or closed by another thread
+                part = b""
+            if part == b"":
+                self._fail(f"the examiner of {self._directory.name} died during {operation!r}")
+            elif part:
+                self._received += part
+            elif time.monotonic() > deadline:
+                self._fail(f"the examiner of {self._directory.name} did not answer {operation!r}")
+            if while_waiting:
+                while_waiting()
 
     def abort(self) -> None:
         """Tell the examiner, in the middle of ``examine``, that no learner will connect any more."""
@@ -81,23 +95,25 @@ class ExaminerProcess:
             self._write(self._control, {"operation": "abort"})
 
     def close(self) -> None:
-        """End the process. Safe to call again; the next request starts a new one."""
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        """End the process. Safe to call again, and from another thread; the next request starts a new one."""
+        control, self._control = self._control, None
+        process, self._process = self._process, None
+        log, self._log = self._log, None
         self._received = b""
+        if control is not None:
+            control.close()
+        if process is not None:
+            process.kill()
+            process.wait()
+        if log is not None:
+            log.close()
 
     def _connected(self) -> socket.socket:
         if self._control is not None and self._process is not None and self._process.poll() is None:
             return self._control
         self.close()
         ours, theirs = socket.socketpair()
-        self._log.seek(0)
-        self._log.truncate()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "discoenv.exams.server", str(self._directory), str(theirs.fileno())],
@@ -118,9 +134,12 @@ class ExaminerProcess:
             self._fail(f"the examiner of {self._directory.name} died")
 
     def _fail(self, message: str) -> None:
-        self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, self._log.tell() - 4000))
-        log = self._log.read().decode(errors="replace").strip()
+        file, log = self._log, ""
+        if file is not None:
+            with contextlib.suppress(ValueError):  # closed by another thread
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - 4000))
+                log = file.read().decode(errors="replace").strip()
         self.close()
         raise InfraError(f"{message}; the end of its log:\n{log}" if log else message)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from discoenv.exams import baselines, scratch
+from discoenv.exams import baselines, calibration, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.runner import ExamResult, ExamRunner
 from discoenv.exams.scores import DatasetScore, score
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.workspace import Side, materialise, write_modules
+from discoenv.tasks.config import Side, TaskConfig
+from discoenv.tasks.workspace import materialise, write_modules
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Evaluator:
         sandbox: where learners run.
         seed: the episode's seed (0 ≤ seed < 2⁶³); exam seeds are derived from it.
         budget_scale: compute budget of an exam as a multiple of the baseline's seconds.
+        costs: compare costs with the baseline's on this machine, which is measured where it is not known yet.
+        paired: measure the baseline anew, right after the exams that it is compared with, with their seeds.
         on_progress: called at the start and the end of each exam.
 
     Attributes:
@@ -56,6 +58,8 @@ class Evaluator:
         *,
         seed: int,
         budget_scale: float,
+        costs: bool = False,
+        paired: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self.task = task
@@ -65,11 +69,18 @@ class Evaluator:
             for dataset in (*task.meta_train, *task.meta_test)
         }
         self.directory = scratch.make()
-        self.workspace = materialise(task, self.directory / "workspace")
+        try:
+            self.workspace = materialise(task, self.directory / "workspace")
+        except BaseException:
+            scratch.remove(self.directory)
+            raise
         self._seed = seed
         self._budget_scale = budget_scale
         self._on_progress = on_progress or (lambda progress: None)
-        self._runner = ExamRunner(self.domain, sandbox)
+        self._sandbox = sandbox
+        self._costs = costs or paired
+        self._paired = paired
+        self._runner = ExamRunner(self.domain, sandbox, measure_energy=self._costs)
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
         self.spent_s = 0.0
 
@@ -83,10 +94,13 @@ class Evaluator:
             InfraError: the machine failed twice at the same exam.
         """
         workspace = self.workspace
-        if side == "meta_train":
-            write_modules(workspace, modules)
-        else:
-            workspace = materialise(self.task, self.directory / side, modules=modules, side=side)
+        try:
+            if side == "meta_train":
+                write_modules(workspace, modules)
+            else:
+                workspace = materialise(self.task, self.directory / side, modules=modules, side=side)
+        except OSError as error:
+            raise InfraError(f"the modules could not be written: {error}") from error
         digest = hashlib.sha256(repr(sorted(modules.items())).encode()).hexdigest()
         datasets: Sequence[str] = getattr(self.task, side)
         total = len(datasets) * len(self.seeds(side, datasets[0]))
@@ -95,7 +109,8 @@ class Evaluator:
         try:
             for dataset in datasets:
                 results = []
-                for seed in self.seeds(side, dataset):
+                seeds = self.seeds(side, dataset)
+                for seed in seeds:
                     number += 1
                     progress = Progress(side, dataset, seed, number, total, self.budget_s(dataset))
                     key = (digest, dataset, seed)
@@ -109,7 +124,8 @@ class Evaluator:
                         result = self._finished[key]
                     self._on_progress(Progress(**{**vars(progress), "result": result}))
                     results.append(result)
-                scores.append(score(self.domain.specification.metric, self.entries[dataset], results))
+                cost_entry = self._cost_entry(dataset, seeds) if self._costs else None
+                scores.append(score(self.domain.metric(dataset), self.entries[dataset], results, cost_entry))
         finally:
             if workspace is not self.workspace:
                 scratch.remove(workspace)
@@ -125,12 +141,34 @@ class Evaluator:
     def budget_s(self, dataset: str) -> float:
         """Compute budget of one exam of a dataset, in seconds."""
         minimum = self.domain.specification.limits.minimum_budget_s
-        return max(minimum, self._budget_scale * self.entries[dataset].seconds.mean)
+        local = baselines.local_entry(self.domain, dataset=dataset, backend=self.task.backend, scale=self.task.scale)
+        return max(minimum, self._budget_scale * (local or self.entries[dataset]).seconds.mean)
 
     def close(self) -> None:
         """End the examiner and whatever still runs, and remove the episode's files. Safe to call again."""
         self._runner.close()
         scratch.remove(self.directory)
+
+    def _cost_entry(self, dataset: str, seeds: Sequence[int]) -> baselines.Entry:
+        """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
+        task, name = self.task, self._sandbox.name
+        known = baselines.local_entry(
+            self.domain, backend=task.backend, dataset=dataset, scale=task.scale, sandbox=name
+        )
+        if known is not None and not self._paired:
+            return known
+        measured = calibration.calibrate(
+            self.domain,
+            dataset=dataset,
+            backend=task.backend,
+            scale=task.scale,
+            seeds=seeds if self._paired else range(calibration.LOCAL_SEEDS),
+            sandbox=self._sandbox,
+        )
+        if not self._paired:
+            key = baselines.key(task.backend, dataset, task.scale)
+            baselines.write(baselines.local_path(self.domain), {key: measured})
+        return measured
 
     def _exam(self, workspace: Path, dataset: str, seed: int) -> ExamResult:
         """One exam, repeated once if the machine, not the agent's code, failed."""

@@ -36,7 +36,7 @@ def training_data() -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise RuntimeError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
 
 
@@ -67,7 +67,7 @@ def pack(message: Any) -> bytes:
         if isinstance(node, (list, tuple)):
             return [plain(value) for value in node]
         array = np.asarray(node)
-        if array.dtype.kind not in "biuf":
+        if array.dtype.kind not in "biu" and array.dtype.str[1:] not in ("f2", "f4", "f8"):
             array = array.astype(np.float32)
         arrays.append(array.astype(array.dtype.newbyteorder("<"), order="C", copy=False))
         return {"__array__": len(arrays) - 1}
@@ -78,7 +78,7 @@ def pack(message: Any) -> bytes:
     return b"".join([LENGTHS.pack(len(text), sum(a.nbytes for a in arrays)), text, *(a.tobytes() for a in arrays)])
 
 
-def unpack(text: bytes, body: bytes) -> Any:
+def unpack(text: bytes | bytearray, body: bytes | bytearray) -> Any:
     """Inverse of :func:`pack`, given the header's and the body's bytes. For messages of a trusted sender only."""
     header, start, arrays = json.loads(text), 0, []
     for dtype, shape in header["arrays"]:
@@ -107,7 +107,7 @@ def receive(connection: socket.socket) -> Any:
     return unpack(text, arrays) if text and arrays is not None else {}
 
 
-def read(connection: socket.socket, count: int) -> bytes | None:
+def read(connection: socket.socket, count: int) -> bytearray | None:
     """Exactly ``count`` bytes, or None if the connection was closed."""
     data = bytearray(count)
     view = memoryview(data)
@@ -116,4 +116,4 @@ def read(connection: socket.socket, count: int) -> bytes | None:
         if received == 0:
             return None
         view = view[received:]
-    return bytes(data)
+    return data

@@ -46,17 +46,18 @@ class Array:
             ProtocolError: if it is not what this describes; the message names ``question`` and both sides.
         """
         if isinstance(answer, (bool, int, float)):
-            try:
-                answer = np.asarray(answer)
-            except OverflowError:
-                raise ProtocolError(f"{question} answered an integer that is out of range") from None
+            answer = np.asarray(answer)
         if not isinstance(answer, np.ndarray):
             raise ProtocolError(f"{question} answered {type(answer).__name__}; expected {self}")
+        if answer.dtype.hasobject:  # a Python integer of more than 64 bits
+            raise ProtocolError(f"{question} answered an integer that is out of range")
         fits = len(answer.shape) == len(self.shape) and all(
             want is None or have == want for have, want in zip(answer.shape, self.shape, strict=True)
         )
         if not fits or answer.dtype.kind not in self._ACCEPTED[self.kind]:
             raise ProtocolError(f"{question} answered {answer.dtype} of shape {answer.shape}; expected {self}")
+        if self.kind == "int" and answer.dtype == np.uint64 and (answer > np.iinfo(np.int64).max).any():
+            raise ProtocolError(f"{question} answered an integer that is out of range")
         with np.errstate(over="ignore"):
             values = answer.astype(self._GIVEN[self.kind])
         if self.kind == "float" and self.finite and not np.isfinite(values).all():

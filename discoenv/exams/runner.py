@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import shutil
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from discoenv.exams import scratch, tracebacks
+from discoenv.exams import reported, scratch, tracebacks
 from discoenv.exams.client import Examination, ExaminerProcess, InfraError
+from discoenv.exams.meters import Energy, EnergyMeter
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox, SandboxError
 from discoenv.tasks.domain import Domain
 
@@ -22,6 +26,10 @@ WORKSPACE = "/workspace"
 _EXAM = "/exam"
 #: The examiner's own work is not charged to the learner; this bounds an exam whose examiner never comes to an end.
 _EXAMINER_ALLOWANCE_S = 3600.0
+#: A learner that closed its connection because of an exception gets this long to print the traceback and end.
+_LAST_WORDS_S = 3.0
+#: Linux allows no longer path for a Unix socket, in bytes.
+_MAX_SOCKET_PATH = 107
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class ExamResult:
         wall_s: lifetime of the learner, the examiner's own work included.
         cpu_s: CPU seconds of the learner's whole process tree.
         peak_memory_bytes: peak memory of the tree; ``memory_method`` is ``cgroup`` or ``sampled``.
+        energy: what the machine drew for the exam; an estimate unless energy was to be measured.
         budget_s: the compute budget that bounded ``seconds``.
         message: one line saying what went wrong, for ``status`` other than ``ok``.
         traceback: the task's own frames of it.
@@ -52,6 +61,7 @@ class ExamResult:
     cpu_s: float
     peak_memory_bytes: int
     memory_method: str
+    energy: Energy
     budget_s: float
     questions: int
     message: str = ""
@@ -68,11 +78,17 @@ class ExamRunner:
     """Runs exams of one domain in one sandbox provider, with one warm examiner process.
 
     Thread safe; exams wait for each other. Close it to end the examiner process.
+
+    Args:
+        domain: the domain.
+        sandbox: where learners run.
+        measure_energy: read this machine's energy counters around each exam (0.2 s more per exam).
     """
 
-    def __init__(self, domain: Domain, sandbox: Sandbox) -> None:
+    def __init__(self, domain: Domain, sandbox: Sandbox, *, measure_energy: bool = False) -> None:
         self.domain = domain
         self.sandbox = sandbox
+        self._measure_energy = measure_energy
         self._examiner = ExaminerProcess(domain.directory)
         self._running: Running | None = None
         self._closed = threading.Event()
@@ -92,32 +108,53 @@ class ExamRunner:
         """
         target = {"dataset": dataset, "scale": scale, "config": self.domain.config(dataset, scale)}
         with self._examiner.lock:
-            directory = scratch.make()
+            self._require_open()
             try:
-                return self._run(directory, workspace, target, seed, budget_s)
+                directory = scratch.make()
+                try:
+                    if self.domain.self_reported:
+                        return self._run_reported(directory, workspace, dataset, seed, budget_s)
+                    return self._run(directory, workspace, target, seed, budget_s)
+                finally:
+                    self._kill_running()
+                    scratch.remove(directory)
             except SandboxError as error:
                 raise InfraError(f"the sandbox failed: {error}") from error
             except OSError as error:
                 raise InfraError(f"the machine failed: {error}") from error
-            finally:
-                if self._running is not None:
-                    self._running.kill()
-                    self._running = None
-                scratch.remove(directory)
 
     def floor(self, *, dataset: str, scale: str, seed: int) -> dict[str, float]:
         """Metrics of the examiner's trivial learner."""
         target = {"dataset": dataset, "scale": scale, "config": self.domain.config(dataset, scale)}
         with self._examiner.lock:
+            self._require_open()
             metrics: dict[str, float] = self._examiner.request("floor", target=target, seed=seed)
+        self._require_metric(dataset, metrics)
         return metrics
 
     def close(self) -> None:
         """Kill a running learner and end the examiner process. Safe to call again."""
         self._closed.set()
-        if self._running is not None:
-            self._running.kill()
+        self._kill_running()
         self._examiner.close()
+
+    def _require_metric(self, dataset: str, metrics: Mapping[str, float]) -> None:
+        name = self.domain.metric(dataset).name
+        if name not in metrics:
+            raise InfraError(
+                f"{self.domain.directory}/examiner.py: the metric {name} of domain.yaml is not among "
+                f"those that it gave ({', '.join(metrics) or 'none'})"
+            )
+
+    def _require_open(self) -> None:
+        if self._closed.is_set():
+            raise InfraError("the exam was cancelled: its runner is closed")
+
+    def _kill_running(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            with contextlib.suppress(SandboxError):
+                running.kill()
 
     def _run(
         self, directory: Path, workspace: Path, target: Mapping[str, object], seed: int, budget_s: float
@@ -126,6 +163,8 @@ class ExamRunner:
         exam = directory / "exam"
         exam.mkdir()
         exam.chmod(0o755)
+        if len(os.fsencode(exam / "socket")) > _MAX_SOCKET_PATH:
+            raise InfraError(f"{exam} is too long for a socket; set TMPDIR to a folder with a shorter path")
         examiner = self._examiner
         examiner.request("prepare", target=target, seed=seed, data=str(exam), address=str(exam / "socket"))
         command = Command(
@@ -139,8 +178,12 @@ class ExamRunner:
                 "JAX_PLATFORMS": "cpu",
             },
             hidden_packages=tuple(self.domain.specification.hidden_packages),
+            family=self.domain.specification.extra,
         )
+        meter = EnergyMeter(counters=None if self._measure_energy else [])
+        meter.start()
         running = self._running = self.sandbox.start(command, self._limits(budget_s))
+        self._require_open()
         aborted = False
 
         def watch() -> None:
@@ -152,13 +195,60 @@ class ExamRunner:
         reply: Examination = examiner.request(
             "examine", while_waiting=watch, target=target, seed=seed, started=running.started, budget_s=budget_s
         )
+        if reply["metrics"] is not None:
+            self._require_metric(dataset, reply["metrics"])
+        if reply["status"] == "gone":
+            with contextlib.suppress(TimeoutError):
+                running.wait(_LAST_WORDS_S)
         outcome = running.kill()
-        return self._result(dataset, seed, budget_s, reply, outcome, workspace)
+        energy = meter.stop(outcome.usage.cpu_s)
+        return self._result(dataset, seed, budget_s, reply, outcome, energy, workspace)
 
-    def _limits(self, budget_s: float) -> Limits:
+    def _run_reported(self, directory: Path, workspace: Path, dataset: str, seed: int, budget_s: float) -> ExamResult:
+        """Run ``main.py`` as DiscoGen does, from the task's folder and free to write there, and read what it prints."""
+        folder = directory / "workspace"
+        shutil.copytree(workspace, folder, symlinks=True)
+        mounts = [Mount(folder, WORKSPACE, writable=True)]
+        linked = folder / dataset / "data"
+        data = linked.resolve(strict=True) if linked.is_symlink() else self.domain.data(dataset)
+        if data is not None:
+            linked.unlink(missing_ok=True)
+            linked.mkdir()
+            mounts.append(Mount(data, f"{WORKSPACE}/{dataset}/data"))
+        command = Command(
+            argv=("python", f"{dataset}/main.py"),
+            cwd=WORKSPACE,
+            mounts=tuple(mounts),
+            family=self.domain.specification.extra,
+        )
+        meter = EnergyMeter(counters=None if self._measure_energy else [])
+        meter.start()
+        self._running = self.sandbox.start(command, self._limits(budget_s, 0.0))
+        outcome = self._running.wait()
+        energy = meter.stop(outcome.usage.cpu_s)
+        metrics = reported.last_metrics(outcome.stdout) if outcome.exit_code == 0 else None
+        name = self.domain.metric(dataset).name
+        reply = Examination(
+            status="ok",
+            message="",
+            metrics=metrics,
+            training_s=outcome.usage.wall_s,
+            answering_s=0.0,
+            questions=0,
+        )
+        if outcome.reason == "wall_time":
+            reply["status"], reply["message"] = "timeout", "the compute budget was spent"
+        elif outcome.exit_code != 0:
+            reply["status"], reply["message"] = "gone", "main.py failed"
+        elif metrics is None or name not in metrics:
+            reply["status"] = "protocol_error"
+            reply["message"] = f"main.py printed no line of JSON with {name!r}"
+        return self._result(dataset, seed, budget_s, reply, outcome, energy, workspace)
+
+    def _limits(self, budget_s: float, allowance_s: float = _EXAMINER_ALLOWANCE_S) -> Limits:
         resources = self.domain.specification.limits
         return Limits(
-            wall_s=budget_s + _EXAMINER_ALLOWANCE_S,
+            wall_s=budget_s + allowance_s,
             memory_bytes=int(resources.memory_gib * 2**30),
             scratch_bytes=int(resources.scratch_gib * 2**30),
         )
@@ -170,6 +260,7 @@ class ExamRunner:
         budget_s: float,
         reply: Examination,
         outcome: Outcome,
+        energy: Energy,
         workspace: Path,
     ) -> ExamResult:
         status, message, traceback = self._verdict(reply, outcome, workspace, budget_s)
@@ -186,6 +277,7 @@ class ExamRunner:
             cpu_s=outcome.usage.cpu_s,
             peak_memory_bytes=outcome.usage.peak_memory_bytes,
             memory_method=outcome.usage.method,
+            energy=energy,
             budget_s=budget_s,
             questions=reply["questions"],
             message=message,
@@ -205,12 +297,19 @@ class ExamRunner:
             limit = self.domain.specification.limits.memory_gib
             return "memory", f"the memory limit of {limit:g} GiB was exceeded", traceback
         if status == "timeout" or outcome.reason == "wall_time":
-            return "timeout", f"{message} ({budget_s:.0f} s)", traceback
+            return "timeout", f"{message} ({budget_s:.3g} s)", traceback
         if status == "protocol_error":
             return "protocol_error", message, traceback
+        if outcome.reason == "processes":
+            return "error", "the limit of processes and threads was exceeded", traceback
         reason = tracebacks.last_line(traceback)
         if not reason:
             code = outcome.exit_code
-            how = "was killed" if code is None else f"ended with exit code {code}"
+            how = f"ended with exit code {code}"
+            if code is None or code < 0:
+                how = "was killed" if code is None else f"was killed by signal {-code}"
             reason = f"{message}: it {how} and left no traceback"
+            last = next((line.strip() for line in reversed(outcome.stderr.splitlines()) if line.strip()), "")
+            if last:
+                reason = f"{reason}; the last line on stderr is: {last[:300]}"
         return "error", reason, traceback

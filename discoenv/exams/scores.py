@@ -25,6 +25,7 @@ class DatasetScore:
         normalised: mean over seeds of (value − floor) / (baseline − floor).
         standard_error: of ``normalised``; None for a single seed.
         entry: the floor and baseline that were used.
+        cost_entry: the baseline as measured on this machine, for objectives that compare costs.
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class DatasetScore:
     normalised: float
     standard_error: float | None
     entry: Entry
+    cost_entry: Entry | None = None
 
     @property
     def ok(self) -> bool:
@@ -53,6 +55,9 @@ class DatasetScore:
             "cpu_s": [result.cpu_s for result in self.results],
             "peak_memory_bytes": [result.peak_memory_bytes for result in self.results],
             "memory_method": [result.memory_method for result in self.results],
+            "joules": [result.energy.joules for result in self.results],
+            "energy_method": [result.energy.method for result in self.results],
+            "energy_uncertainty": [result.energy.uncertainty for result in self.results],
             "budget_s": [result.budget_s for result in self.results],
             "messages": [result.message for result in self.results],
             "traceback": next((result.traceback for result in self.results if result.traceback), ""),
@@ -65,7 +70,7 @@ class DatasetScore:
         }
 
 
-def score(metric: Metric, entry: Entry, results: Sequence[ExamResult]) -> DatasetScore:
+def score(metric: Metric, entry: Entry, results: Sequence[ExamResult], cost_entry: Entry | None = None) -> DatasetScore:
     """Score the exams of one dataset. A failed exam, or a metric that is not finite, counts as the floor."""
     values = []
     for result in results:
@@ -80,4 +85,5 @@ def score(metric: Metric, entry: Entry, results: Sequence[ExamResult]) -> Datase
         normalised=float(np.mean(normalised)),
         standard_error=float(np.std(normalised, ddof=1)) / math.sqrt(count) if count > 1 else None,
         entry=entry,
+        cost_entry=cost_entry,
     )

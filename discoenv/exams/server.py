@@ -80,6 +80,7 @@ class Server:
             Path(data, "train.npz").chmod(0o644)
         self.aborted.clear()
         self._close_listener()
+        Path(address).unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(address)
         Path(address).chmod(0o777)

@@ -7,6 +7,7 @@ import re
 _FRAME = re.compile(r'^  File "(?P<path>[^"]+)", line \d+, in ')
 _START = "Traceback (most recent call last):"
 _MAX_CHARACTERS = 6000
+_CUT = "[…]"
 
 
 def trim(stderr: str, folder: str) -> str:
@@ -38,9 +39,9 @@ def trim(stderr: str, folder: str) -> str:
 
 def last_line(traceback: str) -> str:
     """The exception's own line of a traceback (``ValueError: …``), or an empty string."""
-    lines = [line for line in traceback.splitlines() if line and not line.startswith((" ", "-"))]
-    errors = [line for line in lines if re.match(r"^[\w.]+(Error|Exception|Exit|Interrupt|Warning)?(: |$)", line)]
-    return (errors or lines or [""])[-1].strip()
+    lines = [line for line in traceback.splitlines() if line and not line.startswith((" ", "-", _START, _CUT))]
+    errors = [line for line in lines if re.match(r"^[\w.]+(: |$)", line)]
+    return (errors or lines or [""])[0].strip()
 
 
 def _syntax_error(stderr: str, folder: str) -> str:
@@ -51,4 +52,4 @@ def _syntax_error(stderr: str, folder: str) -> str:
 
 def _shortened(text: str) -> str:
     text = text.strip("\n")
-    return text if len(text) <= _MAX_CHARACTERS else f"[…]\n{text[-_MAX_CHARACTERS:]}"
+    return text if len(text) <= _MAX_CHARACTERS else f"{_CUT}\n{text[-_MAX_CHARACTERS:]}"

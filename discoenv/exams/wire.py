@@ -75,6 +75,8 @@ def decode(text: bytes | bytearray, body: bytes | bytearray) -> Any:
             array = np.frombuffer(body, dtype, math.prod(shape), start).reshape(shape)
         except (ValueError, OverflowError):
             raise ProtocolError("the shape of an array is impossible") from None
+        if dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
+            raise ProtocolError("an array of booleans holds bytes other than 0 and 1")
         array.flags.writeable = False
         arrays.append(array)
         start += size
@@ -155,6 +157,8 @@ class Channel:
                 part = self._connection.recv(min(count - len(data), 1 << 20))
             except TimeoutError:
                 raise AnswerTooLate("the compute budget was spent before the learner answered") from None
+            except ConnectionResetError:  # it was closed with a question unread
+                part = b""
             except OSError as error:
                 raise LearnerGone(f"the learner's connection broke during the exam ({error.strerror})") from None
             if not part:

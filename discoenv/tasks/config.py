@@ -1,49 +1,135 @@
-"""What a task is: a validated, serialisable :class:`TaskConfig` with a stable identity."""
+"""What a task is: a validated, serialisable :class:`TaskConfig` with a stable identity.
+
+A :class:`Layout` is one side of a task, meta-train or meta-test: what a workspace is made from, and all that it tells.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from discoenv.tasks.domain import Domain, Scale, UnknownName, get_domain
+from discoenv.tasks.yaml_text import dump
+
+Side = Literal["meta_train", "meta_test"]
+Start = Literal["stub", "base"]
 
 
 class TaskError(ValueError):
     """A task's configuration is wrong; the message names the key and the reason."""
 
 
-class TaskConfig(BaseModel):
-    """One task.
+class CodeBase(BaseModel):
+    """What a task and its two sides have in common.
 
     Attributes:
         domain: name of the domain.
         modules: the editable modules; all others keep their base implementation.
-        meta_train: datasets that the agent may train on while it works.
-        meta_test: datasets, disjoint from these, that decide the reward.
         backend: the domain's code base.
         objective: what the reward is made of (see :mod:`discoenv.objectives`).
         start: ``stub`` (interfaces only) or ``base`` (the baseline implementation).
         scale: how much compute one run takes.
         baseline_scale: for objectives with a threshold, its place between floor (0) and baseline (1).
-        train_seeds, test_seeds: runs per meta-train and meta-test dataset.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     domain: str
+    modules: tuple[str, ...]
+    backend: str = "default"
+    objective: str = "performance"
+    start: Start = "stub"
+    scale: Scale = "small"
+    baseline_scale: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
+
+    def resolve(self) -> Domain:
+        """The domain, after checking that every name exists there.
+
+        Raises:
+            UnknownName: the domain, a module, a dataset, the backend or the scale does not exist.
+        """
+        domain = get_domain(self.domain)
+        domain.require(backend=self.backend)
+        for module in self.modules:
+            domain.require(module=module)
+        for dataset in self._datasets():
+            domain.require(dataset=dataset)
+            if self.scale not in domain.scales(dataset):
+                raise UnknownName("scale", self.scale, domain.scales(dataset), f"{domain.name}, dataset {dataset}")
+        return domain
+
+    def _datasets(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def to_yaml(self) -> str:
+        """This as YAML; :meth:`from_yaml` reads it back to an equal object."""
+        return dump(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_yaml(cls, text: str, source: str = "task") -> Self:
+        """Read from YAML; ``source`` names the text in errors.
+
+        Raises:
+            TaskError: not YAML, a key is unknown or missing, or a value is wrong.
+        """
+        try:
+            content = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise TaskError(f"{source}: not valid YAML: {error}") from error
+        return cls.parse(content, source)
+
+    @classmethod
+    def parse(cls, task: Self | str | Path | dict[str, Any], source: str = "task") -> Self:
+        """From what users write: an object of this class, a dict, or the path of a YAML file.
+
+        Raises:
+            TaskError: it cannot be read, or is not valid.
+        """
+        if isinstance(task, cls):
+            return task
+        if isinstance(task, (str, Path)):
+            try:
+                text = Path(task).read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise TaskError(f"{task}: cannot be read as a task's YAML file ({reason})") from None
+            return cls.from_yaml(text, str(task))
+        try:
+            return cls.model_validate(task)
+        except ValidationError as error:
+            lines = [
+                f"{source}: {'.'.join(str(part) for part in fault['loc']) or 'top level'}: {fault['msg']}"
+                for fault in error.errors()
+            ]
+            raise TaskError("\n".join(lines)) from error
+
+
+class Layout(CodeBase):
+    """One side of a task: a code base with the datasets of that side. ``modules`` may be empty."""
+
+    datasets: tuple[str, ...] = Field(min_length=1)
+
+    def _datasets(self) -> tuple[str, ...]:
+        return self.datasets
+
+
+class TaskConfig(CodeBase):
+    """One task: a code base, and which datasets are on which side.
+
+    Attributes:
+        meta_train: datasets that the agent may train on while it works.
+        meta_test: datasets, disjoint from these, that decide the reward.
+        train_seeds, test_seeds: runs per meta-train and meta-test dataset.
+    """
+
     modules: tuple[str, ...] = Field(min_length=1)
     meta_train: tuple[str, ...] = Field(min_length=1)
     meta_test: tuple[str, ...] = Field(min_length=1)
-    backend: str = "default"
-    objective: str = "performance"
-    start: Literal["stub", "base"] = "stub"
-    scale: Scale = "small"
-    baseline_scale: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
     train_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     test_seeds: Annotated[int, Field(ge=1, le=1000)] = 2
 
@@ -59,21 +145,13 @@ class TaskConfig(BaseModel):
             raise ValueError(f"meta_test: {', '.join(both)} is in meta_train too; the two must be disjoint")
         return self
 
-    def resolve(self, domain: Domain | None = None) -> Domain:
-        """The task's domain, after checking that every name in the task exists there.
+    def _datasets(self) -> tuple[str, ...]:
+        return (*self.meta_train, *self.meta_test)
 
-        Raises:
-            UnknownName: the domain, a module, a dataset, the backend or the scale does not exist.
-        """
-        domain = domain or get_domain(self.domain)
-        for module in self.modules:
-            domain.require(module=module)
-        for dataset in (*self.meta_train, *self.meta_test):
-            domain.require(dataset=dataset)
-            if self.scale not in domain.scales(dataset):
-                raise UnknownName("scale", self.scale, domain.scales(dataset), f"{domain.name}, dataset {dataset}")
-        domain.require(backend=self.backend)
-        return domain
+    def layout(self, side: Side) -> Layout:
+        """One side of the task. It does not tell what the other side is."""
+        shared = {name: getattr(self, name) for name in CodeBase.model_fields}
+        return Layout(**shared, datasets=getattr(self, side))
 
     @property
     def task_id(self) -> str:
@@ -87,44 +165,3 @@ class TaskConfig(BaseModel):
         content["domain_version"] = self.resolve().version
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return f"{self.domain}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-    def to_yaml(self) -> str:
-        """The task as YAML; :meth:`from_yaml` reads it back to an equal task."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-    @classmethod
-    def from_yaml(cls, text: str, source: str = "task") -> TaskConfig:
-        """Read a task; ``source`` names the text in errors.
-
-        Raises:
-            TaskError: not YAML, a key is unknown or missing, or a value is wrong.
-        """
-        try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise TaskError(f"{source}: not valid YAML: {error}") from error
-        return cls.parse(content, source)
-
-    @classmethod
-    def parse(cls, task: TaskConfig | str | Path | dict[str, Any], source: str = "task") -> TaskConfig:
-        """A task from what users write: a :class:`TaskConfig`, a dict, or the path of a YAML file.
-
-        Raises:
-            TaskError: it cannot be read, or is not a valid task.
-        """
-        if isinstance(task, TaskConfig):
-            return task
-        if isinstance(task, (str, Path)):
-            try:
-                text = Path(task).read_text(encoding="utf-8")
-            except OSError as error:
-                raise TaskError(f"{task}: cannot be read as a task's YAML file ({error.strerror})") from None
-            return cls.from_yaml(text, str(task))
-        try:
-            return cls.model_validate(task)
-        except ValidationError as error:
-            lines = [
-                f"{source}: {'.'.join(str(part) for part in fault['loc']) or 'top level'}: {fault['msg']}"
-                for fault in error.errors()
-            ]
-            raise TaskError("\n".join(lines)) from error

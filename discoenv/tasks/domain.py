@@ -5,15 +5,31 @@ Nothing here runs a domain's code. Every error names the file and the key that i
 
 from __future__ import annotations
 
-import difflib
+import copy
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from discoenv.tasks import stubs
+from discoenv.tasks.errors import DatasetUnavailable, DomainError, UnknownName
+
+__all__ = [
+    "SCALES",
+    "DatasetUnavailable",
+    "Domain",
+    "DomainError",
+    "Scale",
+    "Specification",
+    "UnknownName",
+    "get_domain",
+    "get_domains",
+    "register_domains",
+]
 
 Scale = Literal["tiny", "small", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
@@ -21,20 +37,6 @@ SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
 BUILTIN = Path(__file__).resolve().parent.parent / "domains"
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-
-
-class DomainError(ValueError):
-    """A domain's files are wrong; the message names the file and the key."""
-
-
-class UnknownName(LookupError):
-    """A domain, dataset, module, backend or scale of that name does not exist; the message suggests one."""
-
-    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
-        known = list(known)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}."
-        super().__init__(f"no {kind} is called {name!r}{f' in {where}' if where else ''}; {hint}")
 
 
 class _Record(BaseModel):
@@ -140,37 +142,43 @@ class Domain:
 
     Args:
         directory: the folder that holds ``domain.yaml``.
+        pack: name of the pack that it belongs to; the domain is then called ``<pack>/<folder>``.
 
     Raises:
         DomainError: ``domain.yaml`` is missing or wrong, or a file that it names does not exist.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, pack: str = "") -> None:
         self.directory = directory
+        self.pack = pack
+        self.specification = self._read_specification()
+        self._check_files()
+
+    def _read_specification(self) -> Specification:
+        directory = self.directory
         path = directory / "domain.yaml"
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DomainError(f"{path}: the file is missing; a domain starts with it (see CONTRIBUTING.md)") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise DomainError(f"{path}: not valid YAML: {error}") from error
         try:
-            self.specification = Specification.model_validate(content)
+            return Specification.model_validate(content)
         except ValidationError as error:
             lines = [
                 f"{path}: {'.'.join(str(part) for part in fault['loc']) or 'top level'}: {fault['msg']}"
                 for fault in error.errors()
             ]
             raise DomainError("\n".join(lines)) from error
-        self._check_files()
 
     def __repr__(self) -> str:
         return f"Domain({self.name!r}, version={self.version})"
 
     @property
     def name(self) -> str:
-        """The domain's name, which is also its folder's."""
-        return self.specification.name
+        """The domain's name: its folder's, after that of its pack if it has one."""
+        return f"{self.pack}/{self.specification.name}" if self.pack else self.specification.name
 
     @property
     def version(self) -> int:
@@ -192,6 +200,11 @@ class Domain:
         """Names of the backends; ``default`` is one."""
         return list(self.specification.backends)
 
+    @property
+    def self_reported(self) -> bool:
+        """Whether an exam takes the metrics that ``main.py`` prints, because there is no examiner."""
+        return self.specification.integrity.level == "self-reported"
+
     def file(self, name: str, *, dataset: str, backend: str) -> Path:
         """The template of a file: the dataset's own, or the backend's, or the default one.
 
@@ -211,6 +224,34 @@ class Domain:
             if path.is_file():
                 return path.read_text(encoding="utf-8")
         raise DomainError(f"{self.directory}/templates/default/{module}.py: the file is missing")
+
+    def module_text(self, module: str, *, backend: str, start: str) -> str:
+        """A module as the agent or the learner gets it: its ``base`` or its ``stub``."""
+        derive = stubs.stub if start == "stub" else stubs.base
+        return derive(self.module_source(module, backend=backend), f"{module}.py")
+
+    def fixed_texts(self, dataset: str, *, backend: str) -> dict[str, str]:
+        """Text of each fixed file of a dataset's folder, by relative path."""
+        return {
+            name: self.file(name, dataset=dataset, backend=backend).read_text(encoding="utf-8")
+            for name in self.specification.fixed_files
+        }
+
+    def metric(self, dataset: str) -> Metric:
+        """The metric that a dataset is scored by."""
+        return self.specification.metric
+
+    def data(self, dataset: str, cache_root: Path | None = None) -> Path | None:
+        """A folder that the learner finds as ``data`` in the dataset's folder; None for native domains.
+
+        Args:
+            dataset: its id.
+            cache_root: where fetched data is kept; None stands for ``$XDG_CACHE_HOME/discoenv/data``.
+
+        Raises:
+            DatasetUnavailable: it would have to be fetched, and cannot be.
+        """
+        return None
 
     def prompt(self, module: str, *, backend: str) -> str:
         """What the agent is told about a module."""
@@ -236,7 +277,7 @@ class Domain:
         content = _load_config(path)
         if scale not in content or scale == "all":
             raise UnknownName("scale", scale, [key for key in content if key != "all"], str(path))
-        return {**content.get("all", {}), **content[scale]}
+        return copy.deepcopy({**content.get("all", {}), **content[scale]})
 
     def scales(self, dataset: str) -> list[str]:
         """Scales that a dataset has, smallest first."""
@@ -259,8 +300,10 @@ class Domain:
         return list(dict.fromkeys(folder / name for folder in folders))
 
     def _check_files(self) -> None:
-        if self.directory.name != self.name:
-            raise DomainError(f"{self.directory}/domain.yaml: name: {self.name!r} is not the folder's name")
+        if self.directory.name != self.specification.name:
+            raise DomainError(
+                f"{self.directory}/domain.yaml: name: {self.specification.name!r} is not the folder's name"
+            )
         for module in self.modules:
             self.module_source(module, backend="default")
         for name in ("description.md", "examiner.py"):
@@ -287,9 +330,20 @@ def get_domain(name: str) -> Domain:
         UnknownName: no domain has that name; the message suggests one.
         DomainError: its files are wrong.
     """
-    if name not in get_domains():
+    if name in _known(BUILTIN):
+        return _domain(BUILTIN / name)
+    _load_configured_packs()
+    if name not in _REGISTERED:
         raise UnknownName("domain", name, get_domains())
-    return _domain(BUILTIN / name)
+    return _REGISTERED[name]()
+
+
+_REGISTERED: dict[str, Callable[[], Domain]] = {}
+
+
+def register_domains(loaders: dict[str, Callable[[], Domain]]) -> None:
+    """Make more domains known, by name; a loader is called when its domain is first used."""
+    _REGISTERED.update({name: functools.cache(load) for name, load in loaders.items()})
 
 
 @functools.cache
@@ -298,8 +352,17 @@ def _known(root: Path) -> tuple[str, ...]:
 
 
 def get_domains() -> list[str]:
-    """Names of all domains, sorted."""
-    return list(_known(BUILTIN))
+    """Names of all domains, those that come with discoenv first, each sorted."""
+    _load_configured_packs()
+    return [*_known(BUILTIN), *sorted(_REGISTERED)]
+
+
+@functools.cache
+def _load_configured_packs() -> None:
+    """Once per process."""
+    from discoenv.tasks import packs  # noqa: PLC0415 - it imports this module
+
+    packs.load_configured_packs()
 
 
 @functools.cache
@@ -311,7 +374,7 @@ def _domain(directory: Path) -> Domain:
 def _load_config(path: Path) -> dict[str, dict[str, Any]]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DomainError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict) or not set(content) <= {"all", *SCALES} or not set(content) & set(SCALES):
         raise DomainError(f"{path}: the keys must be 'all' (optional) and scales ({', '.join(SCALES)})")

@@ -1,15 +1,42 @@
-"""Random tasks: which modules are editable, and which datasets fall on which side."""
+"""Random tasks: which modules are editable, and which datasets fall on which side.
+
+The environment and :mod:`discoenv.generation` draw with the same :func:`draw`. It uses nothing of NumPy's generator but
+``random()``, and no function whose rounding differs between Python versions, so a seed gives the same task everywhere.
+"""
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from discoenv.tasks.config import TaskConfig, TaskError
+from discoenv.tasks import discobench
+from discoenv.tasks.config import Start, TaskConfig, TaskError
 from discoenv.tasks.domain import Domain, Scale, get_domain, get_domains
 
 MAX_ATTEMPTS = 1000
+
+#: (domain, backend, dataset) → whether the dataset may be drawn.
+Usable = Callable[[Domain, str, str], bool]
+
+
+class Draw(NamedTuple):
+    """What is random about a task; the fields are those of :class:`TaskConfig`."""
+
+    domain: Domain
+    modules: tuple[str, ...]
+    meta_train: tuple[str, ...]
+    meta_test: tuple[str, ...]
+    backend: str
+    objective: str
+    start: Start
+
+
+class SamplingFailed(TaskError, RuntimeError):
+    """No draw within the attempts allowed was a task."""
 
 
 def sample_task(
@@ -18,7 +45,7 @@ def sample_task(
     domains: Sequence[str] | None = None,
     scale: Scale = "small",
     p_edit: float = 0.3,
-    p_data: tuple[float, float, float] = (0.4, 0.4, 0.2),
+    p_data: Sequence[float] = (0.4, 0.4, 0.2),
     p_base: float = 0.0,
     objectives: Sequence[str] = ("performance",),
     backends: Sequence[str] | None = None,
@@ -26,70 +53,183 @@ def sample_task(
     train_seeds: int = 1,
     test_seeds: int = 2,
     baseline_scale: float = 1.0,
-    usable: Callable[[Domain, str, str], bool] = lambda domain, backend, dataset: True,
+    usable: Usable | None = None,
+    max_attempts: int = MAX_ATTEMPTS,
+    allow_discobench: bool = False,
 ) -> TaskConfig:
     """Draw one task.
 
     Args:
         rng: source of randomness; the same state gives the same task on every platform.
-        domains: candidates, drawn uniformly; None stands for all.
-        scale: the task's scale; datasets that lack it are not drawn.
-        p_edit: probability that a module is editable.
-        p_data: weights of a dataset falling into meta-train, meta-test, or neither.
-        p_base: probability that the modules start from the baseline implementation.
-        objectives, backends: candidates, drawn uniformly; ``backends=None`` stands for all of the domain.
-        gpu: whether datasets that need a GPU may be drawn.
         train_seeds, test_seeds, baseline_scale: as in :class:`TaskConfig`.
-        usable: (domain, backend, dataset) → whether the dataset may be drawn (say, because it has a baseline).
 
-    Raises:
-        TaskError: no draw out of 1,000 had a module, a meta-train and a meta-test dataset.
+    All other arguments, and the errors raised, are those of :func:`draw`.
     """
-    if not 0 <= p_edit <= 1 or not 0 <= p_base <= 1:
-        raise TaskError(f"p_edit and p_base are probabilities; they are {p_edit} and {p_base}")
-    if len(p_data) != 3 or min(p_data) < 0 or sum(p_data) <= 0:
-        raise TaskError(f"p_data must be three weights (meta-train, meta-test, neither), not {p_data}")
-    names = sorted(domains) if domains is not None else get_domains()
-    domain = get_domain(names[_index(rng, len(names))])
-    backend = (sorted(backends) if backends else domain.backends)[_index(rng, len(backends or domain.backends))]
-    objective = objectives[_index(rng, len(objectives))]
-    start = "base" if rng.random() < p_base else "stub"
-    available = [name for name in available_datasets(domain, scale, gpu=gpu) if usable(domain, backend, name)]
-    first, second = np.cumsum(np.asarray(p_data, dtype=np.float64) / sum(p_data))[:2]
-    for _ in range(MAX_ATTEMPTS):
-        modules = tuple(module for module in domain.modules if rng.random() < p_edit)
-        draws = [(dataset, rng.random()) for dataset in available]
-        meta_train = tuple(dataset for dataset, u in draws if u < first)
-        meta_test = tuple(dataset for dataset, u in draws if first <= u < second)
-        if modules and meta_train and meta_test:
-            return TaskConfig(
-                domain=domain.name,
-                modules=modules,
-                meta_train=meta_train,
-                meta_test=meta_test,
-                backend=backend,
-                objective=objective,
-                start=start,
-                scale=scale,
-                baseline_scale=baseline_scale,
-                train_seeds=train_seeds,
-                test_seeds=test_seeds,
-            )
-    raise TaskError(
-        f"{domain.name}: {MAX_ATTEMPTS} draws gave no task with a module, a meta-train and a meta-test dataset out of "
-        f"{len(available)} available ones; raise p_edit (now {p_edit}) or change p_data (now {p_data})"
+    drawn = draw(
+        rng,
+        domains=domains,
+        scale=scale,
+        p_edit=p_edit,
+        p_data=p_data,
+        p_base=p_base,
+        objectives=objectives,
+        backends=backends,
+        gpu=gpu,
+        usable=usable,
+        max_attempts=max_attempts,
+        allow_discobench=allow_discobench,
+    )
+    return TaskConfig(
+        domain=drawn.domain.name,
+        modules=drawn.modules,
+        meta_train=drawn.meta_train,
+        meta_test=drawn.meta_test,
+        backend=drawn.backend,
+        objective=drawn.objective,
+        start=drawn.start,
+        scale=scale,
+        baseline_scale=baseline_scale,
+        train_seeds=train_seeds,
+        test_seeds=test_seeds,
     )
 
 
-def available_datasets(domain: Domain, scale: str, *, gpu: bool = False) -> list[str]:
-    """Datasets of a domain that can be used here without a network, at this scale, with or without a GPU."""
-    return [
+def draw(
+    rng: np.random.Generator,
+    *,
+    domains: Sequence[str] | None = None,
+    scale: Scale = "small",
+    p_edit: float = 0.3,
+    p_data: Sequence[float] = (0.4, 0.4, 0.2),
+    p_base: float = 0.0,
+    objectives: Sequence[str] = ("performance",),
+    backends: Sequence[str] | None = None,
+    gpu: bool = False,
+    download: bool = False,
+    usable: Usable | None = None,
+    max_attempts: int = MAX_ATTEMPTS,
+    allow_discobench: bool = False,
+) -> Draw:
+    """Draw what is random about a task.
+
+    Domain, backend, objective and start are drawn once. Modules and datasets are drawn together until there is a
+    module, a meta-train and a meta-test dataset: their frequencies are those of ``p_edit`` and ``p_data``, given that.
+
+    Args:
+        rng: source of randomness.
+        domains: candidates, drawn uniformly; None stands for all that have two such datasets.
+        scale: datasets that lack this scale are not drawn.
+        p_edit: probability that a module is editable.
+        p_data: three weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities, for
+            meta-train and meta-test, whose sum is at most 1.
+        p_base: probability that the modules start from the baseline implementation.
+        objectives, backends: candidates, drawn uniformly; ``backends=None`` stands for all of the domain.
+        gpu, download: whether datasets that need a GPU, or a download, may be drawn.
+        usable: restricts the datasets further (say, to those that have a baseline).
+        max_attempts: draws of modules and datasets.
+        allow_discobench: whether the modules and datasets may be those of a DiscoBench task.
+
+    Raises:
+        TaskError: an argument is out of range.
+        SamplingFailed: (a TaskError) no draw out of ``max_attempts`` was a task.
+        UnknownName: a domain or backend does not exist.
+    """
+    train, either = thresholds(p_data)
+    if not 0 <= p_edit <= 1 or not 0 <= p_base <= 1:
+        raise TaskError(f"p_edit and p_base are probabilities; they are {p_edit} and {p_base}")
+    if max_attempts < 1:
+        raise TaskError(f"max_attempts is {max_attempts}; at least 1 is needed")
+    names = get_domains() if domains is None else sorted(domains)
+    for key, candidates in (("domains", names), ("objectives", objectives), ("backends", backends)):
+        if candidates is not None and len(candidates) == 0:
+            raise TaskError(f"{key}: there is none to draw from")
+    random = rng.random
+    for _ in range(max_attempts):
+        domain = get_domain(names[_index(random(), len(names))])
+        available: Sequence[str] = _available(domain, scale, gpu, download)
+        if domains is not None or len(available) >= 2:
+            break
+    known = domain.backends
+    chosen = known if backends is None else sorted(backends)
+    backend = chosen[_index(random(), len(chosen))]
+    if backend not in known:
+        domain.require(backend=backend)
+    objective = objectives[_index(random(), len(objectives))]
+    start: Start = "base" if random() < p_base else "stub"
+    if usable is not None:
+        available = [name for name in available if usable(domain, backend, name)]
+    modules = domain.modules
+    reserved = frozenset() if allow_discobench else discobench.identities(domain.name)
+    for _ in range(max_attempts):
+        editable = tuple([module for module in modules if random() < p_edit])
+        fates = [(dataset, random()) for dataset in available]
+        meta_train = tuple([dataset for dataset, u in fates if u < train])
+        meta_test = tuple([dataset for dataset, u in fates if train <= u < either])
+        if not (editable and meta_train and meta_test):
+            continue
+        if reserved and discobench.identity(editable, meta_train, meta_test) in reserved:
+            continue
+        return Draw(domain, editable, meta_train, meta_test, backend, objective, start)
+    if len(available) < 2:
+        raise SamplingFailed(
+            f"{domain.name}: a task needs a meta-train and a meta-test dataset, but only {list(available)} can be used "
+            f"here at scale {scale} with backend {backend} ({'' if download else 'offline, '}"
+            f"{'' if gpu else 'without a GPU, '}and calibrated: see "
+            f"`discoenv calibrate {domain.name} --scale {scale} --local`)"
+        )
+    raise SamplingFailed(
+        f"{domain.name}: {max_attempts} draws gave no task with a module, a meta-train and a meta-test dataset out of "
+        f"{len(available)} available ones{'' if allow_discobench else ', other than those of DiscoBench'}; "
+        f"raise p_edit (now {p_edit}) or max_attempts, or change p_data (now {p_data})"
+    )
+
+
+def thresholds(p_data: Sequence[float]) -> tuple[float, float]:
+    """Where [0, 1) is cut: up to the first number a dataset is meta-train, up to the second meta-test.
+
+    Raises:
+        TaskError: ``p_data`` is neither three weights nor two probabilities.
+    """
+    if len(p_data) in (2, 3) and all(math.isfinite(p) and p >= 0 for p in p_data):
+        train, test = p_data[0], p_data[1]
+        if len(p_data) == 3:
+            total = train + test + p_data[2]  # not sum(), which rounds differently from Python 3.12 on
+            if 0 < total < math.inf:
+                return train / total, (train + test) / total
+        elif 0 < train + test <= 1 + 1e-9:
+            return train, train + test
+    raise TaskError(
+        "p_data must be three weights (meta-train, meta-test, neither), or two probabilities (meta-train, meta-test) "
+        f"with a sum of at most 1, not {p_data}"
+    )
+
+
+def available_datasets(domain: Domain, scale: str, *, gpu: bool = False, download: bool = False) -> list[str]:
+    """Datasets of a domain that can be used here at this scale: without a network and without a GPU, unless allowed."""
+    return list(_available(domain, scale, gpu, download))
+
+
+def count_tasks(modules: int, datasets: int, *, backends: int, objectives: int, starts: int = 2) -> int:
+    """Number of different tasks that can be drawn: (2^M − 1) · (3^D − 2·2^D + 1) · B · O · S.
+
+    A non-empty subset of M modules; each of D datasets on one of two sides or neither, with no side empty; a backend,
+    an objective and a start. Scales, seeds and baseline scales are not counted.
+    """
+    count: int = (2**modules - 1) * (3**datasets - 2 * 2**datasets + 1) * backends * objectives * starts
+    return count
+
+
+@functools.cache
+def _available(domain: Domain, scale: str, gpu: bool, download: bool) -> tuple[str, ...]:
+    return tuple(
         name
         for name, dataset in domain.specification.datasets.items()
-        if dataset.source == "offline" and scale in domain.scales(name) and (gpu or dataset.device == "any")
-    ]
+        if (download or dataset.source == "offline")
+        and (gpu or dataset.device == "any")
+        and scale in domain.scales(name)
+    )
 
 
-def _index(rng: np.random.Generator, count: int) -> int:
-    """A uniform index; one draw of ``random()``, the generator's most stable method."""
-    return min(int(rng.random() * count), count - 1)
+def _index(u: float, count: int) -> int:
+    """A uniform index from a uniform number in [0, 1)."""
+    return min(int(u * count), count - 1)

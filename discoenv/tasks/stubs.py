@@ -17,16 +17,16 @@ from __future__ import annotations
 import ast
 import re
 
-from discoenv.tasks.domain import DomainError
+from discoenv.tasks.errors import DomainError
 
-_OPEN = re.compile(r"^([ \t]*)# <solution>[ \t]*$")
-_CLOSE = re.compile(r"^[ \t]*# </solution>[ \t]*$")
+_OPEN = re.compile(r"^([ \t]*)# <solution>[ \t]*\r?$")
+_CLOSE = re.compile(r"^[ \t]*# </solution>[ \t]*\r?$")
 
 
 def base(source: str, name: str) -> str:
     """The baseline implementation: ``source`` without its marks. ``name`` is used in errors."""
     _regions(source, name)
-    return "".join(line for line in source.splitlines(keepends=True) if not _is_mark(line))
+    return "".join(line for line in _lines(source) if not _is_mark(line))
 
 
 def stub(source: str, name: str) -> str:
@@ -35,7 +35,7 @@ def stub(source: str, name: str) -> str:
     Raises:
         DomainError: there is no marked region, one is not closed, not inside a function, or the result is not Python.
     """
-    lines = source.splitlines(keepends=True)
+    lines = _lines(source)
     regions = _regions(source, name)
     if not regions:
         raise DomainError(f"{name}: nothing is marked with # <solution> … # </solution>")
@@ -47,7 +47,7 @@ def stub(source: str, name: str) -> str:
         if not inside:
             raise DomainError(f"{name}:{start + 1}: the marked region is not inside a function")
         label = max(inside)[1]
-        match = _OPEN.match(lines[start].rstrip("\n"))
+        match = _OPEN.match(lines[start])
         indent = match.group(1) if match else ""
         kept += lines[position:start]
         kept.append(f'{indent}raise NotImplementedError("{name}: {label} is not implemented")\n')
@@ -60,8 +60,12 @@ def stub(source: str, name: str) -> str:
     return text
 
 
+def _lines(source: str) -> list[str]:
+    """Lines with their ends, as Python counts them (``str.splitlines`` also splits at form feeds and others)."""
+    return re.findall(r"[^\n]*\n|[^\n]+", source)
+
+
 def _is_mark(line: str) -> bool:
-    line = line.rstrip("\n")
     return bool(_OPEN.match(line) or _CLOSE.match(line))
 
 
@@ -69,12 +73,12 @@ def _regions(source: str, name: str) -> list[tuple[int, int]]:
     """Line numbers (from 0) of the opening and closing mark of each region."""
     regions: list[tuple[int, int]] = []
     opened: int | None = None
-    for number, raw in enumerate(source.splitlines()):
-        if _OPEN.match(raw):
+    for number, line in enumerate(_lines(source)):
+        if _OPEN.match(line):
             if opened is not None:
                 raise DomainError(f"{name}:{number + 1}: a marked region is opened inside another")
             opened = number
-        elif _CLOSE.match(raw):
+        elif _CLOSE.match(line):
             if opened is None:
                 raise DomainError(f"{name}:{number + 1}: a marked region is closed that was not opened")
             regions.append((opened, number))

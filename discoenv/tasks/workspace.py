@@ -6,21 +6,20 @@ task. A workspace never contains examiner code, held-out data or the base of an 
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
-
-import yaml
+from typing import Final
 
 from discoenv import atomic
-from discoenv.tasks import stubs
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import Domain
+from discoenv.tasks.config import CodeBase, Layout, Side, Start, TaskConfig
+from discoenv.tasks.domain import Domain, Scale
+from discoenv.tasks.yaml_text import dump
 
-Side = Literal["meta_train", "meta_test"]
 #: Folder of the editable modules.
 DISCOVERED: Final = "discovered"
 
@@ -35,87 +34,124 @@ Prints {"results": {dataset: {...}}, "errors": {dataset: message}} as JSON. For 
 import sys
 from pathlib import Path
 
-from discoenv.cli import app
+from discoenv.cli import main
 
 if __name__ == "__main__":
-    app(["exam", str(Path(__file__).resolve().parent), *sys.argv[1:]])
+    sys.argv[1:1] = ["exam", str(Path(__file__).resolve().parent)]
+    main()
 '''
 
 
-def initial_modules(task: TaskConfig) -> dict[str, str]:
+_COSTS: Final = {
+    "time": "seconds of training and answering",
+    "energy": "energy drawn while training and answering",
+    "memory": "peak memory of the training process and its children",
+    "golf": "bytes of the files that you may edit",
+}
+
+
+def initial_modules(task: CodeBase) -> dict[str, str]:
     """Source text of each editable module at the start, by file name (``loss.py``)."""
     domain = task.resolve()
-    derive = stubs.stub if task.start == "stub" else stubs.base
-    return {
-        f"{module}.py": derive(domain.module_source(module, backend=task.backend), f"{module}.py")
-        for module in task.modules
-    }
+    return {f"{module}.py": _module_text(domain, module, task.backend, task.start) for module in task.modules}
 
 
-def base_modules(task: TaskConfig) -> dict[str, str]:
+def base_modules(task: CodeBase) -> dict[str, str]:
     """Baseline implementation of each editable module, by file name."""
     return initial_modules(task.model_copy(update={"start": "base"}))
 
 
-def describe(task: TaskConfig, side: Side = "meta_train") -> str:
+def describe(task: Layout) -> str:
     """``description.md``: what the agent is to do, in Markdown."""
     domain = task.resolve()
     specification = domain.specification
-    metric = specification.metric
-    goal = "higher is better" if metric.direction == "max" else "lower is better"
     state = "stubs that you implement" if task.start == "stub" else "baseline implementations that you improve"
+    work = (
+        f"The files in `{DISCOVERED}/` are {state}. They are shared by all datasets: write algorithms, not solutions "
+        "of one dataset, because the reward is decided on datasets that you do not see here."
+    )
+    nothing = "No module is editable: this is a view of the code base, with the baseline implementation of everything."
     parts = [
         f"# {specification.title}\n\n{domain.description()}",
-        "## Your task\n\n"
-        f"The files in `{DISCOVERED}/` are {state}. They are shared by all datasets: write algorithms, not solutions "
-        "of one dataset, because the reward is decided on datasets that you do not see here.\n\n"
-        f"An exam trains with your modules (`main.py`) and then questions the result from another process. "
-        f"Its metric is `{metric.name}` ({metric.unit}; {goal}). Scores are normalised: 0 is a trivial solution, "
-        "1 is the baseline implementation, more is better.\n\n"
-        f"Objective: `{task.objective}`. Scale: `{task.scale}`. Backend: `{task.backend}` — "
+        f"## Your task\n\n{work if task.modules else nothing}\n\n"
+        f"{_scored(domain, task)} Scores are normalised: 0 is a trivial solution, 1 is the baseline implementation, "
+        "more is better.\n\n"
+        f"Objective: `{task.objective}`{_explained(task)}. Scale: `{task.scale}`. Backend: `{task.backend}` — "
         f"{specification.backends[task.backend].summary}\n",
         "## Modules\n\n"
         + "\n".join(
             f"### `{DISCOVERED}/{module}.py`\n\n{domain.prompt(module, backend=task.backend).strip()}\n"
             for module in task.modules
         ),
-        "## What the examiner asks\n\n"
-        + "\n".join(f"* `{question}` — {meaning}" for question, meaning in specification.contract.items())
-        + "\n",
+        _contract(domain),
         "## Datasets\n\n"
-        + "\n".join(f"### `{dataset}/`\n\n{domain.dataset_description(dataset)}" for dataset in getattr(task, side)),
+        + "\n".join(f"### `{dataset}/`\n\n{domain.dataset_description(dataset)}" for dataset in task.datasets),
     ]
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
-def workspace_files(task: TaskConfig, side: Side = "meta_train") -> dict[str, str]:
+def _scored(domain: Domain, task: Layout) -> str:
+    metrics = {domain.metric(dataset) for dataset in task.datasets}
+    names = ", ".join(
+        f"`{metric.name}` ({metric.unit}; {'higher' if metric.direction == 'max' else 'lower'} is better)"
+        for metric in sorted(metrics, key=lambda metric: metric.name)
+    )
+    if domain.self_reported:
+        return f"An exam runs `main.py` with your modules; what it prints as its last line of JSON counts: {names}."
+    return (
+        "An exam trains with your modules (`main.py`) and then questions the result from another process. "
+        f"Its metric is {names}."
+    )
+
+
+def _contract(domain: Domain) -> str:
+    questions = domain.specification.contract
+    if not questions:
+        return ""
+    lines = "\n".join(f"* `{question}` — {meaning}" for question, meaning in questions.items())
+    return f"## What the examiner asks\n\n{lines}\n"
+
+
+def _explained(task: Layout) -> str:
+    if task.objective not in _COSTS:
+        return ""
+    return (
+        f" — the fewer the {_COSTS[task.objective]}, the better, compared with the baseline's; but nothing counts "
+        f"unless the normalised score of every dataset reaches {task.baseline_scale:g}"
+    )
+
+
+def workspace_files(task: Layout) -> dict[str, str]:
     """Text of every file of a workspace but the modules in ``discovered/``, by relative path."""
     domain = task.resolve()
     files = {
-        "description.md": describe(task, side),
+        "description.md": describe(task),
         "task.yaml": task.to_yaml(),
         "requirements.txt": "\n".join(domain.specification.requirements) + "\n",
         "run_main.py": _RUN_MAIN,
     }
-    exam = _EXAM.read_text(encoding="utf-8")
-    for dataset in getattr(task, side):
-        for name, text in _dataset_files(domain, task, dataset).items():
+    fixed = [module for module in domain.modules if module not in task.modules]
+    modules = {f"{module}.py": _module_text(domain, module, task.backend, "base") for module in fixed}
+    for dataset in task.datasets:
+        for name, text in {**_fixed_files(domain, task.backend, dataset, task.scale), **modules}.items():
             files[f"{dataset}/{name}"] = text
-        files[f"{dataset}/exam.py"] = exam
     return files
 
 
-def _dataset_files(domain: Domain, task: TaskConfig, dataset: str) -> dict[str, str]:
-    files = {
-        name: domain.file(name, dataset=dataset, backend=task.backend).read_text(encoding="utf-8")
-        for name in domain.specification.fixed_files
-    }
-    for module in domain.modules:
-        if module not in task.modules:
-            name = f"{module}.py"
-            files[name] = stubs.base(domain.module_source(module, backend=task.backend), name)
-    files["config.yaml"] = yaml.safe_dump(domain.config(dataset, task.scale), sort_keys=True)
+@functools.lru_cache(maxsize=4096)
+def _fixed_files(domain: Domain, backend: str, dataset: str, scale: Scale) -> Mapping[str, str]:
+    files = domain.fixed_texts(dataset, backend=backend)
+    config = domain.config(dataset, scale)
+    if config:
+        files["config.yaml"] = dump(config, sort_keys=True)
+    if not domain.self_reported:
+        files["exam.py"] = _EXAM.read_text(encoding="utf-8")
     return files
+
+
+@functools.lru_cache(maxsize=4096)
+def _module_text(domain: Domain, module: str, backend: str, start: Start) -> str:
+    return domain.module_text(module, backend=backend, start=start)
 
 
 def materialise(
@@ -132,27 +168,89 @@ def materialise(
     Returns:
         ``destination``.
     """
-    modules = initial_modules(task) if modules is None else modules
-    files = workspace_files(task, side) | {f"{DISCOVERED}/{name}": text for name, text in modules.items()}
+    return lay_out(task.layout(side), destination, modules=modules)
+
+
+def lay_out(layout: Layout, destination: Path, *, modules: Mapping[str, str] | None = None) -> Path:
+    """As :func:`materialise`, for one side that need not belong to a task."""
+    modules = initial_modules(layout) if modules is None else modules
+    files = workspace_files(layout) | {f"{DISCOVERED}/{name}": text for name, text in modules.items()}
+    names = sorted(files)
+    folders = sorted({Path(DISCOVERED), *(folder for name in names for folder in Path(name).parents)})
     temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
     try:
-        for name in sorted(files):
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(files[name], encoding="utf-8", newline="")
-        for dataset in getattr(task, side):
+        for folder in folders[1:]:  # the first is the workspace itself
+            (temporary / folder).mkdir()
+        for name in names:
+            (temporary / name).write_text(files[name], encoding="utf-8", newline="")
+        for dataset in layout.datasets:
             up = Path(*[".."] * len(Path(dataset).parts))
             for name in sorted(modules):
                 (temporary / dataset / name).symlink_to(up / DISCOVERED / name)
-        for folder, _, _ in os.walk(temporary):
-            Path(folder).chmod(0o755)
-        if destination.exists():
-            shutil.rmtree(destination)
-        temporary.rename(destination)
+        temporary.chmod(0o755)
+        _set_mode(0o755, [temporary / folder for folder in folders[1:]])
+        _set_mode(0o644, [temporary / name for name in names])
+        _replace(temporary, destination)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return destination
+
+
+def _set_mode(mode: int, paths: Sequence[Path]) -> None:
+    """The same mode for files, or folders, that were made in the same way, whatever the user's umask is."""
+    if stat.S_IMODE(paths[0].stat().st_mode) != mode:
+        for path in paths:
+            path.chmod(mode)
+
+
+def lay_out_in_place(layout: Layout, destination: Path, *, keep_discovered: bool = False) -> Path:
+    """As :func:`lay_out`, but a folder that exists stays the same folder: shells and editors in it go on working.
+
+    With ``keep_discovered``, its ``discovered/`` stays as it is and gets the modules that it lacks. Another process may
+    see the folder half done; if laying out fails, everything is put back.
+    """
+    if not destination.exists():
+        return lay_out(layout, destination)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=destination, ignore_cleanup_errors=True) as name:
+        new, old = Path(name) / "new", Path(name) / "old"
+        old.mkdir()
+        lay_out(layout, new)
+        kept = keep_discovered and (destination / DISCOVERED).is_dir()
+        stays = {Path(name).name, "task.yaml", *([DISCOVERED] if kept else [])}
+        moves = [(path, old / path.name) for path in destination.iterdir() if path.name not in stays]
+        moves += [(path, destination / path.name) for path in new.iterdir() if path.name not in stays]
+        if kept:
+            added = [(path, destination / DISCOVERED / path.name) for path in (new / DISCOVERED).iterdir()]
+            moves += [(path, target) for path, target in added if not os.path.lexists(target)]
+        moves.append((new / "task.yaml", destination / "task.yaml"))  # last: it marks the folder as a workspace
+        done: list[tuple[Path, Path]] = []
+        try:
+            for source, target in moves:
+                source.rename(target)
+                done.append((source, target))
+        except BaseException:
+            for source, target in reversed(done):
+                target.rename(source)
+            raise
+    return destination
+
+
+def _replace(new: Path, destination: Path) -> None:
+    """Put ``new`` in the place of ``destination``, which stays as it is if that fails."""
+    if not destination.exists():
+        new.rename(destination)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    try:
+        destination.rename(aside)
+        try:
+            new.rename(destination)
+        except BaseException:
+            aside.rename(destination)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_modules(workspace: Path, modules: Mapping[str, str]) -> None:

@@ -31,6 +31,9 @@ class Episodes:
     Args:
         env_name: a name that gymnax knows.
         count: number N of environments.
+        random_steps: each episode starts after 0 to ``random_steps`` uniformly random actions, so that deterministic
+            games do not give N times the same episode, and a memorised sequence of actions is of no use (random
+            starts, as in Mnih et al. 2015). What they earn does not count.
 
     Attributes:
         count: N.
@@ -38,7 +41,7 @@ class Episodes:
         low, high: bounds, inclusive: int[] of a discrete action; float[] or float[A] of an action vector.
     """
 
-    def __init__(self, env_name: str, count: int) -> None:
+    def __init__(self, env_name: str, count: int, random_steps: int = 0) -> None:
         env, params = gymnax.make(env_name)
         space = env.action_space(params)
         discrete = isinstance(space, spaces.Discrete)
@@ -48,7 +51,28 @@ class Episodes:
         self.high = np.asarray(space.n - 1 if discrete else space.high)
 
         def reset(key: jax.Array) -> tuple[_Progress, jax.Array, jax.Array, jax.Array]:
-            obs, env_state = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key, count), params)
+            reset_key, count_key, steps_key = jax.random.split(key, 3)
+            obs, env_state = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(reset_key, count), params)
+            random_counts = jax.random.randint(count_key, (count,), 0, random_steps + 1)
+
+            def random_step(carry: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
+                time, key = inputs
+                action_key, step_key = jax.random.split(key)
+                actions = jax.vmap(space.sample)(jax.random.split(action_key, count))
+                stepped = jax.vmap(env.step, in_axes=(0, 0, 0, None))(
+                    jax.random.split(step_key, count), carry[1], actions, params
+                )
+                moves = time < random_counts
+
+                def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+                    return jnp.where(moves.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+                return jax.tree.map(choose, (stepped[0], stepped[1]), carry), None
+
+            times = jnp.arange(random_steps)
+            (obs, env_state), _ = jax.lax.scan(
+                random_step, (obs, env_state), (times, jax.random.split(steps_key, random_steps))
+            )
             zeros = jnp.zeros(count)
             progress = _Progress(env_state, zeros, zeros.astype(int), zeros.astype(bool))
             return progress, _flat(obs), jnp.ones(count, bool), jnp.bool_(False)

@@ -23,7 +23,7 @@ class OnPolicyRLExaminer(Examiner):
 
     def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
         super().__init__(dataset, scale, config)
-        self._episodes = Episodes(config["ENV_NAME"], config["EVALUATION_EPISODES"])
+        self._episodes = Episodes(config["ENV_NAME"], config["EVALUATION_EPISODES"], config["EVALUATION_RANDOM_STEPS"])
 
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Ask ``act(obs, done)`` once per time step for the actions of all environments."""

@@ -1,0 +1,148 @@
+"""What tests share: a toy domain whose exams take a fraction of a second, variants of it, and a real sandbox."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+
+from discoenv.sandbox import get_sandbox
+from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox, SandboxError
+from discoenv.tasks import domain as domains
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import Domain, get_domain
+from discoenv.tasks.workspace import base_modules
+
+TOY = Path(__file__).resolve().parent / "toy"
+#: Better than the baseline on every dataset of the toy domain.
+POLYNOMIAL_FEATURES = '''\
+"""Powers of the input."""
+
+import numpy as np
+
+
+def features(x):
+    """Features float64[N, 6] of inputs float64[N]."""
+    return np.stack([x**power for power in range(6)], axis=1)
+'''
+
+
+class MakeVariant(Protocol):
+    """Makes a domain that differs from the toy domain, and makes it known."""
+
+    def __call__(
+        self,
+        name: str = ...,
+        *,
+        change: Callable[[dict[str, Any]], object] | None = ...,
+        files: Mapping[str, str | None] | None = ...,
+    ) -> Domain: ...
+
+
+class FailingSandbox(Sandbox):
+    """A sandbox that cannot start anything, as often as it is told to."""
+
+    name = "failing"
+
+    def __init__(self, inner: Sandbox, failures: int) -> None:
+        self.inner = inner
+        self.failures = failures
+
+    @classmethod
+    def check(cls) -> Check:
+        return Check("failing", False, "it always fails")
+
+    def start(self, command: Command, limits: Limits) -> Running:
+        if self.failures:
+            self.failures -= 1
+            raise SandboxError("no space for another sandbox")
+        return self.inner.start(command, limits)
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Domain:
+    """The toy domain; it is the only one known, and the user's cache is an empty folder."""
+    monkeypatch.setattr(domains, "BUILTIN", TOY)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return get_domain("Toy")
+
+
+@pytest.fixture
+def copy_of_toy(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Copies the toy domain's folder, for tests that change files."""
+    count = 0
+
+    def copy(name: str = "Toy") -> Path:
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"domains-{count}" / name
+        shutil.copytree(TOY / "Toy", folder, ignore=shutil.ignore_patterns("__pycache__"))
+        return folder
+
+    yield copy
+
+
+@pytest.fixture
+def make_variant(toy: Domain, copy_of_toy: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> MakeVariant:
+    """Makes a domain out of the toy domain: ``change`` edits ``domain.yaml``, ``files`` replaces (None: removes)."""
+
+    def make(
+        name: str = "Variant",
+        *,
+        change: Callable[[dict[str, Any]], object] | None = None,
+        files: Mapping[str, str | None] | None = None,
+    ) -> Domain:
+        folder = copy_of_toy(name)
+        content = yaml.safe_load((folder / "domain.yaml").read_text())
+        content["name"] = name
+        if change:
+            change(content)
+        (folder / "domain.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        for path, text in (files or {}).items():
+            if text is None:
+                (folder / path).unlink()
+            else:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(text)
+        monkeypatch.setattr(domains, "BUILTIN", folder.parent)
+        return get_domain(name)
+
+    return make
+
+
+@pytest.fixture
+def task(toy: Domain) -> TaskConfig:
+    """Both modules of the toy domain, one dataset on each side, one seed."""
+    return TaskConfig(
+        domain=toy.name,
+        modules=("model", "features"),
+        meta_train=("Line",),
+        meta_test=("Wave",),
+        scale="tiny",
+        test_seeds=1,
+    )
+
+
+@pytest.fixture
+def good(task: TaskConfig) -> dict[str, str]:
+    """Modules that are better than the baseline on every dataset of the toy domain."""
+    return base_modules(task) | {"features.py": POLYNOMIAL_FEATURES}
+
+
+@pytest.fixture(scope="session")
+def sandbox_name() -> str:
+    """The provider under test: DISCOENV_TEST_SANDBOX, or the best one that works here."""
+    return os.environ.get("DISCOENV_TEST_SANDBOX", "auto")
+
+
+@pytest.fixture(scope="session")
+def sandbox(sandbox_name: str) -> Iterator[Sandbox]:
+    """A real sandbox."""
+    provider = get_sandbox(sandbox_name)
+    yield provider
+    provider.close()

@@ -1,0 +1,219 @@
+"""Objectives that compare costs: thresholds in the metric's direction, and meters that see a waste."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discoenv import objectives
+from discoenv.env import DiscoGenEnv
+from discoenv.exams.baselines import Entry, Sample
+from discoenv.exams.meters import Energy, EnergyMeter, rapl_counters
+from discoenv.exams.runner import ExamResult
+from discoenv.exams.scores import DatasetScore, score
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import Domain, Metric, UnknownName
+
+MAXIMISED = Metric(name="score", unit="", direction="max")
+MINIMISED = Metric(name="score", unit="", direction="min")
+
+
+def sample(value: float) -> Sample:
+    return Sample(mean=value, std=0.0, values=[value])
+
+
+def entry(floor: float, baseline: float, **costs: float) -> Entry:
+    return Entry(
+        domain_version=1,
+        metric="score",
+        floor=sample(floor),
+        baseline=sample(baseline),
+        seconds=sample(costs.get("seconds", 10.0)),
+        peak_memory_bytes=sample(costs.get("memory", 1e9)),
+        joules=sample(costs.get("joules", 100.0)),
+        energy_method="estimate",
+        code_bytes={"model.py": 1000, "other.py": 5000},
+        seeds=[0],
+        date="2026-01-01",
+        hardware={},
+        versions={},
+    )
+
+
+def result(value: float, **changes: Any) -> ExamResult:
+    settings: dict[str, Any] = {
+        "dataset": "A",
+        "seed": 0,
+        "status": "ok",
+        "metrics": {"score": value},
+        "seconds": 5.0,
+        "training_s": 5.0,
+        "answering_s": 0.0,
+        "wall_s": 5.0,
+        "cpu_s": 5.0,
+        "peak_memory_bytes": 500_000_000,
+        "memory_method": "cgroup",
+        "energy": Energy(50.0, "estimate", 0.5),
+        "budget_s": 60.0,
+        "questions": 1,
+    }
+    return ExamResult(**(settings | changes))
+
+
+def scored(metric: Metric, floor: float, baseline: float, value: float, **changes: Any) -> DatasetScore:
+    reference = entry(floor, baseline)
+    return score(metric, reference, [result(value, **changes)], reference)
+
+
+def reward(objective: str, scores: list[DatasetScore], scale: float = 1.0, **modules: str) -> objectives.Reward:
+    task = TaskConfig(
+        domain="Toy",
+        modules=("model",),
+        meta_train=("B",),
+        meta_test=("A",),
+        objective=objective,
+        baseline_scale=scale,
+    )
+    return objectives.get(objective).reward(task, scores, modules or {"model.py": "x" * 500})
+
+
+@pytest.mark.parametrize("objective", ["time", "energy", "memory", "golf"])
+def test_half_the_cost_at_the_baselines_score_is_twice_the_reward(objective: str) -> None:
+    outcome = reward(objective, [scored(MAXIMISED, 0.0, 1.0, 1.0)])
+    assert outcome.value == pytest.approx(2.0)
+    assert outcome.parts["passes"] == {"A": True}
+
+
+def test_a_minimised_metric_far_above_its_threshold_fails() -> None:
+    assert reward("time", [scored(MINIMISED, 100.0, 1.0, 1e9)]).value == 0.0
+    assert reward("time", [scored(MINIMISED, 100.0, 1.0, 0.5)]).value > 0.0
+
+
+def test_not_a_number_fails() -> None:
+    assert reward("time", [scored(MAXIMISED, 0.0, 1.0, math.nan)]).value == 0.0
+
+
+def test_a_failed_exam_fails_whatever_the_threshold() -> None:
+    failed = scored(MAXIMISED, 0.0, 1.0, 1.0, status="error", metrics=None, seconds=None)
+    assert reward("time", [failed], scale=0.001).value == 0.0
+    assert reward("golf", [failed], scale=0.001).value == 0.0
+
+
+def test_a_smaller_scale_is_easier_for_a_negative_baseline_too() -> None:
+    almost = [scored(MAXIMISED, -400.0, -300.0, -310.0)]
+    assert reward("time", almost, scale=1.0).value == 0.0
+    assert reward("time", almost, scale=0.8).value > 0.0
+    assert reward("time", almost, scale=0.8).parts["threshold"]["A"] == pytest.approx(-320.0)
+
+
+def test_one_dataset_below_its_threshold_spoils_the_reward() -> None:
+    scores = [scored(MAXIMISED, 0.0, 1.0, 1.0), scored(MAXIMISED, 0.0, 1.0, 0.9, dataset="C")]
+    assert reward("time", scores).value == 0.0
+
+
+def test_ratios_are_clipped() -> None:
+    assert reward("time", [scored(MAXIMISED, 0.0, 1.0, 1.0, seconds=1e-9)]).value == pytest.approx(100.0)
+
+
+def test_golf_counts_bytes_of_utf8_of_the_editable_modules_only() -> None:
+    scores = [scored(MAXIMISED, 0.0, 1.0, 1.0)]
+    assert reward("golf", scores, **{"model.py": "ä" * 250}).value == pytest.approx(2.0)
+
+
+def test_a_user_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objectives, "_REGISTRY", dict(objectives._REGISTRY))
+
+    @objectives.register("questions")
+    def fewest(task: TaskConfig, scores: list[DatasetScore], modules: Mapping[str, str]) -> objectives.Reward:
+        return objectives.Reward(float(scores[0].results[0].questions))
+
+    assert "questions" in objectives.names()
+    assert reward("questions", [scored(MAXIMISED, 0.0, 1.0, 1.0)]).value == 1.0
+
+
+def test_an_unknown_objective_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'energy'"):
+        objectives.get("enery")
+
+
+class TestEnergyMeter:
+    def test_counters_are_read_before_and_after(self) -> None:
+        readings = iter([0.0, 2.0, 10.0, 110.0])
+        meter = EnergyMeter(counters=[("package-0", "rapl", lambda: next(readings))])
+        meter.start()
+        energy = meter.stop(cpu_s=7.0)
+        assert energy.joules == pytest.approx(100.0)
+        assert energy.method == "rapl"
+        assert energy.idle_watts == pytest.approx(2.0 / 0.2)
+
+    def test_a_gpu_without_a_processor_counter_adds_an_estimate(self) -> None:
+        readings = iter([0.0, 0.0, 0.0, 50.0])
+        meter = EnergyMeter(counters=[("GPU-1", "nvml", lambda: next(readings))])
+        meter.start()
+        energy = meter.stop(cpu_s=1.0)
+        assert energy.method == "estimate+nvml"
+        assert energy.joules == pytest.approx(60.0)
+        assert energy.uncertainty == 0.5
+
+    def test_without_counters_it_is_an_estimate_and_says_so(self) -> None:
+        meter = EnergyMeter(counters=[])
+        meter.start()
+        assert meter.stop(cpu_s=3.0) == Energy(30.0, "estimate", 0.5)
+
+    def test_rapl_packages_are_found_and_wrap_around_is_undone(self, tmp_path: Path) -> None:
+        for name in ("intel-rapl:0", "intel-rapl:0:0", "intel-rapl:1"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "max_energy_range_uj").write_text("1000000\n")
+            (tmp_path / name / "energy_uj").write_text("900000\n")
+        counters = rapl_counters(tmp_path)
+        assert [name for name, _, _ in counters] == ["intel-rapl:0", "intel-rapl:1"]
+        read = counters[0][2]
+        (tmp_path / "intel-rapl:0" / "energy_uj").write_text("100000\n")
+        assert read() == pytest.approx(1.1)
+
+
+WASTE = {
+    "time": "import time; time.sleep(3)\n",
+    "memory": "waste = b'x' * (1 << 30)\n",
+    "energy": "import time; end = time.process_time() + 3\nwhile time.process_time() < end: pass\n",
+    "golf": f"# {'waste ' * 200}\n",
+}
+
+
+@pytest.fixture
+def play(toy: Domain, task: TaskConfig, tmp_path: Path) -> Iterator[Any]:
+    made: list[DiscoGenEnv] = []
+
+    def submit(objective: str, modules: Mapping[str, str]) -> tuple[float, dict[str, Any], str]:
+        changed = task.model_copy(update={"objective": objective, "baseline_scale": 0.5})
+        env = DiscoGenEnv(task=changed, runs_dir=tmp_path / "runs")
+        made.append(env)
+        env.reset(seed=1)
+        edits = [{"path": name, "content": text} for name, text in modules.items()]
+        observation, reward, *_, info = env.step({"edits": edits, "command": "submit"})
+        return float(reward), info, observation["text"]
+
+    yield submit
+    for env in made:
+        env.close()
+
+
+@pytest.mark.parametrize("objective", list(WASTE))
+def test_a_wasteful_module_is_ranked_below_a_frugal_one(objective: str, play: Any, good: dict[str, str]) -> None:
+    frugal, info, text = play(objective, good)
+    wasteful, _, _ = play(objective, good | {"model.py": WASTE[objective] + good["model.py"]})
+    assert frugal > wasteful > 0
+    assert info["reward"]["objective"] == objective
+    assert info["reward"]["passes"] == {"Wave": True}
+    assert f"Objective {objective}" in text
+
+
+def test_costs_are_compared_with_this_machines_own_baseline(play: Any, good: dict[str, str], tmp_path: Path) -> None:
+    _, info, _ = play("time", good)
+    (written,) = (tmp_path / "cache" / "discoenv" / "baselines").glob("*/Toy.json")
+    assert info["reward"]["baseline_cost"]["Wave"] > 0
+    assert '"sandbox"' in written.read_text()

@@ -1,0 +1,3 @@
+"""The inputs of Noise."""
+
+LOW, HIGH = -1.0, 1.0

@@ -1,0 +1,3 @@
+"""The inputs of Wave."""
+
+LOW, HIGH = -1.0, 1.0
