@@ -1,0 +1,57 @@
+"""A real engine with an image of learners; see ``engine.sh``. Without one, these tests are skipped."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discoenv.sandbox import Command, Limits, Outcome
+from discoenv.sandbox.docker import DockerSandbox
+from discoenv.sandbox.engine import Engine
+from discoenv.sandbox.owner import owner_tag
+
+Run = Callable[..., Outcome]
+FAMILY = "sklearn"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    check = DockerSandbox.check()
+    if not check.works:
+        why = f'docker: {check.detail} ({check.fix}); or: eval "$(tests/docker/engine.sh start)"'
+        if os.environ.get("DOCKER_HOST"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return Engine("docker")
+
+
+@pytest.fixture
+def sandbox(engine: Engine) -> Iterator[DockerSandbox]:
+    provider = DockerSandbox()
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+def run(sandbox: DockerSandbox) -> Run:
+    """``run(code, mounts=..., wall_s=...)``: Python code in a fresh container; unknown keywords are limits."""
+
+    def run_code(code: str, **options: Any) -> Outcome:
+        chosen = {name: options.pop(name) for name in ("mounts", "env", "hidden_packages") if name in options}
+        command = Command(("python", "-c", code), cwd="/tmp", family=FAMILY, **chosen)
+        return sandbox.run(command, Limits(**{"wall_s": 60.0, **options}))
+
+    return run_code
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(engine: Engine) -> Iterator[None]:
+    """After every test: no container and no temporary folder of ours remains."""
+    yield
+    assert [each.name for each in engine.containers() if each.owner == owner_tag()] == []
+    assert list(Path(tempfile.gettempdir()).glob(f"discoenv-mounts-*-{os.getpid()}-*")) == []

@@ -1,0 +1,90 @@
+"""What README.md says is true: its code runs, its commands exist, its table of domains agrees with the domains."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from discoenv.tasks.domain import get_domain, get_domains
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every command of the README that is not covered by ``.ci/run`` itself (make) or by the installation."""
+    lines = [line.partition("  #")[0].strip() for block in blocks("bash") for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith(("make ", "pip ", "git "))]
+
+
+def table_rows() -> dict[str, list[str]]:
+    section = README.partition("<!-- domains:")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines()[3:]]
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_the_table_of_domains_agrees_with_the_domains() -> None:
+    expected = {}
+    for name in get_domains():
+        domain = get_domain(name)
+        metric = domain.specification.metric
+        expected[name] = [
+            ", ".join(domain.modules),
+            str(len(domain.datasets)),
+            f"{metric.name} ({metric.direction})",
+            f"`{domain.specification.extra}`",
+        ]
+    assert table_rows() == expected
+
+
+def test_the_ten_lines_run(tmp_path: Path) -> None:
+    example = blocks("python")[0]
+    assert len(example.strip().splitlines()) <= 15
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^-?\d+\.\d+ runs/", done.stdout, flags=re.MULTILINE)
+
+
+def test_the_loop_for_an_agent_plays_an_episode(tmp_path: Path) -> None:
+    import gymnasium as gym
+
+    import discoenv  # noqa: F401
+
+    namespace: dict[str, object] = {}
+    exec(blocks("python")[1], namespace)
+    replies = iter(["not JSON", '{"edits": [{"path": "elsewhere.py", "content": ""}]}', '{"command": "submit"}'])
+    env = gym.make("DiscoGen-v0", domain="GreenhouseGasPrediction", scale="tiny", runs_dir=tmp_path / "runs")
+    try:
+        assert namespace["play"](env, lambda prompt: next(replies)) == 0.0  # type: ignore[operator]
+    finally:
+        env.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One working directory for all commands: some need what the one before has made."""
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_readme_works(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    words = shlex.split(command)
+    program = {"python": [sys.executable], "discoenv": [sys.executable, "-m", "discoenv.cli"]}[words[0]]
+    arguments = [str(ROOT / word) if (ROOT / word).is_file() else word for word in words[1:]]
+    done = subprocess.run([*program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

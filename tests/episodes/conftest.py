@@ -1,0 +1,55 @@
+"""Tasks of the real domains, small enough for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discoenv.env import DiscoGenEnv
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import get_domain
+
+#: One editable module per domain that every training run passes through.
+MODULE = {"GreenhouseGasPrediction": "model", "OnPolicyRL": "targets"}
+DATASETS = {
+    "GreenhouseGasPrediction": (("BoxModel/N2O",), ("BoxModel/SF6",)),
+    "OnPolicyRL": (("MinAtar/Breakout",), ("MinAtar/Freeway",)),
+}
+
+
+def tiny_task(domain: str, **changes: Any) -> TaskConfig:
+    """One module, one dataset on each side, one seed, tiny scale."""
+    meta_train, meta_test = DATASETS[domain]
+    settings: dict[str, Any] = {
+        "domain": domain,
+        "modules": (MODULE[domain],),
+        "meta_train": meta_train,
+        "meta_test": meta_test,
+        "scale": "tiny",
+        "test_seeds": 1,
+    }
+    return TaskConfig(**(settings | changes))
+
+
+def base_source(domain: str, module: str) -> str:
+    """The base implementation of a module."""
+    from discoenv.tasks import stubs
+
+    return stubs.base(get_domain(domain).module_source(module, backend="default"), f"{module}.py")
+
+
+@pytest.fixture
+def make_env(tmp_path: Path) -> Iterator[Callable[..., DiscoGenEnv]]:
+    """Environments that are closed after the test."""
+    made: list[DiscoGenEnv] = []
+
+    def make(**arguments: Any) -> DiscoGenEnv:
+        made.append(DiscoGenEnv(**({"runs_dir": tmp_path / "runs"} | arguments)))
+        return made[-1]
+
+    yield make
+    for env in made:
+        env.close()

@@ -1,0 +1,238 @@
+"""Whole episodes of the real domains: honest ones, and ones that cheat."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from discoenv.env import DiscoGenEnv
+from discoenv.tasks.domain import get_domain, get_domains
+from tests.episodes.conftest import MODULE, base_source, tiny_task
+
+MakeEnv = Callable[..., DiscoGenEnv]
+DOMAINS = get_domains()
+
+
+def tree_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        digest.update(str(path.relative_to(folder)).encode())
+        if path.is_symlink():
+            digest.update(str(path.readlink()).encode())
+        elif path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def play(env: DiscoGenEnv, module: str, source: str, **reset: Any) -> tuple[float, dict[str, Any], str]:
+    """Submit one module at once."""
+    env.reset(**({"seed": 7} | reset))
+    action = {"edits": [{"path": f"{module}.py", "content": source}], "command": "submit"}
+    observation, reward, terminated, _, info = env.step(action)
+    assert terminated
+    return float(reward), info, observation["text"]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.timeout(600)
+def test_gymnasium_accepts_the_environment_and_random_actions_do_no_harm(domain: str, tmp_path: Path) -> None:
+    env = gym.make("DiscoGen-v0", task=tiny_task(domain), max_steps=50, runs_dir=tmp_path).unwrapped
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*Box observation space m(in|ax)imum value is -?infinity.*")
+        check_env(env)
+    env.action_space.seed(3)
+    ended = True
+    for _ in range(200):
+        if ended:
+            env.reset(seed=3)
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        assert env.observation_space.contains(observation)
+        assert reward == 0.0
+        assert "infra_error" not in info
+        ended = terminated or truncated
+    env.close()
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_seed_gives_the_same_task_and_the_same_bytes(domain: str, make_env: MakeEnv) -> None:
+    digests = set()
+    for _ in range(2):
+        env = make_env(domain=domain, scale="tiny")
+        observation, info = env.reset(seed=7)
+        digests.add((info["task_id"], tree_digest(Path(info["workspace"])), observation["text"]))
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_same_modules_and_seed_give_the_same_score(domain: str, make_env: MakeEnv) -> None:
+    module = MODULE[domain]
+    source = base_source(domain, module)
+    rewards = {play(make_env(task=tiny_task(domain)), module, source)[0] for _ in range(2)}
+    assert len(rewards) == 1
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_stubs_get_the_floor_and_hear_which_function_is_missing(domain: str, make_env: MakeEnv) -> None:
+    env = make_env(task=tiny_task(domain))
+    env.reset(seed=7)
+    observation, reward, *_ = env.step("submit")
+    assert reward == 0.0
+    assert re.search(rf"NotImplementedError: {MODULE[domain]}\.py: \w+(\.\w+)* is not implemented", observation["text"])
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_stub_imports(domain: str, make_env: MakeEnv) -> None:
+    found = get_domain(domain)
+    imports = "\n".join(f"import {module}" for module in found.modules if module != MODULE[domain])
+    env = make_env(task=tiny_task(domain, modules=tuple(found.modules)))
+    observation, _ = env.reset(seed=7)
+    source = f"{imports}\nraise SystemExit('all stubs import')\n{observation['files'][MODULE[domain] + '.py']}"
+    _, info, _ = play(env, MODULE[domain], source)
+    (record,) = info["meta_test"].values()
+    assert "all stubs import" in record["messages"][0]
+
+
+TRICKS = {
+    "prints a score": 'print(\'{"return_mean": 1e9, "skill": 1e9}\', flush=True)',
+    "prints a score at exit": 'import atexit\natexit.register(print, \'{"return_mean": 1e9, "skill": 1e9}\')',
+    "leaves at once": "import os\nos._exit(0)",
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_trick_gains_nothing(domain: str, trick: str, make_env: MakeEnv) -> None:
+    module = MODULE[domain]
+    source = base_source(domain, module)
+    env = make_env(task=tiny_task(domain))
+    honest = play(env, module, source)[0]
+    cheating = play(env, module, f"{TRICKS[trick]}\n{source}")[0]
+    assert cheating <= honest
+    assert cheating == (0.0 if "_exit" in TRICKS[trick] else honest)
+
+
+FAULTS = {
+    "a syntax error": ("def broken(:\n", "SyntaxError", "error"),
+    "an exception": ("raise ValueError('of my own')\n", "ValueError: of my own", "error"),
+    "an endless loop": ("while True: pass\n", "budget", "timeout"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_fault_is_scored_and_explained(
+    domain: str, fault: str, make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = get_domain(domain).specification.limits
+    monkeypatch.setattr(
+        get_domain(domain).specification,
+        "__dict__",
+        {
+            **get_domain(domain).specification.__dict__,
+            "limits": limits.model_copy(update={"minimum_budget_s": 3.0}),
+        },
+    )
+    source, expected, status = FAULTS[fault]
+    env = make_env(task=tiny_task(domain), budget_scale=0.01 if status == "timeout" else 3.0)
+    reward, info, text = play(env, MODULE[domain], source)
+    (record,) = info["meta_test"].values()
+    assert reward == 0.0
+    assert record["statuses"] == [status]
+    assert expected in text
+    assert "site-packages" not in record["traceback"]
+    assert f"{MODULE[domain]}.py" in record["traceback"] or status == "timeout"
+
+
+WRONG_ANSWERS = {
+    "GreenhouseGasPrediction": {
+        "a wrong shape": "np.zeros((len(X), 2))",
+        "NaN": "np.full(len(X), np.nan)",
+    },
+}
+
+
+@pytest.mark.parametrize("what", WRONG_ANSWERS["GreenhouseGasPrediction"])
+def test_a_wrong_answer_is_scored_as_the_floor(what: str, make_env: MakeEnv) -> None:
+    source = (
+        "import numpy as np\n\n\nclass Model:\n    def fit(self, X, y):\n        return self\n\n"
+        f"    def predict(self, X):\n        return {WRONG_ANSWERS['GreenhouseGasPrediction'][what]}\n\n\n"
+        "def make_model(config):\n    return Model()\n"
+    )
+    reward, info, _ = play(make_env(task=tiny_task("GreenhouseGasPrediction")), "model", source)
+    (record,) = info["meta_test"].values()
+    assert reward == 0.0
+    assert record["statuses"][0] in {"error", "protocol_error"}
+    assert record["messages"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, tmp_path: Path) -> None:
+    """A module searches every file it can open for lines of the base solution and of the examiner."""
+    module = MODULE[domain]
+    found = get_domain(domain)
+    marked = found.module_source(module, backend="default")
+    solution = marked.partition("# <solution>\n")[2].partition("# </solution>")[0]
+    needles = [max((line.strip() for line in solution.splitlines()), key=len)]
+    needles += ["discoenv.exams.examiner import", "class Examiner(ABC)"]
+    source = SEARCH.replace("NEEDLES", repr([needle[::-1] for needle in needles]))
+    env = make_env(task=tiny_task(domain))
+    _, info, _ = play(env, module, source)
+    (record,) = info["meta_test"].values()
+    assert re.search(r"searched [1-9]\d{3,} files, found \[\]", record["stdout"]), record["stdout"]
+
+
+SEARCH = """
+import os, stat
+needles = [needle[::-1].encode() for needle in NEEDLES]
+count, found = 0, []
+for folder, folders, files in os.walk("/"):
+    folders[:] = [f for f in folders if os.path.join(folder, f) not in ("/proc", "/sys", "/dev")]
+    for name in files:
+        path = os.path.join(folder, name)
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                continue
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError:
+            continue
+        count += 1
+        found += [path for needle in needles if needle in content]
+print(f"searched {count} files, found {found}", flush=True)
+"""
+
+
+def test_baselines_stand_well_above_their_floors() -> None:
+    """As measured by ``discoenv calibrate``, at small scale over three seeds."""
+    from discoenv.exams import baselines
+
+    for name in DOMAINS:
+        domain = get_domain(name)
+        for dataset in domain.datasets:
+            entry = baselines.entry(domain, backend="default", dataset=dataset, scale="small")
+            count = len(entry.seeds)
+            standard_error = (entry.baseline.std**2 / count + entry.floor.std**2 / count) ** 0.5
+            assert count >= 3
+            gain = domain.specification.metric.sign * (entry.baseline.mean - entry.floor.mean)
+            assert gain >= 5 * standard_error, (dataset, entry.baseline, entry.floor)
+            assert entry.seconds.mean <= 60, (dataset, entry.seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_base_modules_learn_breakout_at_small_scale(make_env: MakeEnv) -> None:
+    task = tiny_task("OnPolicyRL", scale="small", meta_train=("MinAtar/Freeway",), meta_test=("MinAtar/Breakout",))
+    module = MODULE["OnPolicyRL"]
+    _, info, _ = play(make_env(task=task), module, base_source("OnPolicyRL", module))
+    assert info["meta_test"]["MinAtar/Breakout"]["value"] >= 10

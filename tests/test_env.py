@@ -1,0 +1,764 @@
+"""Episodes on the toy domain, in a real sandbox: what a user of Gymnasium, and an agent that cheats, can rely on."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import psutil
+import pytest
+from gymnasium.utils.env_checker import check_env
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from discoenv import objectives, registration
+from discoenv.env import DiscoGenEnv
+from discoenv.exams import baselines, calibration
+from discoenv.exams.baselines import NoBaseline
+from discoenv.exams.evaluation import Evaluator, Progress
+from discoenv.exams.scores import DatasetScore
+from discoenv.sandbox.base import Sandbox
+from discoenv.spaces import Action, Edit
+from discoenv.tasks.config import TaskConfig, TaskError
+from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.tasks.workspace import base_modules
+from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox, MakeVariant
+from tests.tasks.test_workspace import fingerprint
+
+MakeEnv = Callable[..., DiscoGenEnv]
+BASE_MODEL = (TOY / "Toy" / "templates" / "default" / "model.py").read_text()
+GOOD = {"edits": [{"path": "model.py", "content": BASE_MODEL}, {"path": "features.py", "content": POLYNOMIAL_FEATURES}]}
+
+
+@pytest.fixture
+def make_env(sandbox: Sandbox, task: TaskConfig, tmp_path: Path) -> Iterator[MakeEnv]:
+    """Environments of the toy task, closed after the test."""
+    made: list[DiscoGenEnv] = []
+
+    def make(**arguments: Any) -> DiscoGenEnv:
+        defaults: dict[str, Any] = {"task": task, "sandbox": sandbox, "runs_dir": tmp_path / "runs"}
+        made.append(DiscoGenEnv(**(defaults | arguments)))
+        return made[-1]
+
+    yield make
+    for env in made:
+        env.close()
+
+
+def leftovers() -> list[str]:
+    return [str(path) for path in Path(tempfile.gettempdir()).glob(f"discoenv-{os.getpid()}-*")]
+
+
+def children() -> set[int]:
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+# ---- the course of an episode
+
+
+def test_reset_tells_the_task(make_env: MakeEnv, task: TaskConfig) -> None:
+    env = make_env(max_steps=5)
+    observation, info = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    assert sorted(observation["files"]) == ["features.py", "model.py"]
+    assert all("NotImplementedError" in text for text in observation["files"].values())
+    assert observation["score"] == 0
+    assert observation["steps_left"] == 5
+    for part in ("# Toy regression", "You may edit model.py, features.py", "You have 5 actions", "* Line: 30 s"):
+        assert part in observation["text"]
+    assert TaskConfig.parse(info["task"]) == task
+    assert info["task_id"] == task.task_id
+    assert info["integrity"]["level"] == "examined"
+    assert json.loads(json.dumps(info)) == info
+
+
+def test_good_modules_are_worth_more_than_one(make_env: MakeEnv) -> None:
+    env = make_env()
+    env.reset(seed=0)
+    observation, reward, terminated, truncated, info = env.step({**GOOD, "command": "run"})
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert observation["score"] == info["meta_train"]["Line"]["normalised"] > 1
+    assert info["changed"] == ["features.py", "model.py"]
+    assert "Meta-train scores (mean normalised 1.0" in observation["text"]
+    assert "fitted 128 points" in observation["text"]
+    assert "9 actions left" in observation["text"]
+    observation, reward, terminated, truncated, info = env.step("submit")
+    assert (terminated, truncated) == (True, False)
+    assert 1 < float(reward) < 2
+    assert reward == info["meta_test"]["Wave"]["normalised"]
+    assert info["reward"]["clipped"] == {"Wave": reward}
+    assert "Meta-test scores (reward 1." in observation["text"]
+    assert env.observation_space.contains(observation)
+    assert json.loads(json.dumps(info)) == info
+    assert type(reward) is float
+
+
+def test_a_submitted_stub_is_worth_nothing_and_names_its_function(make_env: MakeEnv) -> None:
+    env = make_env()
+    env.reset(seed=0)
+    observation, reward, terminated, _, info = env.step({"command": "submit"})
+    assert (reward, terminated) == (0.0, True)
+    assert "NotImplementedError: features.py: features is not implemented" in observation["text"]
+    assert info["meta_test"]["Wave"]["statuses"] == ["error"]
+    assert info["meta_test"]["Wave"]["value"] == info["meta_test"]["Wave"]["floor"]
+    assert "site-packages" not in observation["text"]
+
+
+def test_the_baseline_is_worth_about_one(make_env: MakeEnv, task: TaskConfig) -> None:
+    env = make_env(task=task.model_copy(update={"start": "base", "test_seeds": 3}))
+    observation, _ = env.reset(seed=0)
+    assert observation["files"] == base_modules(task)
+    _, reward, _, _, info = env.step("submit")
+    assert 0.8 < float(reward) < 1.2
+    assert len(info["meta_test"]["Wave"]["seeds"]) == 3
+    assert info["meta_test"]["Wave"]["standard_error"] > 0
+
+
+def test_a_minimised_metric_is_rewarded_in_its_direction(
+    make_variant: MakeVariant, make_env: MakeEnv, task: TaskConfig, sandbox: Sandbox
+) -> None:
+    metric = {"name": "mse", "unit": "y²", "direction": "min", "lower": 0}
+    domain = make_variant("Toy", change=lambda c: c.update(metric=metric))
+    for dataset in ("Line", "Wave"):
+        entry = calibration.calibrate(
+            domain, dataset=dataset, backend="default", scale="tiny", seeds=[0], sandbox=sandbox
+        )
+        baselines.write(domain.directory / "baselines.json", {baselines.key("default", dataset, "tiny"): entry})
+    env = make_env()
+    env.reset(seed=0)
+    observation, reward, _, _, info = env.step({**GOOD, "command": "submit"})
+    assert 1 < float(reward) < 10
+    assert info["meta_test"]["Wave"]["value"] < info["meta_test"]["Wave"]["baseline"]
+    assert "| dataset | mse |" in observation["text"]
+    env.reset(seed=0)
+    assert env.step("submit")[1] == 0
+
+
+def test_an_edit_costs_an_action_and_no_time(make_env: MakeEnv) -> None:
+    env = make_env(max_steps=3)
+    env.reset(seed=0)
+    edit = {"edits": [{"path": "model.py", "content": "x = 1\n"}], "command": "edit"}
+    observation, reward, terminated, truncated, info = env.step(edit)
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert observation["files"]["model.py"] == "x = 1\n"
+    assert observation["steps_left"] == 2
+    assert observation["text"] == "Changed: model.py.\n"
+    assert info["compute_spent_s"] == 0
+    assert env.step(edit)[0]["text"] == "Nothing was changed.\n"
+
+
+def test_an_episode_out_of_actions_is_truncated_and_rewarded_as_if_submitted(make_env: MakeEnv) -> None:
+    rewards = []
+    for last in ({"command": "submit"}, {"command": "edit"}, {"command": "stop"}, {"command": "run"}):
+        env = make_env(max_steps=2)
+        env.reset(seed=3)
+        env.step({**GOOD, "command": "edit"})
+        observation, reward, terminated, truncated, info = env.step(last)
+        assert (terminated, truncated) == (last["command"] == "submit", last["command"] != "submit")
+        assert observation["steps_left"] == 0
+        assert "meta_test" in info
+        rewards.append(reward)
+    assert len(set(rewards)) == 1
+    assert float(rewards[0]) > 1
+
+
+def test_a_spent_compute_budget_truncates_the_episode(make_env: MakeEnv) -> None:
+    env = make_env(compute_budget_s=0.01)
+    env.reset(seed=0)
+    assert env.step({**GOOD, "command": "edit"})[3] is False
+    _, reward, terminated, truncated, info = env.step("run")
+    assert (terminated, truncated) == (False, True)
+    assert float(reward) > 1
+    assert info["compute_spent_s"] > 0.01
+
+
+def test_the_same_modules_are_not_trained_twice_on_the_same_seed(make_env: MakeEnv) -> None:
+    env = make_env()
+    env.reset(seed=0)
+    first = env.step({**GOOD, "command": "run"})
+    again = env.step("run")
+    assert first[4]["meta_train"] == again[4]["meta_train"]
+    assert again[4]["compute_spent_s"] == first[4]["compute_spent_s"]
+
+
+def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv) -> None:
+    def reward(task: TaskConfig, scores: Any, modules: Any) -> objectives.Reward:
+        assert [score.dataset for score in scores] in (["Wave"], ["Line"])
+        return objectives.Reward(float(sum(len(text) for text in modules.values())), {"mine": True})
+
+    env = make_env(reward_fn=reward)
+    files = env.reset(seed=0)[0]["files"]
+    _, got, _, _, info = env.step("submit")
+    assert got == sum(len(text) for text in files.values())
+    assert info["reward"] == {"mine": True}
+
+
+def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: TaskConfig) -> None:
+    seen: list[Progress] = []
+    env = make_env(task=task.model_copy(update={"test_seeds": 2}), on_progress=seen.append)
+    env.reset(seed=0)
+    env.step({**GOOD, "command": "run"})
+    env.step("submit")
+    assert [(p.side, p.dataset, p.number, p.total, p.result is None) for p in seen] == [
+        ("meta_train", "Line", 1, 1, True),
+        ("meta_train", "Line", 1, 1, False),
+        ("meta_test", "Wave", 1, 2, True),
+        ("meta_test", "Wave", 1, 2, False),
+        ("meta_test", "Wave", 2, 2, True),
+        ("meta_test", "Wave", 2, 2, False),
+    ]
+    assert {p.budget_s for p in seen} == {30.0}
+
+
+def test_rendering_gives_the_last_text(make_env: MakeEnv) -> None:
+    env = make_env(render_mode="ansi")
+    observation, _ = env.reset(seed=0)
+    assert env.render() == observation["text"]
+    assert make_env().render() is None
+
+
+# ---- what is the same, and what is hidden
+
+
+def test_a_seed_fixes_the_workspace_the_task_and_the_reward(make_env: MakeEnv) -> None:
+    env = make_env(task=None, domain="Toy", scale="tiny", test_seeds=1)
+    seen = []
+    for _ in range(2):
+        _, info = env.reset(seed=7)
+        shape = fingerprint(Path(info["workspace"]))
+        path = sorted(env.task.modules)[0]
+        edits = [
+            {"path": f"{m}.py", "content": t} for m, t in (("model", BASE_MODEL), ("features", POLYNOMIAL_FEATURES))
+        ]
+        edits = [edit for edit in edits if edit["path"].removesuffix(".py") in env.task.modules]
+        _, reward, _, _, info = env.step({"edits": edits, "command": "submit"})
+        records = {name: (record["seeds"], record["values"]) for name, record in info["meta_test"].items()}
+        seen.append((info["task_id"], shape, path, reward, records))
+    assert seen[0] == seen[1]
+
+
+def test_without_a_seed_episodes_differ(make_env: MakeEnv) -> None:
+    env = make_env(task=None, domain="Toy", scale="tiny")
+    ids = {env.reset(seed=0 if number == 0 else None)[1]["task_id"] for number in range(8)}
+    assert len(ids) > 3
+
+
+def test_exam_seeds_differ_between_sides_datasets_and_episodes(make_env: MakeEnv, task: TaskConfig) -> None:
+    wide = task.model_copy(
+        update={"meta_train": ("Line", "Steps"), "meta_test": ("Wave", "Noise"), "train_seeds": 2, "test_seeds": 2}
+    )
+    env = make_env(task=wide)
+    seeds: list[int] = []
+    for seed in (0, 1):
+        env.reset(seed=seed)
+        evaluator = env._evaluator
+        assert evaluator
+        for dataset in ("Line", "Steps", "Wave", "Noise"):
+            seeds += evaluator.seeds("meta_train", dataset) + evaluator.seeds("meta_test", dataset)
+    assert len(set(seeds)) == len(seeds) == 32
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_nothing_of_the_meta_test_side_exists_before_submission(make_env: MakeEnv) -> None:
+    """Neither in the workspace, nor in any temporary file of ours, nor in what the agent reads."""
+    env = make_env()
+    observation, info = env.reset(seed=0)
+    seen = [observation["text"]]
+    seen.append(env.step({**GOOD, "command": "run"})[0]["text"])
+    for directory in map(Path, leftovers()):
+        assert not [path for path in directory.rglob("*") if "Wave" in str(path)]
+        seen += [path.read_text(errors="replace") for path in directory.rglob("*") if path.is_file()]
+    assert Path(info["workspace"]).is_dir()
+    assert not [text for text in seen if "Wave" in text or "one period of a sine" in text.lower()]
+
+
+def test_the_meta_test_side_is_removed_after_it_was_scored(make_env: MakeEnv) -> None:
+    env = make_env()
+    env.reset(seed=0)
+    env.step("submit")
+    assert not [path for directory in leftovers() for path in Path(directory).rglob("Wave")]
+
+
+def test_what_the_user_does_to_an_observation_does_not_reach_the_environment(make_env: MakeEnv) -> None:
+    env = make_env()
+    observation, info = env.reset(seed=0)
+    observation["files"]["model.py"] = "changed"
+    observation["files"]["other.py"] = "new"
+    info["task"]["domain"] = "Other"
+    after, _, _, _, info = env.step({"command": "edit"})
+    assert "NotImplementedError" in after["files"]["model.py"]
+    assert sorted(after["files"]) == ["features.py", "model.py"]
+    assert info["task"]["domain"] == "Toy"
+
+
+# ---- tricks and failures of the agent
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("def f(:\n", "error"),
+        ("import os\nprint('{\"skill\": 1e9}', flush=True)\nos._exit(0)\n", "error"),
+        ('import atexit\natexit.register(print, \'{"results": {"Wave": {"r2": 1e9}}}\')\n1 / 0\n', "error"),
+        (
+            "class Model:\n    fit = lambda *a: None\n    predict = lambda s, phi: phi[:, 0] * float('nan')\n",
+            "protocol_error",
+        ),
+        ("class Model:\n    fit = lambda *a: None\n    predict = lambda s, phi: {'r2': 1e9}\n", "protocol_error"),
+    ],
+)
+def test_a_failing_or_cheating_module_is_worth_nothing_and_says_why(make_env: MakeEnv, code: str, status: str) -> None:
+    env = make_env()
+    env.reset(seed=0)
+    edits = [{"path": "features.py", "content": POLYNOMIAL_FEATURES}, {"path": "model.py", "content": code}]
+    observation, reward, _, _, info = env.step({"edits": edits, "command": "submit"})
+    assert reward == 0
+    assert info["meta_test"]["Wave"]["statuses"] == [status]
+    assert f"### Wave: {status}" in observation["text"]
+
+
+def test_endless_training_is_worth_nothing(make_variant: MakeVariant, make_env: MakeEnv) -> None:
+    make_variant("Toy", change=lambda c: c["limits"].update(minimum_budget_s=0.5))
+    env = make_env()
+    env.reset(seed=0)
+    loop = {"edits": [{"path": "features.py", "content": "while True: pass\n"}], "command": "submit"}
+    observation, reward, _, _, info = env.step(loop)
+    assert (reward, info["meta_test"]["Wave"]["statuses"]) == (0, ["timeout"])
+    assert "the compute budget was spent before training was over (0.5 s)" in observation["text"]
+
+
+def test_refused_actions_change_nothing_say_why_and_count(make_env: MakeEnv) -> None:
+    env = make_env(max_steps=5)
+    before, _ = env.reset(seed=0)
+    half = {"edits": [{"path": "model.py", "content": "new"}, {"path": "../escape.py", "content": "x"}]}
+    for number, action in enumerate((half, None, "nonsense", {"command": "halt"}), start=1):
+        observation, reward, terminated, truncated, info = env.step(action)
+        assert (reward, terminated, truncated) == (0.0, False, False)
+        assert observation["files"] == before["files"]
+        assert observation["steps_left"] == 5 - number
+        assert observation["text"].startswith("The action was refused and nothing was changed: ")
+        assert info["refused"] in observation["text"]
+
+
+def test_a_file_that_is_too_large_is_refused(make_env: MakeEnv) -> None:
+    env = make_env(max_file_bytes=1000)
+    assert "at most 1000 bytes each" in env.reset(seed=0)[0]["text"]
+    _, _, _, _, info = env.step({"edits": [{"path": "model.py", "content": "x" * 1001}]})
+    assert "model.py: the new text has 1001 bytes; the limit is 1000" in info["refused"]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        pickle.loads(pickle.dumps(Action((Edit("model.py", content="x = 1\n"),), "edit"))),
+        {"edits": [{"path": "discovered/model.py", "content": "x = 1\n"}], "command": "edit"},
+        '{"edits": [{"path": "model.py", "content": "x = 1\\n"}], "command": "edit"}',
+        {"edits": ({"path": "model.py", "content": "x = 1\n", "old": "", "new": ""},), "command": 0},
+    ],
+)
+def test_actions_come_in_many_forms(make_env: MakeEnv, action: Any) -> None:
+    env = make_env()
+    env.reset(seed=0)
+    assert env.step(action)[0]["files"]["model.py"] == "x = 1\n"
+
+
+# ---- random actions, without exams
+
+
+@pytest.fixture
+def quick(make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> DiscoGenEnv:
+    """An environment whose exams are all scored 1 at once."""
+    entry = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
+
+    def evaluate(self: Evaluator, modules: Any, side: str) -> list[DatasetScore]:
+        names = getattr(self.task, side)
+        return [DatasetScore(name, (SCORED,), (0.5,), 1.0, None, entry) for name in names]
+
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    return make_env(max_steps=50, runs_dir=None)
+
+
+def _scored() -> Any:
+    from tests.exams.test_baselines import result
+
+    return result(0.5)
+
+
+SCORED = _scored()
+
+
+def check_step(env: DiscoGenEnv, files: dict[str, str], left: int, action: Any) -> tuple[dict[str, str], int]:
+    """Take a step, check what always holds, and return files and actions left (of a new episode if this one ended)."""
+    observation, reward, terminated, truncated, info = env.step(action)
+    assert env.observation_space.contains(observation)
+    assert observation["steps_left"] == left - 1
+    assert type(reward) is float
+    assert type(terminated) is type(truncated) is bool
+    assert not (terminated and truncated)
+    assert ("refused" in info) != ("changed" in info)
+    if "refused" in info:
+        assert observation["files"] == files
+        assert not terminated
+    assert sorted(observation["files"]) == sorted(files)
+    json.dumps(info)
+    if terminated or truncated:
+        assert reward == 1.0
+        observation, _ = env.reset()
+    return observation["files"], int(observation["steps_left"])
+
+
+def test_two_hundred_samples_of_the_action_space_can_be_taken(quick: DiscoGenEnv) -> None:
+    quick.action_space.seed(0)
+    observation, _ = quick.reset(seed=0)
+    files, left = observation["files"], int(observation["steps_left"])
+    for _ in range(200):
+        files, left = check_step(quick, files, left, quick.action_space.sample())
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=20)
+EDIT = st.fixed_dictionaries(
+    {"path": st.sampled_from(["model.py", "features.py", "discovered/model.py", "main.py", "../model.py", "\0"])},
+    optional={"content": st.text(st.characters(exclude_categories=())), "old": st.text(max_size=3), "new": st.text()},
+)
+ACTION = st.fixed_dictionaries(
+    {"command": st.sampled_from(["edit", "run", "submit", "stop", 0, 1, 7, None])},
+    optional={"edits": st.lists(EDIT | SCALARS, max_size=3) | SCALARS},
+)
+
+
+@given(st.lists(ACTION | SCALARS | ACTION.map(partial(json.dumps, default=str)), min_size=5, max_size=5))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_five_hundred_arbitrary_actions_are_taken_or_refused(quick: DiscoGenEnv, actions: list[Any]) -> None:
+    observation, _ = quick.reset()
+    files, left = observation["files"], int(observation["steps_left"])
+    for action in actions:
+        files, left = check_step(quick, files, left, action)
+
+
+# ---- failures of the machine
+
+
+def test_one_failure_of_the_machine_is_repaired_in_silence(make_env: MakeEnv, sandbox: Sandbox) -> None:
+    failing = FailingSandbox(sandbox, failures=1)
+    env = make_env(sandbox=failing)
+    env.reset(seed=0)
+    _, reward, terminated, _, info = env.step({**GOOD, "command": "submit"})
+    assert failing.failures == 0
+    assert terminated
+    assert float(reward) > 1
+    assert "infra_error" not in info
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_two_failures_of_the_machine_end_the_episode_without_a_score(
+    make_env: MakeEnv, sandbox: Sandbox, command: str
+) -> None:
+    env = make_env(sandbox=FailingSandbox(sandbox, failures=2))
+    env.reset(seed=0)
+    observation, reward, terminated, truncated, info = env.step({**GOOD, "command": command})
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info["infra_error"] == "the sandbox failed: no space for another sandbox"
+    assert "meta_test" not in info
+    assert "The machine failed, and the episode ends without a score" in observation["text"]
+    assert env.observation_space.contains(observation)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step("run")
+    env.reset(seed=0)
+    assert float(env.step({**GOOD, "command": "submit"})[1]) > 1
+
+
+@pytest.mark.parametrize(("command", "failing"), [("run", "write_modules"), ("submit", "materialise")])
+def test_a_full_disk_is_no_score(
+    make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, command: str, failing: str
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    env = make_env()
+    env.reset(seed=0)
+    monkeypatch.setattr(f"discoenv.exams.evaluation.{failing}", fail)
+    _, reward, terminated, truncated, info = env.step({**GOOD, "command": command})
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert "No space left on device" in info["infra_error"]
+
+
+def test_a_crash_of_the_examiner_is_no_score(make_variant: MakeVariant, make_env: MakeEnv) -> None:
+    examiner = (TOY / "Toy" / "examiner.py").read_text().replace("return self._metrics(np.con", "return 1 / 0, (np.con")
+    make_variant("Toy", files={"examiner.py": examiner})
+    env = make_env()
+    env.reset(seed=0)
+    _, reward, terminated, truncated, info = env.step({**GOOD, "command": "submit"})
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert "ZeroDivisionError" in info["infra_error"]
+
+
+def test_an_examiner_that_forgets_the_metric_is_no_score(make_variant: MakeVariant, make_env: MakeEnv) -> None:
+    examiner = (
+        (TOY / "Toy" / "examiner.py").read_text().replace('return {"r2": 1 - mse / float(np.var(y)), ', "return {")
+    )
+    make_variant("Toy", files={"examiner.py": examiner})
+    env = make_env()
+    env.reset(seed=0)
+    _, _, _, truncated, info = env.step({**GOOD, "command": "submit"})
+    assert truncated
+    assert "r2" in info["infra_error"]
+
+
+def test_an_interrupted_step_can_be_followed_by_another(make_env: MakeEnv) -> None:
+    """Ctrl-C in a notebook, in the middle of an exam."""
+    interrupts = iter([True])
+
+    def interrupt(progress: Progress) -> None:
+        if progress.result is None and next(interrupts, False):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+    def raise_interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    env = make_env(on_progress=interrupt)
+    env.reset(seed=0)
+    previous = signal.signal(signal.SIGALRM, raise_interrupt)
+    slow = {"edits": [{"path": "model.py", "content": f"import time\ntime.sleep(5)\n{BASE_MODEL}"}], "command": "run"}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            env.step(slow)
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    _, reward, _, _, info = env.step({**GOOD, "command": "submit"})
+    assert float(reward) > 1, info
+
+
+# ---- the state machine
+
+
+def test_a_step_needs_a_reset_before_it(make_env: MakeEnv) -> None:
+    env = make_env()
+    with pytest.raises(gymnasium.error.ResetNeeded, match=r"call reset\(\) first"):
+        env.step("run")
+    env.reset(seed=0)
+    env.step("submit")
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step("submit")
+    env.reset()
+    env.close()
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step("submit")
+
+
+def test_a_failed_reset_leaves_no_episode(make_env: MakeEnv, task: TaskConfig) -> None:
+    env = make_env()
+    env.reset(seed=0)
+    full = task.model_copy(update={"meta_train": ("Line",), "meta_test": ("Wave",), "scale": "full"})
+    with pytest.raises(UnknownName, match="no scale is called 'full' in Toy, dataset Wave"):
+        env.reset(options={"task": full})
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step("run")
+    assert leftovers() == []
+
+
+def test_a_dataset_without_a_baseline_is_told_with_the_command(make_variant: MakeVariant, make_env: MakeEnv) -> None:
+    make_variant("Toy", files={"baselines.json": None})
+    with pytest.raises(NoBaseline, match="discoenv calibrate Toy --dataset Line"):
+        make_env().reset(seed=0)
+    with pytest.raises(TaskError, match=r"only \[\] can be used here at scale tiny .*`discoenv calibrate Toy"):
+        make_env(task=None, domain="Toy", scale="tiny").reset(seed=0)
+    assert leftovers() == []
+
+
+def test_options_set_the_task_of_one_episode(make_env: MakeEnv, task: TaskConfig, tmp_path: Path) -> None:
+    env = make_env()
+    other = task.model_copy(update={"modules": ("model",)})
+    assert sorted(env.reset(options={"task": other.model_dump()})[0]["files"]) == ["model.py"]
+    path = tmp_path / "task.yaml"
+    path.write_text(other.to_yaml())
+    assert sorted(env.reset(options={"task": path})[0]["files"]) == ["model.py"]
+    assert sorted(env.reset()[0]["files"]) == ["features.py", "model.py"]
+
+
+def test_an_unknown_option_is_refused(make_env: MakeEnv) -> None:
+    with pytest.raises(ValueError, match="options: unknown key taks; known is 'task'"):
+        make_env().reset(options={"taks": None})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"max_steps": 0}, ValueError, "max_steps is 0"),
+        ({"budget_scale": 0}, ValueError, "budget_scale is 0"),
+        ({"render_mode": "human"}, ValueError, "render_mode is 'human'; known are None and 'ansi'"),
+        ({"domain": "Tyo"}, UnknownName, "did you mean 'Toy'"),
+        ({"objective": "preformance"}, UnknownName, "did you mean 'performance'"),
+        ({"sandbox": "buble"}, ValueError, "there is no sandbox named 'buble'"),
+        ({"task": {"domain": "Toy", "modules": ["model"]}}, TaskError, "meta_train: Field required"),
+        ({"task": "absent.yaml"}, (TaskError, UnknownName), "absent"),
+    ],
+)
+def test_wrong_arguments_are_told_at_construction(
+    make_env: MakeEnv, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make_env(**arguments)
+
+
+# ---- what is left behind
+
+
+def test_closing_leaves_no_process_and_no_directory(make_env: MakeEnv) -> None:
+    before = children()
+    env = make_env()
+    env.reset(seed=0)
+    env.step({**GOOD, "command": "run"})
+    assert children() > before
+    assert leftovers()
+    env.close()
+    env.close()
+    assert children() <= before
+    assert leftovers() == []
+
+
+def test_an_environment_that_is_forgotten_cleans_up_after_itself(sandbox: Sandbox, task: TaskConfig) -> None:
+    before = children()
+    env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=None)
+    env.reset(seed=0)
+    env.step({**GOOD, "command": "run"})
+    del env
+    gc.collect()
+    assert children() <= before
+    assert leftovers() == []
+
+
+def test_a_new_episode_replaces_the_old_ones_files(make_env: MakeEnv) -> None:
+    env = make_env()
+    for _ in range(3):
+        env.reset(seed=0)
+        assert len(leftovers()) == 1
+
+
+def test_descriptors_do_not_leak_over_episodes(make_env: MakeEnv) -> None:
+    env = make_env()
+    counts = []
+    for _ in range(4):
+        env.reset(seed=0)
+        env.step({**GOOD, "command": "submit"})
+        gc.collect()
+        counts.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208
+    assert counts[1] == counts[-1]
+
+
+def test_what_a_killed_host_left_is_gone_after_the_next_start(make_env: MakeEnv, sandbox: Sandbox) -> None:
+    program = f"""
+import os, signal, sys
+from pathlib import Path
+from discoenv.tasks import domain
+domain.BUILTIN = Path({str(TOY)!r})
+from discoenv.env import DiscoGenEnv
+task = dict(domain="Toy", modules=["model"], meta_train=["Line"], meta_test=["Wave"], scale="tiny")
+def kill(progress):
+    print(os.getpid(), flush=True)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+env = DiscoGenEnv(task=task, sandbox={sandbox.name!r}, runs_dir=None, on_progress=kill)
+env.reset(seed=0)
+env.step({{"edits": [{{"path": "model.py", "content": "import time; time.sleep(1000)"}}], "command": "run"}})
+"""
+    host = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert host.returncode == -signal.SIGKILL, host.stderr
+    pid = int(host.stdout)
+    make_env()
+    assert not list(Path(tempfile.gettempdir()).glob(f"discoenv-{pid}-*"))
+
+
+def test_two_environments_do_not_disturb_each_other(make_env: MakeEnv) -> None:
+    first, second = make_env(), make_env()
+    first.reset(seed=0)
+    second.reset(seed=0)
+    first.step({**GOOD, "command": "run"})
+    assert "NotImplementedError" in second.step("run")[0]["text"]
+    second.close()
+    assert float(first.step("submit")[1]) > 1
+
+
+def test_a_run_directory_tells_the_whole_episode(make_env: MakeEnv, task: TaskConfig, tmp_path: Path) -> None:
+    env = make_env(max_steps=4)
+    _, info = env.reset(seed=0)
+    directory = Path(info["run_directory"])
+    assert directory.parent == tmp_path / "runs"
+    env.step({**GOOD, "command": "run"})
+    env.step(object())
+    _, reward, _, _, _ = env.step("submit")
+    names = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    assert names == {
+        "task.yaml",
+        "episode.json",
+        "episode.jsonl",
+        "result.json",
+        *(f"files/{step}/{name}.py" for step in ("step_000", "step_001") for name in ("model", "features")),
+    }
+    events = [json.loads(line) for line in (directory / "episode.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["reset", "step", "step", "step"]
+    assert events[1]["action"] == {**GOOD, "command": "run"}
+    assert "object object" in events[2]["action"]
+    assert events[3]["terminated"] is True
+    result = json.loads((directory / "result.json").read_text())
+    assert (result["reward"], result["terminated"], result["steps"]) == (reward, True, 3)
+    assert result["task_id"] == task.task_id
+    assert result["meta_test"]["Wave"]["statuses"] == ["ok"]
+
+
+def test_no_record_is_kept_without_a_folder(make_env: MakeEnv, tmp_path: Path) -> None:
+    env = make_env(runs_dir=None)
+    _, info = env.reset(seed=0)
+    assert info["run_directory"] is None
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_infrastructure_error_is_recorded(make_env: MakeEnv, sandbox: Sandbox) -> None:
+    env = make_env(sandbox=FailingSandbox(sandbox, failures=2))
+    _, info = env.reset(seed=0)
+    env.step("submit")
+    result = json.loads((Path(info["run_directory"]) / "result.json").read_text())
+    assert result["infra_error"] == "the sandbox failed: no space for another sandbox"
+    assert (result["reward"], result["truncated"]) == (0.0, True)
+
+
+# ---- Gymnasium's own rules
+
+
+def test_the_environment_is_registered() -> None:
+    assert registration.ENV_ID in gymnasium.registry
+
+
+def test_gymnasium_accepts_the_environment(sandbox: Sandbox, task: TaskConfig) -> None:
+    made = gymnasium.make("DiscoGen-v0", task=task, sandbox=sandbox.name, runs_dir=None, render_mode="ansi")
+    env = made.unwrapped
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*Box observation space m(in|ax)imum value is -?infinity.*")
+        check_env(env)
+    env.close()
+
+
+def test_the_environment_is_made_by_gymnasium(sandbox: Sandbox, task: TaskConfig) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        env = gymnasium.make("DiscoGen-v0", task=task, sandbox=sandbox, runs_dir=None, render_mode="ansi")
+        observation, _ = env.reset(seed=np.int64(0).item())
+        assert env.observation_space.contains(observation)
+        observation, reward, terminated, *_ = env.step({**GOOD, "command": "submit"})
+    assert terminated
+    assert float(reward) > 1
+    assert env.render() == observation["text"]
+    env.close()

@@ -1,0 +1,72 @@
+"""Importing discoenv is cheap, and registers its environment in whatever order things are imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import discoenv
+
+HEAVY = ("gymnasium", "numpy", "jax", "torch", "flax", "sklearn", "pydantic", "yaml", "docker", "openai", "typer")
+MAKE = 'env = gymnasium.make("DiscoGen-v0", sandbox="process", runs_dir=None); assert env.spec.id == "DiscoGen-v0"'
+
+
+def run(program: str) -> str:
+    command = [sys.executable, "-W", "error::DeprecationWarning:discoenv", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_discoenv_imports_nothing_heavy() -> None:
+    assert run(f"import discoenv, sys; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import discoenv; import gymnasium",
+        "import gymnasium; import discoenv",
+        "import discoenv; import gymnasium.envs.registration; import gymnasium",
+        "import discoenv; from gymnasium import spaces; import gymnasium",
+        "import discoenv.tasks.config; import gymnasium",
+        # What a library does that only wants to know whether Gymnasium is installed:
+        "import discoenv, importlib.util; importlib.util.find_spec('gymnasium'); import gymnasium",
+        "import discoenv, importlib; importlib.reload(discoenv); import gymnasium; importlib.reload(discoenv)",
+    ],
+)
+def test_the_environment_is_registered_in_any_order_of_imports(program: str) -> None:
+    check = """
+assert "DiscoGen-v0" in gymnasium.registry
+import sys
+assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("discoenv")]
+"""
+    run(f"{program}\n{check}")
+
+
+def test_the_environment_is_made_by_its_id() -> None:
+    run(f"import discoenv; import gymnasium\n{MAKE}")
+    run("import gymnasium; gymnasium.make('discoenv:DiscoGen-v0', sandbox='process', runs_dir=None).close()")
+
+
+def test_an_import_of_gymnasium_that_fails_is_not_hidden() -> None:
+    program = """
+import discoenv, sys
+sys.path_importer_cache.clear()
+sys.path[:] = [path for path in sys.path if "site-packages" not in path]
+try:
+    import gymnasium
+except ModuleNotFoundError as error:
+    print(error.name)
+"""
+    assert run(program) == "gymnasium"
+
+
+def test_all_public_names_are_there() -> None:
+    for name in discoenv.__all__:
+        assert getattr(discoenv, name) is not None
+        assert name in dir(discoenv)
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = discoenv.nonsense

@@ -1,0 +1,62 @@
+"""The default reward: the mean of clipped normalised scores. Costs have tests of their own, in ``tests/objectives``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from discoenv import objectives
+from discoenv.exams import baselines
+from discoenv.exams.scores import DatasetScore
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import Domain, UnknownName
+
+MakeScore = Callable[[str, float], DatasetScore]
+
+
+@pytest.fixture
+def make_score(toy: Domain) -> MakeScore:
+    entry = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
+
+    def make(dataset: str, normalised: float) -> DatasetScore:
+        return DatasetScore(dataset, (), (), normalised, None, entry)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("normalised", "reward"),
+    [
+        ([0.0], 0.0),
+        ([1.0, 2.0], 1.5),
+        ([-50.0], -1.0),
+        ([1e12], 10.0),
+        ([-50.0, 1e12, 0.0], 3.0),
+    ],
+)
+def test_performance_is_the_mean_of_the_scores_each_clipped(
+    task: TaskConfig, make_score: MakeScore, normalised: list[float], reward: float
+) -> None:
+    scores = [make_score(f"D{number}", value) for number, value in enumerate(normalised)]
+    got = objectives.get("performance").reward(task, scores, {})
+    assert got.value == pytest.approx(reward)
+    assert isinstance(got.value, float)
+    assert got.parts["clipped"] == {
+        f"D{number}": pytest.approx(min(max(value, -1.0), 10.0)) for number, value in enumerate(normalised)
+    }
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_performance_is_bounded(task: TaskConfig, make_score: MakeScore, normalised: list[float]) -> None:
+    scores = [make_score(str(number), value) for number, value in enumerate(normalised)]
+    assert -1 <= objectives.get("performance").reward(task, scores, {}).value <= 10
+
+
+def test_names_are_known_and_misspellings_corrected() -> None:
+    assert {"performance", "time", "energy", "memory", "golf"} <= set(objectives.names())
+    with pytest.raises(UnknownName, match="no objective is called 'preformance'; did you mean 'performance'"):
+        objectives.get("preformance")

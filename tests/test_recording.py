@@ -1,0 +1,132 @@
+"""A run directory is written as things happen, survives a crash at any point, and is read back strictly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from discoenv.recording import Recorder, Run, RunError
+from discoenv.tasks.config import TaskConfig, TaskError
+
+SETUP = {"episode_seed": 2**62, "sandbox": "bubblewrap", "budget_scale": 3.0}
+
+
+@pytest.fixture
+def recorder(task: TaskConfig, tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path / "runs", task, SETUP)
+
+
+def test_a_run_has_a_directory_of_its_own_named_by_time_and_task(task: TaskConfig, tmp_path: Path) -> None:
+    first, second = (Recorder(tmp_path / "runs", task, SETUP).directory for _ in range(2))
+    assert first != second
+    assert first.parent == second.parent == tmp_path / "runs"
+    assert "_Toy-model-features_" in first.name
+
+
+def test_a_long_list_of_modules_still_gives_a_valid_name(task: TaskConfig, tmp_path: Path) -> None:
+    wide = task.model_copy(update={"domain": "pack/Toy", "modules": tuple(f"module_{n}" for n in range(100))})
+    directory = Recorder(tmp_path, wide, SETUP).directory
+    assert directory.parent == tmp_path
+    assert len(directory.name) < 120
+
+
+def test_what_was_recorded_is_read_back(recorder: Recorder, task: TaskConfig) -> None:
+    recorder.files(0, {"model.py": "a\r\n", "features.py": "é"})
+    recorder.event({"event": "reset", "text": "\u2028\0"})
+    recorder.files(1, {"model.py": "b", "features.py": "é"})
+    recorder.event({"event": "step", "reward": np.float64(0.5), "score": np.array([1, 2])})
+    recorder.result({"reward": np.float32(0.5), "path": Path("a")})
+    run = Run(recorder.directory)
+    assert run.task == task
+    assert run.setup == SETUP
+    assert run.submission() == {"model.py": "b", "features.py": "é"}
+    assert run.result == {"reward": 0.5, "path": "a"}
+    reset, step = run.events()
+    assert (reset["event"], reset["text"]) == ("reset", "\u2028\0")
+    assert (step["reward"], step["score"]) == (0.5, [1, 2])
+    assert "T" in step["time"]
+
+
+def test_modules_are_kept_whenever_they_change_and_only_then(recorder: Recorder) -> None:
+    recorder.files(0, {"model.py": "a"})
+    recorder.files(1, {"model.py": "a"})
+    recorder.files(2, {"model.py": "b"})
+    recorder.files(11, {"model.py": "c"})
+    recorder.files(1000, {"model.py": "d"})
+    folders = sorted(path.name for path in (recorder.directory / "files").iterdir())
+    assert folders == ["step_000", "step_002", "step_011", "step_1000"]
+    assert Run(recorder.directory).submission() == {"model.py": "d"}
+
+
+def test_line_ends_of_a_submission_are_kept(recorder: Recorder) -> None:
+    recorder.files(0, {"model.py": "a\r\nb\rc\n"})
+    assert Run(recorder.directory).submission() == {"model.py": "a\r\nb\rc\n"}
+
+
+def test_a_crash_between_two_modules_does_not_mix_two_steps(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.files(0, {"a.py": "old", "b.py": "old"})
+    written = Path.replace
+    with monkeypatch.context() as patch:
+
+        def fail_at_b(self: Path, target: Path) -> Path:
+            if Path(target).name == "b.py":
+                raise OSError(28, "No space left on device")
+            return written(self, target)
+
+        patch.setattr(Path, "replace", fail_at_b)
+        with pytest.raises(OSError, match="No space left"):
+            recorder.files(1, {"a.py": "new", "b.py": "new"})
+    assert Run(recorder.directory).submission() == {"a.py": "old", "b.py": "old"}
+
+
+@pytest.mark.parametrize("torn", ['{"event": "st', "{", '{"event": "step"', "\0\0\0", "\udcff\udcfe"])
+def test_a_half_written_last_line_is_left_out(recorder: Recorder, torn: str) -> None:
+    recorder.event({"event": "reset"})
+    with (recorder.directory / "episode.jsonl").open("ab") as file:
+        file.write(torn.encode(errors="surrogateescape"))
+    assert [event["event"] for event in Run(recorder.directory).events()] == ["reset"]
+
+
+def test_a_run_that_just_began_has_no_events_and_no_result(recorder: Recorder) -> None:
+    run = Run(recorder.directory)
+    assert run.events() == []
+    assert run.result is None
+    with pytest.raises(RunError, match="files/ is empty, so there is nothing to score"):
+        run.submission()
+
+
+def test_numbers_that_json_does_not_know_are_read_back(recorder: Recorder) -> None:
+    recorder.event({"event": "step", "metrics": {"r2": float("nan")}})
+    (event,) = Run(recorder.directory).events()
+    assert str(event["metrics"]["r2"]) == "nan"
+
+
+@pytest.mark.parametrize("name", ["task.yaml", "episode.json"])
+def test_a_folder_that_is_not_a_run_is_named_with_what_is_missing(recorder: Recorder, name: str) -> None:
+    (recorder.directory / name).unlink()
+    with pytest.raises(RunError) as caught:
+        Run(recorder.directory)
+    assert str(caught.value) == f"{recorder.directory}: {name} is missing, so this is not a run directory"
+
+
+def test_a_damaged_file_is_named(recorder: Recorder) -> None:
+    (recorder.directory / "episode.json").write_text("{}")
+    with pytest.raises(RunError, match=r"episode\.json: episode_seed is missing"):
+        Run(recorder.directory)
+    (recorder.directory / "episode.json").write_text("{")
+    with pytest.raises(RunError, match=r"episode\.json: not valid JSON"):
+        Run(recorder.directory)
+    (recorder.directory / "task.yaml").write_text("domain: 5\n")
+    with pytest.raises(TaskError, match="domain: Input should be a valid string"):
+        Run(recorder.directory)
+
+
+def test_a_torn_result_is_an_error(recorder: Recorder) -> None:
+    (recorder.directory / "result.json").write_text(json.dumps({"reward": 1})[:-1])
+    with pytest.raises(RunError, match=r"result\.json: not valid JSON"):
+        Run(recorder.directory)
