@@ -23,6 +23,7 @@ from rich.table import Table
 import discoenv  # noqa: F401 - registers the environment
 from discoenv.env import DiscoGenEnv
 from discoenv.exams.evaluation import Progress
+from discoenv.tasks.domain import get_domain
 
 CANDIDATES = Path(__file__).resolve().parent / "candidates"
 _DIFF_LINES = 24
@@ -32,7 +33,8 @@ class ScriptedAgent:
     """Proposes one candidate per step, then submits the one with the best meta-train score.
 
     Args:
-        domain: name of the domain; its candidates are tried in the order of their folders' names.
+        domain: name of the domain; its candidates are tried in the order of their folders' names. A module that a
+            candidate lacks is the baseline's.
 
     Raises:
         LookupError: there are no candidates for the domain.
@@ -42,8 +44,11 @@ class ScriptedAgent:
         folders = sorted(path for path in (CANDIDATES / domain).glob("*") if path.is_dir())
         if not folders:
             raise LookupError(f"no candidates for {domain}: put folders of modules into {CANDIDATES / domain}/")
+        found = get_domain(domain)
+        base = {f"{name}.py": found.module_text(name, backend="default", start="base") for name in found.modules}
         self._candidates = [
-            {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))} for folder in folders
+            base | {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
+            for folder in folders
         ]
         self.names = [folder.name for folder in folders]
         self.tried: list[float] = []

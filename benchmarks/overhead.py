@@ -1,8 +1,8 @@
 """What an exam costs beyond the training that it contains, beside the same ``main.py`` as a bare process.
 
 ``bare`` is `python main.py` without sandbox or examiner, from its start to its end, with a peer that accepts the
-trained model and asks nothing. ``exam`` is a whole exam: sandbox, training, questions, clean-up. ``overhead`` is the exam
-less its training and answers. Both run alternately, in one process, on one machine; compare ratios, not seconds.
+trained model and asks nothing. ``exam`` is a whole exam: sandbox, training, questions, clean-up. ``overhead`` is the
+exam less its training and answers. Both run alternately, in one process, on one machine; compare ratios, not seconds.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def bare_seconds(folder: Path, data: Path, seed: int) -> float:
             "EXAM_DATA": str(data),
             "EXAM_SEED": str(learner_seed(seed)),
             "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
         }
         begin = time.perf_counter()
         subprocess.run([sys.executable, "main.py"], cwd=folder, env=environment, check=True, capture_output=True)

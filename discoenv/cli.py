@@ -19,7 +19,8 @@ from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
 from discoenv.exams.runner import ExamResult, ExamRunner
 from discoenv.recording import Run, RunError
-from discoenv.sandbox import checks, get_sandbox
+from discoenv.sandbox import checks, get_sandbox, inventory
+from discoenv.sandbox import commands as sandbox_commands
 from discoenv.sandbox.base import Check, Sandbox, SandboxError
 from discoenv.tasks.config import Layout, TaskError
 from discoenv.tasks.domain import SCALES, Domain, DomainError, Scale, UnknownName, get_domain, get_domains
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 generation_commands.add_to(app)
+sandbox_commands.add_to(app)
 console = Console()
 errors = Console(stderr=True)
 
@@ -244,9 +246,11 @@ def replay(
 
 @app.command()
 def gc() -> None:
-    """Remove temporary files that killed processes left behind."""
-    removed = scratch.reap()
-    console.print(f"removed {len(removed)} folders")
+    """Remove what killed processes left behind: containers, control groups and temporary folders."""
+    removed = inventory.reap() + [f"folder {folder}" for folder in scratch.reap()]
+    for each in removed:
+        console.print(f"removed {each}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"removed {len(removed)} things")
 
 
 def _show_progress(progress: Progress) -> None:

@@ -185,6 +185,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         parsed, outcome = self._apply(action)
         reward, terminated, truncated = 0.0, False, False
         try:
+            if outcome.get("changed"):
+                self._evaluator.place(self._files)
             if parsed is not None and parsed.command == "run":
                 outcome |= self._run(self._evaluator)
             terminated = parsed is not None and parsed.command == "submit"

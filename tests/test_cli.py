@@ -237,7 +237,8 @@ def test_replay_scores_a_run_that_was_cut_off(task: TaskConfig, sandbox: Sandbox
 
 def test_gc_removes_what_killed_processes_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    (tmp_path / f"discoenv-{os.getpid()}-1-orphan").mkdir()
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    (tmp_path / f"discoenv-{namespace}-{os.getpid()}-1-orphan").mkdir()
     result = invoke("gc")
     assert result.exit_code == 0
     assert "removed 1" in result.stdout

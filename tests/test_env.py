@@ -59,7 +59,7 @@ def make_env(sandbox: Sandbox, task: TaskConfig, tmp_path: Path) -> Iterator[Mak
 
 
 def leftovers() -> list[str]:
-    return [str(path) for path in Path(tempfile.gettempdir()).glob(f"discoenv-{os.getpid()}-*")]
+    return [str(path) for path in Path(tempfile.gettempdir()).glob(f"discoenv-*-{os.getpid()}-*")]
 
 
 def children() -> set[int]:
@@ -678,7 +678,7 @@ env.step({{"edits": [{{"path": "model.py", "content": "import time; time.sleep(1
     assert host.returncode == -signal.SIGKILL, host.stderr
     pid = int(host.stdout)
     make_env()
-    assert not list(Path(tempfile.gettempdir()).glob(f"discoenv-{pid}-*"))
+    assert not list(Path(tempfile.gettempdir()).glob(f"discoenv-*-{pid}-*"))
 
 
 def test_two_environments_do_not_disturb_each_other(make_env: MakeEnv) -> None:

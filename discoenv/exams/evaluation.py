@@ -84,6 +84,17 @@ class Evaluator:
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
         self.spent_s = 0.0
 
+    def place(self, modules: Mapping[str, str]) -> None:
+        """Put ``modules`` (text by file name) into the workspace.
+
+        Raises:
+            InfraError: they cannot be written.
+        """
+        try:
+            write_modules(self.workspace, modules)
+        except OSError as error:
+            raise InfraError(f"the modules could not be written: {error}") from error
+
     def evaluate(self, modules: Mapping[str, str], side: Side) -> list[DatasetScore]:
         """Train and examine ``modules`` (text by file name) on all datasets of a side.
 
@@ -94,13 +105,13 @@ class Evaluator:
             InfraError: the machine failed twice at the same exam.
         """
         workspace = self.workspace
-        try:
-            if side == "meta_train":
-                write_modules(workspace, modules)
-            else:
+        if side == "meta_train":
+            self.place(modules)
+        else:
+            try:
                 workspace = materialise(self.task, self.directory / side, modules=modules, side=side)
-        except OSError as error:
-            raise InfraError(f"the modules could not be written: {error}") from error
+            except OSError as error:
+                raise InfraError(f"the meta-test workspace could not be written: {error}") from error
         digest = hashlib.sha256(repr(sorted(modules.items())).encode()).hexdigest()
         datasets: Sequence[str] = getattr(self.task, side)
         total = len(datasets) * len(self.seeds(side, datasets[0]))

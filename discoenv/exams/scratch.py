@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
 
-_NAME = re.compile(r"^discoenv-(\d+)-(\d+)-")
+from discoenv.sandbox.owner import is_abandoned, owner_tag
 
 
 def make(root: Path | None = None) -> Path:
-    """A new private directory whose name holds this process's id and start time.
+    """A new private directory, in the system's one for temporary files, whose name tells this process.
 
     Its path is kept short because Unix sockets, whose paths are limited to 107 bytes, live in it.
     """
-    prefix = f"discoenv-{os.getpid()}-{start_time(os.getpid())}-"
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+    return Path(tempfile.mkdtemp(prefix=f"discoenv-{owner_tag()}-", dir=root))
 
 
 def remove(directory: Path) -> None:
@@ -30,19 +28,9 @@ def reap(root: Path | None = None) -> list[Path]:
     """Remove the directories of processes that no longer run, and return them."""
     removed = []
     for path in Path(root or tempfile.gettempdir()).glob("discoenv-*"):
-        match = _NAME.match(path.name)
-        if match and start_time(int(match.group(1))) != int(match.group(2)):
+        if is_abandoned(path.name):
             with contextlib.suppress(OSError):
                 if path.stat().st_uid == os.getuid():
                     shutil.rmtree(path)
                     removed.append(path)
     return removed
-
-
-def start_time(pid: int) -> int:
-    """Start time of a process in clock ticks since boot, or −1 if it does not run; tells reused ids apart."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return -1
-    return int(fields[19])

@@ -76,7 +76,7 @@ def honest(runner: ExamRunner, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 def leftovers() -> list[str]:
     """Temporary directories of this process."""
-    return [str(path) for path in Path(tempfile.gettempdir()).glob(f"discoenv-{os.getpid()}-*")]
+    return [str(path) for path in Path(tempfile.gettempdir()).glob(f"discoenv-*-{os.getpid()}-*")]
 
 
 def assert_own_frames_only(traceback: str) -> None:

@@ -52,11 +52,13 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_reused_process_id_is_told_apart(tmp_path: Path) -> None:
-    stale = tmp_path / f"discoenv-{os.getpid()}-1-abc"
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    stale = tmp_path / f"discoenv-{namespace}-{os.getpid()}-1-abc"
     stale.mkdir()
     assert scratch.reap(tmp_path) == [stale]
 
 
-def test_start_times_of_processes_that_do_not_run() -> None:
-    assert scratch.start_time(os.getpid()) > 0
-    assert scratch.start_time(2**22 + 1) == -1
+def test_a_directory_of_another_pid_namespace_is_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / "discoenv-1-99999999-1-abc"
+    other.mkdir()
+    assert scratch.reap(tmp_path) == []

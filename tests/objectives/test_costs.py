@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ def scored(metric: Metric, floor: float, baseline: float, value: float, **change
     return score(metric, reference, [result(value, **changes)], reference)
 
 
-def reward(objective: str, scores: list[DatasetScore], scale: float = 1.0, **modules: str) -> objectives.Reward:
+def reward(
+    objective: str, scores: list[DatasetScore], scale: float = 1.0, modules: Mapping[str, str] | None = None
+) -> objectives.Reward:
     task = TaskConfig(
         domain="Toy",
         modules=("model",),
@@ -121,14 +123,14 @@ def test_ratios_are_clipped() -> None:
 
 def test_golf_counts_bytes_of_utf8_of_the_editable_modules_only() -> None:
     scores = [scored(MAXIMISED, 0.0, 1.0, 1.0)]
-    assert reward("golf", scores, **{"model.py": "ä" * 250}).value == pytest.approx(2.0)
+    assert reward("golf", scores, modules={"model.py": "ä" * 250}).value == pytest.approx(2.0)
 
 
 def test_a_user_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objectives, "_REGISTRY", dict(objectives._REGISTRY))
 
     @objectives.register("questions")
-    def fewest(task: TaskConfig, scores: list[DatasetScore], modules: Mapping[str, str]) -> objectives.Reward:
+    def fewest(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> objectives.Reward:
         return objectives.Reward(float(scores[0].results[0].questions))
 
     assert "questions" in objectives.names()
