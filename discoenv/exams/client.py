@@ -33,6 +33,7 @@ class Examination(TypedDict):
     metrics: dict[str, float] | None
     training_s: float | None
     answering_s: float
+    background_s: float
     questions: int
 
 

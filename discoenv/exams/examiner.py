@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
@@ -79,15 +79,28 @@ class Array:
 class Learner:
     """The learner, as an examiner sees it: something that answers questions, against a clock.
 
+    While nothing is asked of it, the learner has nothing to do: CPU seconds that its processes use then, in threads or
+    children that go on, are charged as if it had answered all that time.
+
+    Args:
+        channel: the connection.
+        budget_s: most seconds of answering.
+        cpu_s: reads the CPU seconds of all of the learner's processes so far; None if nothing can tell.
+
     Attributes:
-        answering_s: seconds spent waiting for answers so far; they are part of the exam's ``seconds``.
+        answering_s: seconds spent waiting for answers so far, ``background_s`` included; they are part of the exam's
+            ``seconds``.
+        background_s: CPU seconds used between an answer and the next question.
         questions: number of questions asked.
     """
 
-    def __init__(self, channel: Channel, budget_s: float) -> None:
+    def __init__(self, channel: Channel, budget_s: float, cpu_s: Callable[[], float] | None = None) -> None:
         self._channel = channel
         self._budget_s = budget_s
+        self._cpu_s = cpu_s or (lambda: 0.0)
+        self._cpu_s_before = self._cpu_s()
         self.answering_s = 0.0
+        self.background_s = 0.0
         self.questions = 0
 
     def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
@@ -112,6 +125,9 @@ class Learner:
         self._exchange(method, args)
 
     def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
+        background_s = max(0.0, self._cpu_s() - self._cpu_s_before)
+        self.background_s += background_s
+        self.answering_s += background_s
         begin = time.monotonic()
         deadline = begin + self._budget_s - self.answering_s
         try:
@@ -120,6 +136,7 @@ class Learner:
         finally:
             self.answering_s += time.monotonic() - begin
             self.questions += 1
+            self._cpu_s_before = self._cpu_s()
         if set(message) != {"answer"}:
             raise ProtocolError(f"{method}() was answered by a message that is not an answer")
         return message["answer"]

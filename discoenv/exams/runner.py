@@ -41,8 +41,10 @@ class ExamResult:
 
     Attributes:
         metrics: the examiner's, by name; None unless ``status`` is ``ok``.
-        seconds: start of the learner to the end of its training, plus its answering time; None if it never served.
+        seconds: start of the learner to the end of its training, plus its answering time (and what its processes did
+            while the examiner was busy); None if it never served.
         training_s, answering_s: the two parts.
+        background_s: the part of ``answering_s`` that the learner used, in CPU seconds, while nothing was asked of it.
         wall_s: lifetime of the learner, the examiner's own work included.
         cpu_s: CPU seconds of the learner's whole process tree.
         peak_memory_bytes: peak memory of the tree; ``memory_method`` is ``cgroup`` or ``sampled``.
@@ -70,6 +72,7 @@ class ExamResult:
     message: str = ""
     traceback: str = ""
     stdout: str = ""
+    background_s: float = 0.0
 
 
 def learner_seed(seed: int) -> int:
@@ -195,8 +198,15 @@ class ExamRunner:
                 aborted = True
                 examiner.abort()
 
+        clock = running.cpu_clock()
         reply: Examination = examiner.request(
-            "examine", while_waiting=watch, target=target, seed=seed, started=running.started, budget_s=budget_s
+            "examine",
+            while_waiting=watch,
+            target=target,
+            seed=seed,
+            started=running.started,
+            budget_s=budget_s,
+            cpu_clock=None if clock is None else vars(clock),
         )
         if reply["metrics"] is not None:
             self._require_metric(dataset, reply["metrics"])
@@ -237,6 +247,7 @@ class ExamRunner:
             metrics=metrics,
             training_s=outcome.usage.wall_s,
             answering_s=0.0,
+            background_s=0.0,
             questions=0,
         )
         if outcome.reason == "wall_time":
@@ -276,6 +287,7 @@ class ExamRunner:
             seconds=None if training_s is None else training_s + answering_s,
             training_s=training_s,
             answering_s=answering_s,
+            background_s=reply["background_s"],
             wall_s=outcome.usage.wall_s,
             cpu_s=outcome.usage.cpu_s,
             peak_memory_bytes=outcome.usage.peak_memory_bytes,

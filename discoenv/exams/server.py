@@ -25,6 +25,7 @@ import numpy as np
 from discoenv.exams.client import Examination
 from discoenv.exams.examiner import Examiner, Learner
 from discoenv.exams.wire import AnswerTooLate, Channel, LearnerGone, ProtocolError
+from discoenv.sandbox.cpu_clock import CpuClock
 
 _ACCEPT_POLL_S = 0.02
 
@@ -86,10 +87,22 @@ class Server:
         Path(address).chmod(0o777)
         self._listener.listen(1)
 
-    def do_examine(self, target: dict[str, Any], seed: int, started: float, budget_s: float) -> Examination:
-        """Wait for the learner and examine it; times are those of ``time.monotonic()``."""
+    def do_examine(
+        self,
+        target: dict[str, Any],
+        seed: int,
+        started: float,
+        budget_s: float,
+        cpu_clock: dict[str, Any] | None = None,
+    ) -> Examination:
+        """Wait for the learner and examine it; times are those of ``time.monotonic()``.
+
+        ``cpu_clock`` holds the fields of the :class:`CpuClock` of the learner's processes, if there is one.
+        """
         examiner = self._examiner(target)
-        result = Examination(status="gone", message="", metrics=None, training_s=None, answering_s=0.0, questions=0)
+        result = Examination(
+            status="gone", message="", metrics=None, training_s=None, answering_s=0.0, background_s=0.0, questions=0
+        )
         deadline = started + budget_s
         channel: Channel | None = None
         learner: Learner | None = None
@@ -99,7 +112,7 @@ class Server:
                 raise ProtocolError("the first message was not serve()'s announcement that training is over")
             training_s = time.monotonic() - started
             result["training_s"] = training_s
-            learner = Learner(channel, budget_s - training_s)
+            learner = Learner(channel, budget_s - training_s, CpuClock(**cpu_clock).read if cpu_clock else None)
             metrics = examiner.examine(learner, seed)
             result["metrics"] = {name: float(value) for name, value in metrics.items()}
             result["status"] = "ok"
@@ -117,7 +130,8 @@ class Server:
             if channel is not None:
                 channel.close()
         if learner is not None:
-            result["answering_s"], result["questions"] = learner.answering_s, learner.questions
+            result["answering_s"], result["background_s"] = learner.answering_s, learner.background_s
+            result["questions"] = learner.questions
         return result
 
     def do_floor(self, target: dict[str, Any], seed: int) -> dict[str, float]:

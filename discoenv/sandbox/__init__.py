@@ -41,11 +41,14 @@ __all__ = [
 
 #: Where each provider's class is, ``module:class``.
 PROVIDERS = {
+    "docker": "discoenv.sandbox.docker:DockerSandbox",
+    "podman": "discoenv.sandbox.docker:PodmanSandbox",
     "bubblewrap": "discoenv.sandbox.bubblewrap:BubblewrapSandbox",
+    "apptainer": "discoenv.sandbox.apptainer:ApptainerSandbox",
     "process": "discoenv.sandbox.process:ProcessSandbox",
 }
 
-#: What ``auto`` tries, best first; names that are not in ``PROVIDERS`` are passed over.
+#: What ``auto`` tries, best first.
 AUTO_ORDER = ("docker", "podman", "bubblewrap")
 
 

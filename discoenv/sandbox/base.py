@@ -10,7 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from discoenv.sandbox.cpu_clock import CpuClock
 
 #: Why a command ended. ``exited``: by itself (see ``exit_code``); ``wall_time``, ``memory`` and ``processes``: it
 #: was stopped at that limit; ``killed``: :meth:`Running.kill` was called.
@@ -68,6 +71,9 @@ class Command:
         env: the environment variables, on top of a minimal set; nothing is inherited from the host.
         hidden_packages: paths relative to site-packages that must not be visible (say ``statsmodels/datasets``),
             because they contain held-out data. ``discoenv`` itself is always hidden.
+        family: the group of packages that the command needs (the domain's pip extra: ``sklearn``, ``jax``, …);
+            providers with images choose one by it, others offer the host's packages.
+        gpus: UUIDs of the GPUs that the command may use, as leased from :class:`discoenv.sandbox.gpu.Broker`.
     """
 
     argv: tuple[str, ...]
@@ -75,6 +81,8 @@ class Command:
     mounts: tuple[Mount, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     hidden_packages: tuple[str, ...] = ()
+    family: str = ""
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,10 @@ class Running(ABC):
     @abstractmethod
     def started(self) -> float:
         """``time.monotonic()`` at the start of the command, in seconds."""
+
+    def cpu_clock(self) -> CpuClock | None:
+        """Where the tree's CPU seconds can be read while it runs; None if only the outcome tells them."""
+        return None
 
     @abstractmethod
     def poll(self) -> bool:

@@ -22,14 +22,16 @@ from typing import ClassVar
 from discoenv.sandbox.base import Check, Command, Limits, Mount, Running, Sandbox, SandboxError, SandboxUnavailable
 from discoenv.sandbox.cgroup import CgroupTree, usable_place
 from discoenv.sandbox.environment import minimal_environment
+from discoenv.sandbox.gpu import device_nodes
 from discoenv.sandbox.interpreter import SYSTEM, View, interpreter_view
+from discoenv.sandbox.mounts import NOBODY, check_mount, lend
 from discoenv.sandbox.obstacles import install_command, namespace_obstacle
 from discoenv.sandbox.running import Launch, Live, LocalRunning, entering, telling_ready
 from discoenv.sandbox.seccomp import ARCHITECTURES, learner_filter
 from discoenv.sandbox.tree import ProcessTree, Stat, WatchedTree, tasks_of
 
-#: uid and gid of the command: on the host when discoenv is root, else inside its user namespace only.
-NOBODY, GUEST = 65534, 1000
+#: uid and gid of the command inside its user namespace, when discoenv is not root; otherwise it is nobody.
+GUEST = 1000
 
 _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 (paths inside)
 _CAP_SYS_ADMIN = 21
@@ -90,9 +92,9 @@ class BubblewrapSandbox(Sandbox):
         view = interpreter_view(command.hidden_packages, self._also_visible)
         privileged = _is_privileged()
         for mount in command.mounts:
-            _check_mount(mount)
+            check_mount(mount)
             if privileged:
-                _lend(mount)
+                lend(mount)
         tree, join_files = _new_tree(limits)
         descriptors: list[int] = []
         try:
@@ -100,6 +102,7 @@ class BubblewrapSandbox(Sandbox):
             options = _isolation(privileged, isinstance(tree, CgroupTree), descriptors)
             options += [*_system(limits.scratch_bytes, descriptors), *_interpreter(view, descriptors)]
             options += [option for mount in command.mounts for option in _mounted(mount)]
+            options += _gpu_devices(command.gpus)
             options += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", command.cwd, "--clearenv"]
             for name, value in _environment(command.env, limits, view).items():
                 options += ["--setenv", name, value]
@@ -188,6 +191,14 @@ def _mounted(mount: Mount) -> list[str]:
     return [*_parents(mount.target), bind, str(mount.source.resolve()), mount.target]
 
 
+def _gpu_devices(uuids: tuple[str, ...]) -> list[str]:
+    """The nodes of leased GPUs; the driver's libraries are among the system's, and NixOS has them elsewhere."""
+    if not uuids:
+        return []
+    nodes = [option for node in device_nodes(uuids) for option in ("--dev-bind-try", str(node), str(node))]
+    return [*nodes, "--ro-bind-try", "/run/opengl-driver", "/run/opengl-driver"]
+
+
 _BECOME_NOBODY = (
     f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all"
 ).split()
@@ -241,30 +252,6 @@ def _environment(chosen: Mapping[str, str], limits: Limits, view: View) -> dict[
         if not name or "=" in name or "\0" in name + value:
             raise SandboxError(f"environment variable {name!r} has a name or value that no process can have")
     return environment
-
-
-def _check_mount(mount: Mount) -> None:
-    if not mount.source.exists():
-        raise SandboxError(f"mount source {mount.source} (for {mount.target}) does not exist: create it first")
-    if not Path(mount.target).is_absolute() or ".." in Path(mount.target).parts:
-        raise SandboxError(f"mount target {mount.target!r} must be an absolute path without `..`")
-
-
-def _lend(mount: Mount) -> None:
-    """Make a mount usable by nobody, see the module's docstring."""
-    source = mount.source.resolve()
-    mode = source.stat().st_mode
-    others = 0o005 if source.is_dir() else 0o004
-    try:
-        if mount.writable:
-            for path in (source, *source.rglob("*")):
-                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-        elif mode & others != others:
-            os.chown(source, NOBODY, -1)
-    except OSError as error:
-        raise SandboxError(
-            f"mount source {source} cannot be given to uid {NOBODY}: {error}. Choose a directory on a local disk."
-        ) from error
 
 
 def _new_tree(limits: Limits) -> tuple[ProcessTree, list[Path]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discoenv.sandbox.base import EndReason, Limits
+from discoenv.sandbox.cpu_clock import CpuClock, clock_of_groups
 from discoenv.sandbox.owner import is_abandoned, owner_tag
 from discoenv.sandbox.tree import ProcessTree, Stat, kill_and_wait, stat
 
@@ -131,12 +132,30 @@ def _works(place: Place) -> bool:
 
 
 def reap(place: Place) -> None:
-    """Remove the groups of owners that are dead, next to where ours are made and one level around it."""
+    """Remove the groups of owners that are dead."""
+    for group in ours(place):
+        if is_abandoned(group.name):
+            _remove(group)
+
+
+def ours(place: Place) -> list[Path]:
+    """The groups of every owner, next to where ours are made and one level around it."""
+    found: set[Path] = set()
     for parent in set(place.parents.values()):
         for around in (parent, parent.parent):
-            for group in [*around.glob("discoenv-*"), *around.glob("*/discoenv-*")]:
-                if is_abandoned(group.name):
-                    _remove(group)
+            found.update(around.glob("discoenv-*"), around.glob("*/discoenv-*"))
+    return sorted(found)
+
+
+def programs(group: Path) -> list[str]:
+    """Names and pids of what runs in a group."""
+    names = []
+    for member in _members(group):
+        try:
+            names.append(f"{Path(f'/proc/{member.pid}/comm').read_text().strip()} {member.pid}")
+        except OSError:
+            continue
+    return names
 
 
 def _members(group: Path) -> list[Stat]:
@@ -188,12 +207,71 @@ def _number(file: Path) -> int:
         return 0
 
 
-class CgroupTree(ProcessTree):
-    """A tree in a group of its own; a process joins by writing 0 to each of ``join_files``.
+def groups_of(pid: int) -> tuple[int, dict[str, Path]] | None:
+    """Another process's groups as we see them: the version and a directory per controller; None if they are hidden."""
+    try:
+        mounts = list(_cgroup_mounts(Path("/proc/self/mountinfo").read_text()))
+        lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    except OSError:
+        return None
+    membership = {controller: path for _, names, path in lines for controller in names.split(",")}
+    groups: dict[str, Path] = {}
+    for mount in mounts:
+        for controller in {"memory", "pids", "cpu", "cpuacct"} & mount.controllers & membership.keys():
+            if own := mount.directory(membership[controller]):
+                groups.setdefault(controller, own)
+    if {"memory", "pids"} <= groups.keys():
+        return 1, groups
+    for mount in mounts:
+        own = mount.directory(membership.get("", "")) if mount.version == 2 else None
+        if own and (own / "memory.current").exists():
+            return 2, dict.fromkeys(("memory", "pids", "cpu", "cpuacct"), own)
+    return None
+
+
+class Meter:
+    """Reads what groups have consumed and which of their limits were met; never writes.
 
     Memory is what no file backs (anonymous, shared, tmpfs): the limit also counts page cache, which the kernel gives
     back before it kills. The peak is the larger of two lower bounds: the samples, and the kernel's own peak less
     all page cache.
+    """
+
+    def __init__(self, version: int, groups: dict[str, Path], processes: int) -> None:
+        self.cpu_s = 0.0
+        self.peak_memory_bytes = 0
+        self._version = version
+        self._groups = groups
+        self._processes = processes
+
+    def sample(self) -> EndReason | None:
+        """Read the kernel's counters; the limit that was broken, if one was."""
+        memory, pids = self._groups["memory"], self._groups["pids"]
+        total = "total_" if self._version == 1 else ""
+        values = _counters(memory / "memory.stat")
+        in_files = values.get(f"{total}inactive_file", 0) + values.get(f"{total}active_file", 0)
+        if self._version == 2:
+            resident = values.get("anon", 0) + values.get("shmem", 0)
+            peak = _number(memory / "memory.peak")
+            out_of_memory = _counters(memory / "memory.events").get("oom_kill", 0)
+            self.cpu_s = max(self.cpu_s, _counters(memory / "cpu.stat").get("usage_usec", 0) / 1e6)
+        else:
+            resident = values.get("total_rss", 0) + values.get("total_shmem", 0)
+            peak = _number(memory / "memory.max_usage_in_bytes")
+            out_of_memory = _counters(memory / "memory.oom_control").get("oom_kill", 0)
+            if "cpuacct" in self._groups:
+                self.cpu_s = max(self.cpu_s, _number(self._groups["cpuacct"] / "cpuacct.usage") / 1e9)
+        self.peak_memory_bytes = max(self.peak_memory_bytes, resident, peak - in_files)
+        if out_of_memory:
+            return "memory"
+        # A program that meets the limit once sees EAGAIN and may cope; one that keeps on forking is stopped.
+        if _counters(pids / "pids.events").get("max", 0) > self._processes:
+            return "processes"
+        return None
+
+
+class CgroupTree(ProcessTree):
+    """A tree in a group of its own; a process joins by writing 0 to each of ``join_files``.
 
     Raises:
         OSError: the group could not be made.
@@ -205,8 +283,8 @@ class CgroupTree(ProcessTree):
         super().__init__()
         name = f"discoenv-{owner_tag()}-{next(_counter)}"
         self._version = place.version
-        self._limits = limits
         self._groups = {controller: parent / name for controller, parent in place.parents.items()}
+        self._meter = Meter(place.version, self._groups, limits.processes)
         try:
             for group in set(self._groups.values()):
                 group.mkdir()
@@ -239,30 +317,15 @@ class CgroupTree(ProcessTree):
     def begin(self, pid: int) -> None:
         """Nothing to do: the process joins by itself."""
 
+    def cpu_clock(self) -> CpuClock | None:
+        """The group's own counter."""
+        return clock_of_groups(self._version, self._groups)
+
     def sample(self) -> EndReason | None:
         """Read the kernel's counters."""
-        memory, pids = self._groups["memory"], self._groups["pids"]
-        total = "total_" if self._version == 1 else ""
-        values = _counters(memory / "memory.stat")
-        in_files = values.get(f"{total}inactive_file", 0) + values.get(f"{total}active_file", 0)
-        if self._version == 2:
-            resident = values.get("anon", 0) + values.get("shmem", 0)
-            peak = _number(memory / "memory.peak")
-            out_of_memory = _counters(memory / "memory.events").get("oom_kill", 0)
-            self.cpu_s = max(self.cpu_s, _counters(memory / "cpu.stat").get("usage_usec", 0) / 1e6)
-        else:
-            resident = values.get("total_rss", 0) + values.get("total_shmem", 0)
-            peak = _number(memory / "memory.max_usage_in_bytes")
-            out_of_memory = _counters(memory / "memory.oom_control").get("oom_kill", 0)
-            if "cpuacct" in self._groups:
-                self.cpu_s = max(self.cpu_s, _number(self._groups["cpuacct"] / "cpuacct.usage") / 1e9)
-        self.peak_memory_bytes = max(self.peak_memory_bytes, resident, peak - in_files)
-        if out_of_memory:
-            return "memory"
-        # A program that meets the limit once sees EAGAIN and may cope; one that keeps on forking is stopped.
-        if _counters(pids / "pids.events").get("max", 0) > self._limits.processes:
-            return "processes"
-        return None
+        broken = self._meter.sample()
+        self.cpu_s, self.peak_memory_bytes = self._meter.cpu_s, self._meter.peak_memory_bytes
+        return broken
 
     def destroy(self) -> None:
         """Kill the members and remove the groups."""

@@ -26,5 +26,11 @@ def is_abandoned(name: str) -> bool:
     return owner is None or owner.start != int(match[3])
 
 
+def owner_pid(name: str) -> int:
+    """The owner's pid, in its own pid namespace; 0 if the name does not tell."""
+    match = _NAME.fullmatch(name)
+    return int(match[2]) if match else 0
+
+
 def _pid_namespace() -> int:
     return Path("/proc/self/ns/pid").stat().st_ino

@@ -17,7 +17,8 @@ from typing import ClassVar
 
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox, SandboxError
 from discoenv.sandbox.environment import minimal_environment
-from discoenv.sandbox.owner import is_abandoned, owner_tag
+from discoenv.sandbox.inventory import remove_abandoned_folders
+from discoenv.sandbox.owner import owner_tag
 from discoenv.sandbox.running import Launch, Live, LocalRunning, entering, telling_ready
 from discoenv.sandbox.tree import Stat, WatchedTree, processes, stat
 
@@ -48,7 +49,7 @@ class ProcessSandbox(Sandbox):
             SandboxError: it could not be started.
         """
         self._warn()
-        _remove_abandoned()
+        remove_abandoned_folders()
         scratch = tempfile.mkdtemp(prefix=f"discoenv-scratch-{owner_tag()}-")
         places = {mount.target: str(mount.source.resolve()) for mount in command.mounts}
         places.setdefault("/tmp", scratch)  # noqa: S108 (a path as the command names it)
@@ -91,13 +92,6 @@ class ProcessSandbox(Sandbox):
                 "and forge its score. Use it for code that you trust; `discoenv doctor` lists the alternatives.",
                 stacklevel=3,
             )
-
-
-def _remove_abandoned() -> None:
-    """Remove the scratch directories of owners that were killed."""
-    for directory in Path(tempfile.gettempdir()).glob("discoenv-scratch-*"):
-        if is_abandoned(directory.name):
-            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _relocated(value: str, places: dict[str, str]) -> str:

@@ -9,21 +9,24 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import select
 import selectors
 import signal
 import subprocess
 import threading
 import time
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from discoenv.sandbox.base import EndReason, Limits, Outcome, Running, SandboxError, Usage
+from discoenv.sandbox.cpu_clock import CpuClock
 from discoenv.sandbox.tree import ProcessTree
 
 _CHUNK_BYTES = 1 << 16
-_FIRST_SAMPLE_S, _SLOWEST_SAMPLE_S = 0.002, 0.05
+FIRST_SAMPLE_S, SLOWEST_SAMPLE_S = 0.002, 0.05
 
 #: Files that one process may hold open.
 OPEN_FILES = 4096
@@ -104,18 +107,21 @@ class Tail:
         return self._kept.decode("utf-8", errors="replace")
 
 
-class LocalRunning(Running):
-    """A command that this process started.
+class Supervised(Running):
+    """A command with a thread of its own that starts it, watches it, ends it and concludes its outcome.
+
+    Subclasses say how in :meth:`_spawn_and_watch`, :meth:`_end` and :meth:`_conclude`; they call :meth:`_begin` when
+    their own attributes are set.
 
     Raises:
         SandboxError: it could not be started; the message carries what the sandbox program said.
     """
 
-    def __init__(self, launch: Launch, limits: Limits) -> None:
-        self._launch = launch
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._started = 0.0
         self._ended = 0.0
+        self._is_ready = False
         self._ready = threading.Event()
         self._done = threading.Event()
         self._kill_asked = False
@@ -123,12 +129,21 @@ class LocalRunning(Running):
         self._wake_lock = threading.Lock()
         self._outcome: Outcome | None = None
         self._error: SandboxError | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_ready = False
-        self._exit_code: int | None = None
-        self._children_cpu_s = 0.0
-        self._broken_at_end: EndReason | None = None
         self._tails = (Tail(limits.output_bytes), Tail(limits.output_bytes))
+
+    @abstractmethod
+    def _spawn_and_watch(self) -> EndReason:
+        """Start the command, set ``_ready`` once it runs, and return why it must end or has ended."""
+
+    @abstractmethod
+    def _end(self) -> None:
+        """Leave nothing alive; read what is left of the output. Called once, also after a failure."""
+
+    @abstractmethod
+    def _conclude(self, reason: EndReason) -> None:
+        """Set ``_outcome``, or raise a SandboxError."""
+
+    def _begin(self) -> None:
         _live.add(self)
         try:
             threading.Thread(target=self._supervise, name="discoenv-sandbox", daemon=True).start()
@@ -146,7 +161,7 @@ class LocalRunning(Running):
 
     @property
     def started(self) -> float:
-        """``time.monotonic()`` immediately before the spawn, in seconds."""
+        """``time.monotonic()`` immediately before the command is started, in seconds."""
         return self._started
 
     def poll(self) -> bool:
@@ -199,6 +214,27 @@ class LocalRunning(Running):
         self._done.set()
         self._ready.set()
 
+
+class LocalRunning(Supervised):
+    """A command that this process started.
+
+    Raises:
+        SandboxError: it could not be started; the message carries what the sandbox program said.
+    """
+
+    def __init__(self, launch: Launch, limits: Limits) -> None:
+        super().__init__(limits)
+        self._launch = launch
+        self._process: subprocess.Popen[bytes] | None = None
+        self._exit_code: int | None = None
+        self._children_cpu_s = 0.0
+        self._broken_at_end: EndReason | None = None
+        self._begin()
+
+    def cpu_clock(self) -> CpuClock | None:
+        """Where the tree's CPU seconds can be read."""
+        return self._launch.tree.cpu_clock()
+
     def _spawn_and_watch(self) -> EndReason:
         ready_out, ready_in = os.pipe()
         try:
@@ -230,8 +266,8 @@ class LocalRunning(Running):
     def _watch(self, process: subprocess.Popen[bytes], ready_out: int) -> EndReason:
         """Serve the pipes until the command ends, a limit is broken or a kill is asked for."""
         deadline = self._started + self._limits.wall_s
-        pause, next_sample = _FIRST_SAMPLE_S, self._started
-        exit_signal = _open_pidfd(process.pid)
+        pause, next_sample = FIRST_SAMPLE_S, self._started
+        exit_signal = open_pidfd(process.pid)
         try:
             with selectors.DefaultSelector() as selector:
                 for stream, tail in zip((process.stdout, process.stderr), self._tails, strict=True):
@@ -247,8 +283,10 @@ class LocalRunning(Running):
                     if not reason and time.monotonic() >= next_sample:
                         reason = self._launch.tree.sample()
                         next_sample = time.monotonic() + pause
-                        pause = min(1.5 * pause, _SLOWEST_SAMPLE_S)
+                        pause = min(1.5 * pause, SLOWEST_SAMPLE_S)
                     if reason:
+                        if not self._is_ready and select.select([ready_out], [], [], 0)[0]:
+                            self._note_ready(ready_out)  # it came between the last event and the end
                         return reason
         finally:
             if exit_signal is not None:
@@ -327,7 +365,7 @@ class LocalRunning(Running):
         self._outcome = Outcome(reason, code, stdout, stderr, usage)
 
 
-def _open_pidfd(pid: int) -> int | None:
+def open_pidfd(pid: int) -> int | None:
     """A descriptor that becomes readable when the process ends; None before Linux 5.3 (sampling notices it then)."""
     try:
         return os.pidfd_open(pid)
@@ -350,9 +388,9 @@ class Live:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: weakref.WeakSet[LocalRunning] = weakref.WeakSet()
+        self._running: weakref.WeakSet[Supervised] = weakref.WeakSet()
 
-    def add(self, running: LocalRunning) -> None:
+    def add(self, running: Supervised) -> None:
         """Remember it for as long as someone holds it."""
         with self._lock:
             self._running.add(running)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from discoenv.sandbox.base import EndReason, Limits, SandboxError
+from discoenv.sandbox.cpu_clock import CpuClock
 
 _PROC = Path("/proc")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -43,6 +44,10 @@ class ProcessTree(ABC):
     @abstractmethod
     def begin(self, pid: int) -> None:
         """Say which process is the root."""
+
+    @abstractmethod
+    def cpu_clock(self) -> CpuClock | None:
+        """Where its CPU seconds can be read at any time; None before it has begun or if nowhere."""
 
     @abstractmethod
     def sample(self) -> EndReason | None:
@@ -206,6 +211,10 @@ class WatchedTree(ProcessTree):
     def begin(self, pid: int) -> None:
         """Follow the tree below ``pid``."""
         self._root = pid
+
+    def cpu_clock(self) -> CpuClock | None:
+        """The processes below the root."""
+        return CpuClock(root=self._root) if self._root else None
 
     def _find(self, enough: float = math.inf) -> list[Stat]:
         """Who is alive: below the root, below anyone seen before (orphans), and strays."""

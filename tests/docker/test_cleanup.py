@@ -49,6 +49,15 @@ def until(condition: object, seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
+def programs(engine: Engine, container: str) -> str:
+    from docker.errors import APIError
+
+    try:
+        return str(engine.client.top(container)["Processes"])
+    except APIError:  # it has just ended
+        return ""
+
+
 def is_up(engine: Engine, container: str) -> bool:
     return bool(engine.client.inspect_container(container)["State"]["Running"])
 
@@ -60,7 +69,7 @@ def test_nothing_of_a_killed_run_remains_after_the_next_start(engine: Engine) ->
     assert host.stdout
     assert host.stdout.readline() == b"stepping\n"
     until(lambda: of(engine, host.pid))
-    until(lambda: "main.py" in str([engine.client.top(each)["Processes"] for each in of(engine, host.pid)]))
+    until(lambda: any("main.py" in programs(engine, each) for each in of(engine, host.pid)))
     assert folders_of(host.pid)
     host.kill()
     host.communicate()

@@ -90,7 +90,7 @@ def test_it_is_scored_and_the_next_step_works(
     )
     try:
         env.reset(seed=7)
-        for text, expected in ((source, {status, "timeout"}), (honest, {"ok"})):
+        for text, expected in ((source, {status, "error", "timeout"}), (honest, {"ok"})):
             edits = [{"path": "model.py", "content": text}]
             _, _, terminated, _, info = env.step({"edits": edits, "command": "run"})
             assert not terminated

@@ -122,6 +122,13 @@ print(os.path.exists("/opt/learner/packages/not/installed"))
     assert outcome.stdout == "[] 0\n[]\nFalse\n", outcome
 
 
+def test_an_engine_that_does_not_mask_is_not_used(sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DockerSandbox, "_dialect", lambda self, engine, host: {"MaskedPaths": []})
+    command = Command(("python", "-c", ""), cwd="/tmp", hidden_packages=("numpy/testing",), family=FAMILY)
+    with pytest.raises(SandboxError, match=r"does not hide.*numpy/testing"):
+        sandbox.start(command, Limits())
+
+
 def test_held_out_data_of_a_domain_is_masked(run: Run) -> None:
     from discoenv.tasks.domain import get_domain
 

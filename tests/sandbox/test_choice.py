@@ -11,6 +11,8 @@ import pytest
 
 from discoenv.sandbox import AUTO_ORDER, PROVIDERS, Check, SandboxUnavailable, checks, get_sandbox
 from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.docker import DockerSandbox
+from discoenv.sandbox.engine import Engine
 from discoenv.sandbox.obstacles import install_command, namespace_obstacle
 from discoenv.sandbox.process import ProcessSandbox
 
@@ -32,12 +34,22 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
         get_sandbox("xyzzy")
 
 
+def no_engine(*arguments: object) -> None:
+    raise SandboxUnavailable("no engine listens: install one")
+
+
+def test_auto_prefers_docker_if_it_has_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DockerSandbox, "check", classmethod(lambda cls: Check("docker", True, "has an image")))
+    assert isinstance(get_sandbox("auto"), DockerSandbox)
+
+
 def test_auto_never_picks_a_provider_without_isolation(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "process" not in AUTO_ORDER
     broken = classmethod(
         lambda cls: Check("bubblewrap", False, "bwrap is not installed", "sudo apt install bubblewrap")
     )
     monkeypatch.setattr(BubblewrapSandbox, "check", broken)
+    monkeypatch.setattr(Engine, "__init__", no_engine)
     with pytest.raises(SandboxUnavailable) as caught:
         get_sandbox("auto")
     for part in ("bwrap is not installed", "sudo apt install", "discoenv doctor"):

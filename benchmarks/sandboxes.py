@@ -1,0 +1,125 @@
+"""What each sandbox costs: a start, an exam beyond its training, and how many commands a second it serves.
+
+``start`` is from the call to the running command, ``end`` from the command's exit to its outcome, of an empty program.
+``overhead`` is the wall time of a tiny exam less its training and answers, the examiner being warm. ``commands/s``
+counts empty Python programs, run by several threads at once. Compare ratios, not seconds.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from discoenv.exams.runner import ExamRunner
+from discoenv.sandbox import Command, Limits, Sandbox
+from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.docker import DockerSandbox, PodmanSandbox
+from discoenv.sandbox.process import ProcessSandbox
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import get_domain
+from discoenv.tasks.workspace import materialise
+
+DOMAIN, DATASET = "GreenhouseGasPrediction", "BoxModel/SF6"
+
+
+def candidates(pool: int) -> dict[str, Sandbox]:
+    """The sandboxes that work here, by the name of their row."""
+    rows: dict[str, Sandbox] = {"process": ProcessSandbox()}
+    if BubblewrapSandbox.check().works:
+        rows["bubblewrap"] = BubblewrapSandbox()
+    for provider in (DockerSandbox, PodmanSandbox):
+        if provider.check().works:
+            rows[f"{provider.name} cold"] = provider()
+            rows[f"{provider.name} warm"] = provider(pool_size=pool)
+    return rows
+
+
+def start_and_end(sandbox: Sandbox, repeats: int) -> tuple[float, float]:
+    """Median seconds to start an empty program, and from its exit to its outcome."""
+    command = Command(("python", "-c", ""), cwd="/tmp", family="sklearn")  # noqa: S108 (inside)
+    starts, ends = [], []
+    for _ in range(repeats):
+        if isinstance(sandbox, DockerSandbox):
+            sandbox.warm_up(command, Limits())
+        begin = time.monotonic()
+        running = sandbox.start(command, Limits())
+        starts.append(time.monotonic() - begin)
+        outcome = running.wait()
+        ends.append(time.monotonic() - running.started - outcome.usage.wall_s)
+    return statistics.median(starts), statistics.median(ends)
+
+
+def exam_overhead(sandbox: Sandbox, repeats: int) -> float:
+    """Median seconds of a tiny exam beyond training and answers; the first one, which warms up, does not count."""
+    domain = get_domain(DOMAIN)
+    task = TaskConfig(
+        domain=DOMAIN,
+        modules=("model",),
+        meta_train=("BoxModel/N2O",),
+        meta_test=(DATASET,),
+        start="base",
+        scale="tiny",
+    )
+    runner = ExamRunner(domain, sandbox)
+    overheads = []
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder, "workspace")
+        materialise(task, workspace, side="meta_test")
+        workspace.chmod(0o755)
+        try:
+            for seed in range(repeats + 1):
+                begin = time.monotonic()
+                result = runner.run(workspace, dataset=DATASET, scale="tiny", seed=seed, budget_s=300.0)
+                wall = time.monotonic() - begin
+                if result.seconds is None or result.status != "ok":
+                    raise RuntimeError(f"{sandbox.name}: {result.message}\n{result.traceback}")
+                overheads.append(wall - result.seconds)
+        finally:
+            runner.close()
+    return statistics.median(overheads[1:])
+
+
+def throughput(sandbox: Sandbox, commands: int, threads: int) -> float:
+    """Empty programs per second."""
+    command = Command(("python", "-c", ""), cwd="/tmp", family="sklearn")  # noqa: S108 (inside)
+    if isinstance(sandbox, DockerSandbox):
+        sandbox.warm_up(command, Limits())
+    begin = time.monotonic()
+    with ThreadPoolExecutor(threads) as pool:
+        for outcome in pool.map(lambda _: sandbox.run(command, Limits()), range(commands)):
+            if outcome.exit_code != 0:
+                raise RuntimeError(f"{sandbox.name}: {outcome.stderr}")
+    return commands / (time.monotonic() - begin)
+
+
+def main(
+    repeats: Annotated[int, typer.Option(min=1, help="Starts and exams of each.")] = 5,
+    commands: Annotated[int, typer.Option(min=1, help="Commands for the throughput.")] = 16,
+    threads: Annotated[int, typer.Option(min=1, help="Threads for the throughput.")] = 2,
+    pool: Annotated[int, typer.Option(min=1, help="Waiting containers of the warm rows.")] = 2,
+) -> None:
+    """Print one row per sandbox that works here."""
+    warnings.simplefilter("ignore")
+    table = Table("sandbox", "start ms", "end ms", "exam overhead ms", "commands/s", title="sandboxes")
+    for name, sandbox in candidates(pool).items():
+        try:
+            start, end = start_and_end(sandbox, repeats)
+            overhead = exam_overhead(sandbox, repeats)
+            rate = throughput(sandbox, commands, threads)
+        finally:
+            sandbox.close()
+        table.add_row(name, *(f"{1e3 * value:.0f}" for value in (start, end, overhead)), f"{rate:.1f}")
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
