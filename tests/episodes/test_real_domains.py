@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
@@ -178,15 +179,21 @@ def test_a_wrong_answer_is_scored_as_the_floor(what: str, make_env: MakeEnv) -> 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, tmp_path: Path) -> None:
-    """A module searches every file it can open for lines of the base solution and of the examiner."""
+    """A module searches every file it can open: for the base solution, the examiner's code and held-out data."""
     module = MODULE[domain]
     found = get_domain(domain)
-    marked = found.module_source(module, backend="default")
-    solution = marked.partition("# <solution>\n")[2].partition("# </solution>")[0]
-    needles = [max((line.strip() for line in solution.splitlines()), key=len)]
-    needles += ["discoenv.exams.examiner import", "class Examiner(ABC)"]
-    source = SEARCH.replace("NEEDLES", repr([needle[::-1] for needle in needles]))
-    env = make_env(task=tiny_task(domain))
+    before, _, after = found.module_source(module, backend="default").partition("    # <solution>\n")
+    solution = after.partition("    # </solution>")[0]
+    assert f"{before}{solution}" in base_source(domain, module)
+    needles = [f"{before[-40:]}{solution}".encode()]
+    needles += [b"discoenv.exams.examiner import", b"class Examiner(ABC)"]
+    packages = Path(np.__file__).parent.parent
+    for hidden in found.specification.hidden_packages:
+        files = [path for path in [packages / hidden, *(packages / hidden).rglob("*")] if path.is_file()]
+        content = max(files, key=lambda path: path.stat().st_size).read_bytes()
+        needles.append(content[len(content) // 2 :][:60])
+    source = SEARCH.replace("NEEDLES", repr([needle[::-1].hex() for needle in needles]))
+    env = make_env(task=tiny_task(domain), budget_scale=500.0)
     _, info, _ = play(env, module, source)
     (record,) = info["meta_test"].values()
     assert re.search(r"searched [1-9]\d{3,} files, found \[\]", record["stdout"]), record["stdout"]
@@ -194,7 +201,7 @@ def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, tmp_p
 
 SEARCH = """
 import os, stat
-needles = [needle[::-1].encode() for needle in NEEDLES]
+needles = [bytes.fromhex(needle)[::-1] for needle in NEEDLES]
 count, found = 0, []
 for folder, folders, files in os.walk("/"):
     folders[:] = [f for f in folders if os.path.join(folder, f) not in ("/proc", "/sys", "/dev")]
