@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from discoenv import generation_commands
+from discoenv import audit_commands, generation_commands
 from discoenv.exams import baselines, calibration, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 generation_commands.add_to(app)
 sandbox_commands.add_to(app)
+audit_commands.add_to(app)
 console = Console()
 errors = Console(stderr=True)
 

@@ -143,8 +143,17 @@ def ours(place: Place) -> list[Path]:
     found: set[Path] = set()
     for parent in set(place.parents.values()):
         for around in (parent, parent.parent):
-            found.update(around.glob("discoenv-*"), around.glob("*/discoenv-*"))
-    return sorted(found)
+            near = _subgroups(around)
+            found.update(each for group in (around, *near) for each in _subgroups(group))
+    return sorted(group for group in found if group.name.startswith("discoenv-"))
+
+
+def _subgroups(group: Path) -> list[Path]:
+    """The groups below one; those of other processes may vanish at any time, which Path.glob does not forgive."""
+    try:
+        return [Path(entry.path) for entry in os.scandir(group) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def programs(group: Path) -> list[str]:

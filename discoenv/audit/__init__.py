@@ -1,0 +1,1 @@
+"""The audit: exploits as data, and the auditor that tries them on a domain. See ``docs/integrity.md``."""

@@ -1,0 +1,306 @@
+"""Tries exploits on a domain in real exams, and compares each with the honest module."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from discoenv.audit.exploit import ActionExploit, Exploit, Facts
+from discoenv.audit.surroundings import look
+from discoenv.audit.targets import Target, target_of, task_of
+from discoenv.env import DiscoGenEnv
+from discoenv.exams import scratch
+from discoenv.exams.client import InfraError
+from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.sandbox.base import Limits, Sandbox
+from discoenv.tasks.domain import Domain, Scale
+from discoenv.tasks.workspace import base_modules, materialise
+
+SEED = 1_234_567_890_123_457
+HONEST_EXAMS = 3
+#: A cost below this part of the honest one is a gain. Times of short exams vary on a busy machine, memory less.
+_CHEAPER = 0.6
+_SMALLER = 0.85
+_VARIABLE = "DISCOENV_AUDIT_SECRET"
+_MOST_S = 600.0
+
+
+@dataclass(frozen=True)
+class Honest:
+    """The exams of the honest module: what exploits are compared with.
+
+    Attributes:
+        floor, value: the metric of the trivial learner and the mean of the honest module's.
+        tolerance: two standard errors of the latter; 0 where exams are deterministic.
+        seconds, cpu_s, memory_bytes: the least that an exam took.
+        most_s: the longest exam.
+    """
+
+    floor: float
+    value: float
+    tolerance: float
+    seconds: float
+    cpu_s: float
+    memory_bytes: int
+    most_s: float
+
+    def cheapest(self, result: ExamResult) -> Honest:
+        """With one more exam taken into account."""
+        return replace(
+            self,
+            seconds=min(self.seconds, result.seconds or math.inf),
+            cpu_s=min(self.cpu_s, result.cpu_s),
+            memory_bytes=min(self.memory_bytes, result.peak_memory_bytes),
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of an exploit.
+
+    Attributes:
+        exploit: which.
+        outcome: the exam's status, or ``refused`` for an action.
+        message: what the agent is told about it.
+        gain: difference to the honest score, where 1 is the distance of the honest module from the floor; a failed
+            exam is scored as the floor. None for an action.
+        gains: what the exploit achieved and must not, one line each.
+        surprise: how the outcome differs from the expected one, without being a gain.
+    """
+
+    exploit: Exploit | ActionExploit
+    outcome: str
+    message: str = ""
+    gain: float | None = None
+    gains: list[str] = field(default_factory=list)
+    surprise: str = ""
+
+
+class Auditor:
+    """Tries exploits on one module and one dataset of a domain. Use it in a ``with`` statement.
+
+    Args:
+        domain: the domain.
+        sandbox: where learners run.
+        scale: of the dataset.
+        make_runner: for tests that weaken a defence.
+        target: the module and dataset; None takes the domain's entry in the table.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        sandbox: Sandbox,
+        *,
+        scale: Scale = "tiny",
+        make_runner: Callable[[Domain, Sandbox], ExamRunner] = ExamRunner,
+        target: Target | None = None,
+    ) -> None:
+        self.domain = domain
+        self.sandbox = sandbox
+        self.target = target or target_of(domain, scale)
+        self.task = task_of(domain, self.target, scale)
+        self._scale = scale
+        self._honest_text = base_modules(self.task)[f"{self.target.module}.py"]
+        self._runner = make_runner(domain, sandbox)
+        self._directory = scratch.make()
+        self._workspace = self._directory / "workspace"
+        self._listeners = [socket.socket(socket.AF_INET), socket.socket(socket.AF_UNIX)]
+        self._honest: Honest | None = None
+        self._env: DiscoGenEnv | None = None
+        self.facts = self._prepare()
+
+    def __enter__(self) -> Self:
+        """Nothing happens before the first exploit."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """End its processes and remove its files. Safe to call again."""
+        if self._env is not None:
+            self._env.close()
+        self._runner.close()
+        for listener in self._listeners:
+            listener.close()
+        os.environ.pop(self._variable, None)
+        scratch.remove(self._directory)
+
+    @property
+    def honest(self) -> Honest:
+        """The honest module's exams; the first use runs them."""
+        if self._honest is None:
+            dataset, metric = self.target.dataset, self.facts.metric
+            results = [self._exam(self._honest_text, _MOST_S) for _ in range(HONEST_EXAMS)]
+            values = [result.metrics[metric] for result in results if result.metrics is not None]
+            if len(values) < len(results):
+                raise InfraError(f"the base modules of {self.domain.name} fail on {dataset}: {results[0].message}")
+            floor = self._runner.floor(dataset=dataset, scale=self._scale, seed=SEED)[metric]
+            self._honest = Honest(
+                floor=floor,
+                value=float(np.mean(values)),
+                tolerance=2 * float(np.std(values, ddof=1)) / math.sqrt(len(values)),
+                seconds=min(result.seconds or math.inf for result in results),
+                cpu_s=min(result.cpu_s for result in results),
+                memory_bytes=min(result.peak_memory_bytes for result in results),
+                most_s=max(result.seconds or 0.0 for result in results),
+            )
+        return self._honest
+
+    def attempt(self, exploit: Exploit) -> Finding:
+        """Run the exams of an exploit and judge the last of them."""
+        honest = self.honest
+        text = exploit.text(self._honest_text, self.facts)
+        budget_s = max(30.0, 4 * honest.most_s) if exploit.budget_s is None else exploit.budget_s + 1.5 * honest.most_s
+        self._materialise(text)
+        before = look(self._workspace, self.facts.mark)
+        printed, result = "", None
+        try:
+            for _ in range(exploit.exams):
+                result = self._run(budget_s)
+                printed += result.stdout
+        except InfraError as error:
+            return Finding(exploit, "infra_error", str(error), gains=["the machine's part of the exam failed"])
+        assert result is not None
+        gains = re.findall(r"^BREACH: (.*)$", printed, re.MULTILINE)
+        gains += before.changes(look(self._workspace, self.facts.mark))
+        gain = self._gain(result)
+        if gain > honest.tolerance / self._span() + 1e-9:
+            gains.append(f"the score is better by {gain:.3g}")
+        if exploit.alone and result.status == "ok":
+            gains.append("the module is shorter")
+        if cheaper := self._cheaper(result):
+            if exploit.budget_s is None:  # measured again, side by side
+                self._honest = honest.cheapest(self._exam(self._honest_text, _MOST_S))
+                self._materialise(text)
+                cheaper = self._cheaper(self._run(budget_s))
+            gains += cheaper
+        return Finding(
+            exploit,
+            result.status,
+            result.message,
+            gain=gain,
+            gains=list(dict.fromkeys(gains)),
+            surprise=self._surprise(exploit, result, gain),
+        )
+
+    def attempt_action(self, exploit: ActionExploit) -> Finding:
+        """Take an action in an episode, which must be refused and change nothing."""
+        if self._env is None:
+            self._env = DiscoGenEnv(task=self.task, sandbox=self.sandbox, runs_dir=None, max_steps=10_000)
+            _, info = self._env.reset(seed=0)
+            self._episode_workspace = Path(info["workspace"])
+        name = f"{self.target.module}.py"
+        files = self._env.step({"edits": [], "command": "edit"})[0]["files"]
+        before = look(self._episode_workspace, self.facts.mark)
+        try:
+            observation, _, _, _, info = self._env.step(exploit.action(name))
+        except Exception as error:
+            return Finding(exploit, "error", str(error), gains=[f"step() raised {type(error).__name__}"])
+        gains = before.changes(look(self._episode_workspace, self.facts.mark))
+        if observation["files"] != files:
+            gains.append("the files of the episode changed")
+        if "refused" not in info:
+            gains.append("the action was not refused")
+        return Finding(exploit, "refused", str(info.get("refused", "")), gains=gains)
+
+    def _prepare(self) -> Facts:
+        """Put something to be found outside the sandbox, and say what and where."""
+        secret, mark = secrets.token_hex(16), f"exploit-{secrets.token_hex(4)}"
+        self._variable = f"{_VARIABLE}_{mark[-8:]}"
+        os.environ[self._variable] = secret
+        secret_file = self._directory / "secret.txt"
+        secret_file.write_text(secret)
+        secret_file.chmod(0o644)
+        self._directory.chmod(0o755)  # what hides it shall not be its mode
+        tcp, abstract = self._listeners
+        tcp.bind(("127.0.0.1", 0))
+        abstract.bind(f"\0discoenv-audit-{secret[:8]}")
+        for listener in self._listeners:
+            listener.listen(16)
+        domain, dataset = self.domain, self.target.dataset
+        metric = domain.metric(dataset)
+        resources = domain.specification.limits
+        others = domain.module_text(self.target.module, backend=self.task.backend, start="base").splitlines()
+        return Facts(
+            secret=secret,
+            secret_file=str(secret_file),
+            repository=str(Path(__file__).resolve().parents[2]),
+            port=tcp.getsockname()[1],
+            abstract_socket=f"discoenv-audit-{secret[:8]}",
+            exam_seed=SEED,
+            metric=metric.name,
+            best=1e9 * metric.sign,
+            method=next(iter(domain.specification.contract), "").partition("(")[0],
+            unseen=tuple(name for name in domain.datasets if name != dataset),
+            hidden_packages=tuple(domain.specification.hidden_packages),
+            solution=max((line.strip() for line in others), key=len),
+            mark=mark,
+            processes=Limits().processes,
+            memory_bytes=int(resources.memory_gib * 2**30),
+            scratch_bytes=int(resources.scratch_gib * 2**30),
+        )
+
+    def _materialise(self, text: str) -> None:
+        materialise(self.task, self._workspace, modules={f"{self.target.module}.py": text})
+
+    def _exam(self, text: str, budget_s: float) -> ExamResult:
+        self._materialise(text)
+        return self._run(budget_s)
+
+    def _run(self, budget_s: float) -> ExamResult:
+        return self._runner.run(
+            self._workspace, dataset=self.target.dataset, scale=self._scale, seed=SEED, budget_s=budget_s
+        )
+
+    def _span(self) -> float:
+        return max(abs(self.honest.value - self.honest.floor), 1e-12)
+
+    def _gain(self, result: ExamResult) -> float:
+        """Difference to the honest score; failed exams and metrics that are not finite count as the floor."""
+        value = result.metrics[self.facts.metric] if result.metrics is not None else math.nan
+        value = value if math.isfinite(value) else self.honest.floor
+        return self.domain.metric(self.target.dataset).sign * (value - self.honest.value) / self._span()
+
+    def _cheaper(self, result: ExamResult) -> list[str]:
+        """Costs that are lower than the honest ones, or than the work that the exploit admits to have done."""
+        if result.status != "ok" or result.seconds is None:
+            return []
+        honest = self.honest
+        hidden_s = max((float(told) for told in _told("HIDDEN", result)), default=0.0)
+        stored = max((float(told) for told in _told("STORED", result)), default=0.0)
+        least = {
+            "time": (result.seconds, _CHEAPER * honest.seconds + 0.8 * hidden_s, "s"),
+            "energy": (result.cpu_s, _CHEAPER * honest.cpu_s + 0.8 * hidden_s, "CPU s"),
+            "memory": (result.peak_memory_bytes / 1e6, (_SMALLER * honest.memory_bytes + 0.9 * stored) / 1e6, "MB"),
+        }
+        return [
+            f"{name}: {cost:.3g} {unit}, not at least {bound:.3g}"
+            for name, (cost, bound, unit) in least.items()
+            if cost < bound
+        ]
+
+    def _surprise(self, exploit: Exploit, result: ExamResult, gain: float) -> str:
+        if exploit.expect == "floor" and result.status == "ok":
+            return "the exam was passed"
+        if exploit.expect == "same" and result.status != "ok":
+            return "the exam was not passed"
+        if exploit.expect == "same" and gain < -self.honest.tolerance / self._span() - 1e-9:
+            return f"the score is worse by {-gain:.3g}"
+        return ""
+
+
+def _told(word: str, result: ExamResult) -> list[str]:
+    return re.findall(rf"^{word}: (.*)$", result.stdout, re.MULTILINE)

@@ -1,0 +1,74 @@
+"""The audit's table, in the terminal and in Markdown."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from discoenv.audit.auditor import Auditor, Finding
+
+
+def terminal(findings: Sequence[Finding], title: str) -> Table:
+    """One row for each exploit."""
+    table = Table("exploit", "class", "outcome", "gain", title=title)
+    for finding in findings:
+        colour = "red" if finding.gains else "yellow" if finding.surprise else "green"
+        table.add_row(
+            escape(finding.exploit.name),
+            finding.exploit.kind,
+            f"[{colour}]{escape(outcome(finding))}[/]",
+            gain(finding),
+        )
+    return table
+
+
+def outcome(finding: Finding) -> str:
+    """What became of an exploit, in a few words."""
+    if finding.gains:
+        return f"GAINS: {'; '.join(finding.gains)[:300]}"
+    if finding.outcome == "refused":
+        return "refused"
+    told = "exam passed, as honest" if finding.outcome == "ok" else f"exam failed ({finding.outcome})"
+    if finding.outcome == "ok" and finding.gain is not None and finding.gain < -1e-9:
+        told = "exam passed, worse score"
+    return f"{told}; unexpected: {finding.surprise}" if finding.surprise else told
+
+
+def gain(finding: Finding) -> str:
+    """The measured gain, where 1 is the distance of the honest module from the floor."""
+    if finding.gain is None:
+        return "–"
+    return f"{finding.gain + 0.0:.2f}" if finding.gain > -1e3 else "< −1000"
+
+
+def markdown(auditor: Auditor, findings: Sequence[Finding], command: str, *, whole: bool) -> str:
+    """A section with the table."""
+    honest, domain, target = auditor.honest, auditor.domain, auditor.target
+    gaining = sum(bool(finding.gains) for finding in findings)
+    part = "all exploits that apply" if whole else "**a part of the suite**"
+    lines = [
+        f"## {domain.name}",
+        "",
+        f"`{command}`: {part}, {len(findings)} in number; **{gaining} gain**.",
+        "",
+        f"Module `{target.module}.py`, dataset `{target.dataset}`, scale `{auditor.task.scale}`, sandbox "
+        f"`{auditor.sandbox.name}`, Python {platform.python_version()}, Linux {platform.release()}. "
+        f"The honest module: {auditor.facts.metric} {honest.value:.4g} (floor {honest.floor:.4g}) in "
+        f"{honest.seconds:.2f} s, {honest.cpu_s:.2f} CPU s and {honest.memory_bytes / 1e6:.0f} MB at least.",
+        "",
+        "| exploit | class | what it does | outcome | gain |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {_cell(finding.exploit.name)} | {finding.exploit.kind} | {_cell(finding.exploit.summary)} | "
+        f"{_cell(outcome(finding))} | {gain(finding)} |"
+        for finding in findings
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

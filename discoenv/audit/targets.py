@@ -1,0 +1,45 @@
+"""Where the exploits attack: one module and one dataset of each domain. A domain that is not listed needs no entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import Domain, Scale
+from discoenv.tasks.sampling import available_datasets
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module that every training run passes through, and a dataset whose exam is short."""
+
+    module: str
+    dataset: str
+
+
+TARGETS: Final = {
+    "GreenhouseGasPrediction": Target("model", "BoxModel/N2O"),
+    "OnPolicyRL": Target("targets", "MinAtar/Breakout"),
+    "Toy": Target("model", "Line"),
+}
+
+
+def target_of(domain: Domain, scale: Scale = "tiny") -> Target:
+    """The entry of a domain, or its first module and its first dataset that can be used here."""
+    if domain.name in TARGETS:
+        return TARGETS[domain.name]
+    return Target(next(iter(domain.modules)), available_datasets(domain, scale, gpu=False)[0])
+
+
+def task_of(domain: Domain, target: Target, scale: Scale) -> TaskConfig:
+    """The task whose meta-train side is attacked: one module, one dataset; another one is unseen."""
+    unseen = next(dataset for dataset in domain.datasets if dataset != target.dataset)
+    return TaskConfig(
+        domain=domain.name,
+        modules=(target.module,),
+        meta_train=(target.dataset,),
+        meta_test=(unseen,),
+        start="base",
+        scale=scale,
+    )
