@@ -109,20 +109,41 @@ def _sandboxed(found: list[Check]) -> bool:
 
 
 def _install_sandbox(found: list[Check]) -> None:
-    """Run the first command that mends a provider, as root or with passwordless sudo; otherwise say what to type."""
-    command = next((check.fix for check in found if check.fix.startswith(("sudo ", "apt", "dnf", "pacman"))), "")
-    if not command:
+    """Install bubblewrap as root or with passwordless sudo; otherwise say what to type."""
+    command = next((check.fix for check in found if check.name == "bubblewrap"), "")
+    if not command.startswith("sudo "):
         return
-    root = os.geteuid() == 0
-    if root:
-        command = command.replace("sudo ", "")
+    if os.geteuid() == 0:
+        command = command.removeprefix("sudo ")
     elif subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode != 0:
         errors.print(f"No sandbox works here yet. Type: [bold]{command}[/]", highlight=False)
         return
     errors.print(f"Installing a sandbox: {command}", highlight=False)
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        errors.print(done.stderr[-2000:], markup=False, highlight=False)
+    for asking, unasked in _UNATTENDED.items():
+        command = command.replace(asking, unasked)
+    prefix = "sudo " if command.startswith("sudo ") else ""
+    attempts = [[command], [f"{prefix}apt-get update", command]] if "apt-get" in command else [[command]]
+    for attempt in attempts:  # a new machine may have no list of packages yet
+        done = subprocess.run(
+            ["sh", "-c", " && ".join(attempt)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            check=False,
+        )
+        if done.returncode == 0:
+            return
+    errors.print(done.stderr[-2000:], markup=False, highlight=False)
+
+
+#: Package managers' commands that ask, and those that do not.
+_UNATTENDED = {
+    "apt-get install": "apt-get install -y",
+    "dnf install": "dnf install -y",
+    "pacman -S": "pacman -S --noconfirm",
+    "zypper install": "zypper --non-interactive install",
+}
 
 
 @app.command()

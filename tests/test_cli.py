@@ -243,3 +243,37 @@ def test_gc_removes_what_killed_processes_left(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 0
     assert "removed 1" in result.stdout
     assert not list(tmp_path.glob("discoenv-*"))
+
+
+# ---- doctor --fix
+
+
+@pytest.mark.parametrize("root", [True, False], ids=["as root", "with sudo"])
+def test_doctor_installs_bubblewrap_without_asking_and_with_fresh_lists(
+    root: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Domain
+) -> None:
+    log = tmp_path / "log"
+    programs = {
+        "apt-get": f"""echo "apt-get $*" >> {log}
+            [ "$1" = update ] && touch {tmp_path}/lists
+            test -e {tmp_path}/lists""",
+        "sudo": '[ "$1" = -n ] && exit 0\nexec "$@"\n',
+    }
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
+    broken = [
+        Check("docker", False, "no engine", "sudo something else"),
+        Check("bubblewrap", False, "bwrap is missing", "sudo apt-get install bubblewrap"),
+    ]
+    answers = iter([broken, [Check("bubblewrap", True, "works")]])
+    monkeypatch.setattr(cli, "checks", lambda: next(answers))
+    result = invoke("doctor", "--fix", "--quiet")
+    assert result.exit_code == 0
+    assert log.read_text().splitlines() == [
+        "apt-get install -y bubblewrap",
+        "apt-get update",
+        "apt-get install -y bubblewrap",
+    ]
