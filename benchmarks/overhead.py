@@ -127,7 +127,10 @@ def main(
         figures[name] = measure(name, scale, sandbox, repeats)  # type: ignore[arg-type]
     hardware = baselines.hardware()
     columns = list(next(iter(figures.values())))
-    table = Table("domain", *columns, title=f"Exam overhead at {scale}, median of {repeats}")
+    table = Table(title=f"Exam overhead at {scale}, median of {repeats}")
+    table.add_column("domain", no_wrap=True)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for name, row in figures.items():
         table.add_row(name, *(f"{row[column]:.2f}" for column in columns))
     console = Console()
