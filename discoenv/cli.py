@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from discoenv import audit_commands, generation_commands
-from discoenv.exams import baselines, calibration, scratch
+from discoenv import audit_commands, data_commands, generation_commands, mcp_commands, pictures
+from discoenv.exams import baselines, calibration, devices, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
 from discoenv.exams.runner import ExamResult, ExamRunner
@@ -23,9 +23,19 @@ from discoenv.sandbox import checks, get_sandbox, inventory
 from discoenv.sandbox import commands as sandbox_commands
 from discoenv.sandbox.base import Check, Sandbox, SandboxError
 from discoenv.tasks.config import Layout, TaskError
-from discoenv.tasks.domain import SCALES, Domain, DomainError, Scale, UnknownName, get_domain, get_domains
+from discoenv.tasks.domain import (
+    SCALES,
+    DatasetUnavailable,
+    Domain,
+    DomainError,
+    Scale,
+    UnknownName,
+    get_domain,
+    get_domains,
+)
 from discoenv.tasks.packs import load_pack
 from discoenv.tasks.sampling import available_datasets
+from discoenv.viewer import commands as viewer_commands
 
 app = typer.Typer(
     help="Machine-learning algorithm discovery as a Gymnasium environment.",
@@ -36,9 +46,13 @@ app = typer.Typer(
 generation_commands.add_to(app)
 sandbox_commands.add_to(app)
 audit_commands.add_to(app)
+mcp_commands.add_to(app)
+data_commands.add_to(app)
+viewer_commands.add_to(app)
 console = Console()
 errors = Console(stderr=True)
 
+DeviceOption = Annotated[str, typer.Option(help="What to train on: cpu, gpu, or auto (a GPU at scale full).")]
 SandboxOption = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")]
 
 
@@ -49,11 +63,13 @@ class UnknownSandbox(LookupError):
 _EXPECTED = (
     TaskError,
     UnknownName,
+    DatasetUnavailable,
     DomainError,
     SandboxError,
     UnknownSandbox,
     InfraError,
     RunError,
+    pictures.PlotsMissing,
     baselines.NoBaseline,
     calibration.CalibrationFailed,
 )
@@ -154,6 +170,7 @@ def calibrate(
     scale: Annotated[list[str] | None, typer.Option(help="Only these scales; default: tiny and small.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Exams per dataset.")] = 3,
     local: Annotated[bool, typer.Option("--local", help="Write to this machine's cache, not to the domain.")] = False,
+    device: DeviceOption = "auto",
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Measure floors and baselines, and write them where tasks look for them."""
@@ -166,13 +183,22 @@ def calibrate(
             for one_backend in backend or found.backends:
                 for one in dataset or available_datasets(found, chosen, gpu=True):
                     found.require(dataset=one, backend=one_backend)
-                    _calibrate(found, one, one_backend, chosen, seeds, provider, local=local)
+                    on = devices.choose(device, prefer_gpu=devices.wanted(found, chosen, [one]))
+                    _calibrate(found, one, one_backend, chosen, seeds, provider, on, local=local)
 
 
 def _calibrate(
-    domain: Domain, dataset: str, backend: str, scale: Scale, seeds: int, sandbox: Sandbox, *, local: bool
+    domain: Domain,
+    dataset: str,
+    backend: str,
+    scale: Scale,
+    seeds: int,
+    sandbox: Sandbox,
+    device: devices.Device,
+    *,
+    local: bool,
 ) -> None:
-    label = f"{domain.name} {backend} {dataset} {scale}"
+    label = f"{domain.name} {backend} {dataset} {scale} on {device.name}"
 
     def show(result: ExamResult) -> None:
         value = (result.metrics or {}).get(domain.metric(result.dataset).name)
@@ -181,9 +207,16 @@ def _calibrate(
         )
 
     entry = calibration.calibrate(
-        domain, dataset=dataset, backend=backend, scale=scale, seeds=range(seeds), sandbox=sandbox, on_exam=show
+        domain,
+        dataset=dataset,
+        backend=backend,
+        scale=scale,
+        seeds=range(seeds),
+        sandbox=sandbox,
+        device=device,
+        on_exam=show,
     )
-    path = calibration.destination(domain, local=local)
+    path = calibration.destination(domain, local=local, device=device)
     baselines.write(path, {baselines.key(backend, dataset, scale): entry})
     console.print(
         f"[bold]{label}[/]: floor {entry.floor.mean:.4g} ± {entry.floor.std:.2g}, "
@@ -199,6 +232,7 @@ def exam(
     dataset: Annotated[list[str] | None, typer.Option(help="Only these datasets (repeat the option).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the exams.")] = 0,
     budget: Annotated[float, typer.Option(min=0, help="Most seconds of training and answering per exam.")] = 3600.0,
+    device: DeviceOption = "auto",
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Run the exams of a workspace that was edited by hand; prints {"results": …, "errors": …} as JSON."""
@@ -211,7 +245,8 @@ def exam(
             raise UnknownName("dataset", name, present, str(workspace))
     results: dict[str, Any] = {}
     failures: dict[str, str] = {}
-    runner = ExamRunner(domain, _sandbox(sandbox))
+    chosen = devices.choose(device, prefer_gpu=devices.wanted(domain, task.scale, dataset or present))
+    runner = ExamRunner(domain, _sandbox(sandbox), device=chosen)
     try:
         for name in dataset or present:
             errors.print(f"{name} …", highlight=False)
@@ -232,6 +267,7 @@ def exam(
 @app.command()
 def replay(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
+    device: DeviceOption = "",
     sandbox: Annotated[str, typer.Option(help="Provider; default: the one of the run.")] = "",
 ) -> None:
     """Score a recorded submission again on the meta-test datasets, with the seeds of the run."""
@@ -248,6 +284,7 @@ def replay(
         seed=int(recorded.setup["episode_seed"]),
         budget_scale=float(recorded.setup["budget_scale"]),
         costs=objective.measured,
+        device=devices.choose(device or ("cpu" if recorded.setup.get("device", "cpu") == "cpu" else "gpu")),
         on_progress=_show_progress,
     )
     try:
@@ -264,6 +301,13 @@ def replay(
     old_reward = (recorded.result or {}).get("reward")
     shown = "not finished" if old_reward is None else f"{old_reward:.6f}"
     console.print(f"reward: recorded {shown}, again {reward:.6f}", highlight=False)
+
+
+@app.command()
+def draw(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
+    """Draw pictures of a recorded run into its folder `pictures`: scores, and what its domain has to show."""
+    for path in pictures.draw(run):
+        console.print(str(path), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsFloat
 
@@ -12,10 +12,11 @@ import gymnasium
 import numpy as np
 
 from discoenv import feedback, objectives
-from discoenv.exams import baselines, scratch
+from discoenv.exams import baselines, devices, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
 from discoenv.exams.scores import DatasetScore
+from discoenv.exams.slots import ExamSlots
 from discoenv.recording import Recorder
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
@@ -35,8 +36,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     """Machine-learning algorithm discovery: edit modules, train, and be rewarded on datasets never seen before.
 
     An observation is a dict: ``text`` (str, what an LLM should read), ``files`` (the editable files, name to text),
-    ``score`` (float64[], mean normalised meta-train score of the last ``run``; 0 before the first) and ``steps_left``
-    (int64[]). For actions see :mod:`discoenv.spaces`.
+    ``score`` (float64[], mean normalised score of the last ``run`` over the meta-train datasets that it ran; 0 before
+    the first) and ``steps_left`` (int64[]). For actions see :mod:`discoenv.spaces`.
 
     The reward is 0 until the episode ends. It ends ``terminated`` by ``submit``, or ``truncated`` when ``max_steps`` or
     ``compute_budget_s`` are spent; either way the current files are trained and scored on the meta-test datasets. If
@@ -59,6 +60,10 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         paired: for objectives that compare costs, measure the baseline anew right after each exam.
         compute_budget_s: seconds of learners' running time over all ``run`` commands of an episode; None: unlimited.
         max_file_bytes: largest module, in bytes of UTF-8.
+        device: ``cpu``; ``gpu``: each exam leases a GPU; ``auto``: as ``gpu`` for tasks at scale ``full`` and for
+            datasets that need one, if the machine has one.
+        gpu_sharers: exams that may share a GPU, also of other processes, while no costs are measured.
+        exam_slots: each exam waits for one of these, which environments may share (see :mod:`discoenv.exams.slots`).
         runs_dir: where run directories are written; None keeps no record.
         reward_fn: replaces the objective's reward.
         on_progress: called at the start and the end of each exam.
@@ -90,6 +95,9 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         paired: bool = False,
         compute_budget_s: float | None = None,
         max_file_bytes: int = 64 << 10,
+        device: devices.DeviceChoice = "auto",
+        gpu_sharers: int = 1,
+        exam_slots: ExamSlots | None = None,
         runs_dir: str | Path | None = "runs",
         reward_fn: objectives.RewardFunction | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -122,13 +130,17 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             "train_seeds": train_seeds,
             "test_seeds": test_seeds,
         }
+        self._devices = {
+            prefer: devices.choose(device, prefer_gpu=prefer, sharers=gpu_sharers) for prefer in (False, True)
+        }
         self._task = None if task is None else self._parsed(task)
         self._sandbox = get_sandbox(sandbox)
         self._owns_sandbox = isinstance(sandbox, str)
         self._budget_scale = budget_scale
         self._paired = paired
         self._compute_budget_s = compute_budget_s
-        self._max_file_bytes = max_file_bytes
+        self.max_file_bytes = max_file_bytes
+        self._exam_slots = exam_slots
         self._runs_dir = None if runs_dir is None else Path(runs_dir)
         self._reward_fn = reward_fn
         self._on_progress = on_progress
@@ -159,7 +171,9 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             budget_scale=self._budget_scale,
             costs=objectives.get(self.task.objective).measured,
             paired=self._paired,
+            device=self._device(self.task.resolve(), self.task.scale, (*self.task.meta_train, *self.task.meta_test)),
             on_progress=self._on_progress,
+            slots=self._exam_slots,
         )
         self._finalizer = weakref.finalize(self, self._evaluator.close)
         self._files = initial_modules(self.task)
@@ -167,7 +181,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._steps = 0
         budgets = {dataset: self._evaluator.budget_s(dataset) for dataset in self.task.meta_train}
         self._text = feedback.introduction(
-            self.task, max_steps=self.max_steps, budgets=budgets, max_file_bytes=self._max_file_bytes
+            self.task, max_steps=self.max_steps, budgets=budgets, max_file_bytes=self.max_file_bytes
         )
         self._recorder = self._record(episode_seed)
         info = self._info(begin)
@@ -188,7 +202,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             if outcome.get("changed"):
                 self._evaluator.place(self._files)
             if parsed is not None and parsed.command == "run":
-                outcome |= self._run(self._evaluator)
+                outcome |= self._run(self._evaluator, parsed.datasets)
             terminated = parsed is not None and parsed.command == "submit"
             truncated = not terminated and self._spent(self._evaluator)
             if terminated or truncated:
@@ -232,17 +246,27 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
         def usable(domain: Domain, backend: str, dataset: str) -> bool:
             scale = self._sampling["scale"]
-            return baselines.has_entry(domain, backend=backend, dataset=dataset, scale=scale)
+            device = self._device(domain, scale, (dataset,)).name
+            return baselines.has_entry(domain, backend=backend, dataset=dataset, scale=scale, device=device)
 
         return sample_task(
-            self.np_random, domains=self._domains, objectives=self._objectives, usable=usable, **self._sampling
+            self.np_random,
+            domains=self._domains,
+            objectives=self._objectives,
+            usable=usable,
+            gpu=self._devices[True] is not devices.CPU,
+            **self._sampling,
         )
+
+    def _device(self, domain: Domain, scale: str, datasets: Iterable[str]) -> devices.Device:
+        return self._devices[devices.wanted(domain, scale, datasets)]
 
     def _apply(self, action: Any) -> tuple[Action | None, Info]:
         """Parse an action and apply its edits; (None, …) if it was refused."""
         try:
             parsed = parse_action(action)
-            files = apply_edits(self._files, parsed.edits, self._max_file_bytes)
+            self._check_datasets(parsed)
+            files = apply_edits(self._files, parsed.edits, self.max_file_bytes)
         except ActionError as error:
             self._text = feedback.refused(str(error))
             return None, {"refused": str(error)}
@@ -251,18 +275,28 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._text = feedback.edited(changed)
         return parsed, {"changed": changed}
 
-    def _run(self, evaluator: Evaluator) -> Info:
-        scores = evaluator.evaluate(self._files, "meta_train")
+    def _check_datasets(self, action: Action) -> None:
+        known = self.task.meta_train
+        for name in action.datasets:
+            if name not in known:
+                raise ActionError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
+
+    def _run(self, evaluator: Evaluator, datasets: Sequence[str]) -> Info:
+        scores = evaluator.evaluate(self._files, "meta_train", datasets)
+        self._keep(scores, "meta_train")
         self._score = float(np.mean([score.normalised for score in scores]))
         left = self.max_steps - self._steps
         reward = self._reward(scores)
-        self._text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self._score:.3f})")
+        total = len(self.task.meta_train)
+        part = f" over {len(scores)} of {total} datasets" if len(scores) < total else ""
+        self._text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self._score:.3f}{part})")
         self._text += feedback.objective(self.task, reward)
         self._text += f"\n{left} actions left.\n"
         return {"meta_train": _records(scores), "score": self._score, "meta_train_reward": reward.value}
 
     def _submit(self, evaluator: Evaluator) -> tuple[float, Info]:
         scores = evaluator.evaluate(self._files, "meta_test")
+        self._keep(scores, "meta_test")
         reward = self._reward(scores)
         text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
         self._text = f"{self._text}\n{text}{feedback.objective(self.task, reward)}"
@@ -296,6 +330,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
                 "sandbox": self._sandbox.name,
                 "notes": list(integrity.notes),
             },
+            "device": self._evaluator.device.name,
             "compute_spent_s": self._evaluator.spent_s,
             "duration_s": time.monotonic() - begin,
         }
@@ -303,10 +338,12 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def _record(self, episode_seed: int) -> Recorder | None:
         if self._runs_dir is None:
             return None
+        assert self._evaluator is not None
         setup = {
             "episode_seed": episode_seed,
             "task_id": self.task.task_id,
             "sandbox": self._sandbox.name,
+            "device": self._evaluator.device.name,
             "budget_scale": self._budget_scale,
             "max_steps": self.max_steps,
             "compute_budget_s": self._compute_budget_s,
@@ -315,6 +352,12 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         recorder = Recorder(self._runs_dir, self.task, setup)
         recorder.files(0, self._files)
         return recorder
+
+    def _keep(self, scores: Sequence[DatasetScore], side: str) -> None:
+        """Record what examiners kept for pictures."""
+        for result in (result for score in scores for result in score.results):
+            if self._recorder is not None:
+                self._recorder.kept(self._steps, side, result.dataset, result.seed, result.kept)
 
     def _write_step(
         self, parsed: Action | None, action: Any, reward: float, terminated: bool, truncated: bool, info: Info

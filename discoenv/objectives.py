@@ -120,13 +120,13 @@ def energy(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[st
 
 @register("memory", measured=True)
 def memory(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
-    """Peak memory of the learner's processes per exam, scratch files included, beside the baseline's."""
+    """Peak memory of the learner's processes, scratch files and GPU memory included, beside the baseline's."""
     return _frugality(
         "memory",
         "bytes",
         task,
         scores,
-        lambda score: _mean(score, lambda result: float(result.peak_memory_bytes)),
+        lambda score: _mean(score, lambda result: float(result.total_memory_bytes)),
         lambda entry: entry.peak_memory_bytes.mean,
     )
 

@@ -1,7 +1,9 @@
 """The record of an episode: a run directory, written as things happen, and read back for replay.
 
-Layout: ``task.yaml``; ``episode.json`` (how the environment was set up); ``episode.jsonl`` (one line per reset
-or step); ``files/step_000/`` (the modules whenever they changed); ``result.json`` (when the episode ended).
+Layout: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that writes);
+``episode.jsonl`` (one line per reset or step); ``files/step_000/`` (the modules whenever they changed);
+``exams/step_000/<side>/<dataset>/<seed>.npz`` (what examiners kept for pictures, see :mod:`discoenv.pictures`);
+``result.json`` (when the episode ended).
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from discoenv import atomic
+from discoenv.sandbox.owner import is_abandoned, owner_tag
 from discoenv.tasks.config import TaskConfig
 
 
@@ -37,6 +41,7 @@ class Recorder:
         self.directory.mkdir(parents=True)
         atomic.write_text(self.directory / "task.yaml", task.to_yaml())
         atomic.write_text(self.directory / "episode.json", json.dumps(setup, indent=1, default=str) + "\n")
+        atomic.write_text(self.directory / "owner.json", json.dumps({"process": owner_tag(), "boot": _boot()}) + "\n")
         self._files: dict[str, str] | None = None
 
     def files(self, step: int, files: Mapping[str, str]) -> None:
@@ -60,9 +65,50 @@ class Recorder:
             file.flush()
             os.fsync(file.fileno())
 
+    def kept(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
+        """Write what an examiner kept of an exam (an .npz), unless it kept nothing."""
+        if data:
+            path = self.directory / "exams" / f"step_{step:03d}" / side / dataset / f"{seed}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_bytes(path, data)
+
     def result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
         atomic.write_text(self.directory / "result.json", json.dumps(result, indent=1, default=_plain) + "\n")
+
+
+@dataclass(frozen=True)
+class KeptExam:
+    """What an examiner kept of one exam.
+
+    Attributes:
+        step: number of the action that asked for the exam.
+        side: ``meta_train`` or ``meta_test``.
+        dataset, seed: of the exam.
+        path: an .npz.
+    """
+
+    step: int
+    side: str
+    dataset: str
+    seed: int
+    path: Path
+
+    def arrays(self) -> dict[str, Any]:
+        """The arrays by name.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        import zipfile  # noqa: PLC0415
+
+        import numpy as np  # noqa: PLC0415 - only pictures need it
+
+        try:
+            with np.load(self.path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise RunError(f"{self.path}: cannot be read as an .npz of plain arrays: {error}") from error
 
 
 class Run:
@@ -102,12 +148,37 @@ class Run:
             raise RunError(f"{self.directory}: files/ is empty, so there is nothing to score")
         return {path.name: path.read_bytes().decode() for path in sorted(folders[-1].glob("*.py"))}
 
+    def owner_is_dead(self) -> bool:
+        """Whether the process that wrote this run has ended; False where that cannot be judged, say elsewhere."""
+        try:
+            owner = json.loads((self.directory / "owner.json").read_text(encoding="utf-8"))
+            return owner["boot"] == _boot() != "" and is_abandoned(f"discoenv-{owner['process']}-run")
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
+
+    def exams(self) -> list[KeptExam]:
+        """What examiners kept of the exams, by step; exams of which nothing was kept are not listed."""
+        root = self.directory / "exams"
+        found = []
+        for path in root.glob("step_*/**/*.npz"):
+            step, side, *dataset = path.parent.relative_to(root).parts
+            found.append(KeptExam(int(step[5:]), side, "/".join(dataset), int(path.stem), path))
+        return sorted(found, key=lambda exam: (exam.step, exam.side, exam.dataset, exam.seed))
+
     def _json(self, name: str) -> dict[str, Any]:
         try:
             content: dict[str, Any] = json.loads((self.directory / name).read_text(encoding="utf-8"))
         except ValueError as error:
             raise RunError(f"{self.directory / name}: not valid JSON: {error}") from error
         return content
+
+
+def _boot() -> str:
+    """Tells machines, and their boots, apart; empty where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def _plain(value: Any) -> Any:

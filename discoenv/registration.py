@@ -15,6 +15,7 @@ from types import ModuleType
 
 ENV_ID = "DiscoGen-v0"
 ENTRY_POINT = "discoenv.env:DiscoGenEnv"
+VECTOR_ENTRY_POINT = "discoenv.vector:DiscoGenVectorEnv"
 
 
 def register() -> None:
@@ -29,7 +30,9 @@ def register() -> None:
 def _register(gymnasium: ModuleType) -> None:
     if ENV_ID not in gymnasium.registry:
         # Scores follow from the seed; the seconds that observations and info report do not.
-        gymnasium.register(id=ENV_ID, entry_point=ENTRY_POINT, nondeterministic=True)
+        gymnasium.register(
+            id=ENV_ID, entry_point=ENTRY_POINT, vector_entry_point=VECTOR_ENTRY_POINT, nondeterministic=True
+        )
 
 
 class _GymnasiumFinder(importlib.abc.MetaPathFinder):

@@ -4,7 +4,8 @@ An action is a dict; every key may be missing::
 
     {"edits": [{"path": "loss.py", "content": "..."},               # replace or fill a whole file
                {"path": "optim.py", "old": "1e-3", "new": "3e-4"}], # replace one occurrence
-     "command": "edit" | "run" | "submit"}                          # "run" if missing
+     "command": "edit" | "run" | "submit",                          # "run" if missing
+     "datasets": ["BoxModel/CO2"]}                                  # only "run": some meta-train datasets; all if empty
 
 In a sampled action every edit has all four keys; there, an empty ``old`` means that ``content`` is the whole file.
 """
@@ -45,11 +46,13 @@ class Action:
 
     edits: tuple[Edit, ...] = ()
     command: Command = "run"
+    datasets: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """The action as plain Python values."""
         edits = [{key: value for key, value in vars(edit).items() if value is not None} for edit in self.edits]
-        return {"edits": edits, "command": self.command}
+        chosen = {"datasets": list(self.datasets)} if self.datasets else {}
+        return {"edits": edits, "command": self.command, **chosen}
 
 
 class UnicodeText(spaces.Text):
@@ -138,10 +141,38 @@ class Files(spaces.Space[dict[str, str]]):
         return "Files()"
 
 
+class DatasetNames(spaces.Space[tuple[str, ...]]):
+    """A tuple of names of datasets; empty stands for all. Which names there are depends on the task."""
+
+    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(None, None, seed)
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """False: names are not numbers."""
+        return False
+
+    def sample(self, mask: Any = None, probability: Any = None) -> tuple[str, ...]:
+        """Always the empty tuple: the only value that every task can take."""
+        return ()
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` is a tuple of str."""
+        return isinstance(x, tuple) and all(isinstance(name, str) for name in x)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DatasetNames)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "DatasetNames()"
+
+
 def action_space() -> spaces.Dict:
     """The space of actions in their most explicit form."""
     edit = spaces.Dict({key: UnicodeText() for key in ("path", "content", "old", "new")})
-    return spaces.Dict({"edits": spaces.Sequence(edit), "command": Choice(COMMANDS)})
+    return spaces.Dict({"edits": spaces.Sequence(edit), "command": Choice(COMMANDS), "datasets": DatasetNames()})
 
 
 def observation_space(max_steps: int) -> spaces.Dict:
@@ -163,7 +194,7 @@ def parse_action(action: Any) -> Action:
         ActionError: it is none of these.
     """
     if isinstance(action, Action):
-        action = {"edits": action.edits, "command": action.command}
+        action = {"edits": action.edits, "command": action.command, "datasets": action.datasets}
     if isinstance(action, str):
         if action in COMMANDS:
             return Action(command=action)
@@ -175,9 +206,11 @@ def parse_action(action: Any) -> Action:
             ) from None
     if not isinstance(action, Mapping):
         raise ActionError(f'the action is {type(action).__name__}; expected {{"edits": [...], "command": ...}}')
-    unknown = sorted(str(key) for key in action if key not in {"edits", "command"})
+    unknown = sorted(str(key) for key in action if key not in {"edits", "command", "datasets"})
     if unknown:
-        raise ActionError(f"the action has unknown keys {', '.join(map(shown, unknown))}; known are edits and command")
+        raise ActionError(
+            f"the action has unknown keys {', '.join(map(shown, unknown))}; known are edits, command and datasets"
+        )
     command = action.get("command", "run")
     if isinstance(command, (int, np.integer)) and not isinstance(command, bool) and 0 <= command < len(COMMANDS):
         command = COMMANDS[int(command)]
@@ -190,7 +223,23 @@ def parse_action(action: Any) -> Action:
         edits = (edits,)
     if isinstance(edits, (str, bytes)) or not isinstance(edits, Iterable):
         raise ActionError(f"edits is {type(edits).__name__}; expected a list of edits")
-    return Action(tuple(_parse_edit(edit, index) for index, edit in enumerate(edits)), command)
+    parsed = tuple(_parse_edit(edit, index) for index, edit in enumerate(edits))
+    return Action(parsed, command, _parse_datasets(action.get("datasets"), command))
+
+
+def _parse_datasets(datasets: Any, command: Command) -> tuple[str, ...]:
+    """Names without repetition, in the order given. Whether the task has them is for the environment to say."""
+    if datasets is None:
+        return ()
+    if isinstance(datasets, (str, bytes, Mapping)) or not isinstance(datasets, Iterable):
+        raise ActionError(f"datasets is {type(datasets).__name__}; expected a list of names")
+    names = list(datasets)
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            raise ActionError(f"datasets[{index}] is {type(name).__name__}; expected the name of a dataset")
+    if names and command != "run":
+        raise ActionError(f"datasets are chosen for run only; {command} takes none")
+    return tuple(dict.fromkeys(str(name) for name in names))
 
 
 def _parse_edit(edit: Any, index: int) -> Edit:

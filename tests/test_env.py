@@ -106,6 +106,27 @@ def test_good_modules_are_worth_more_than_one(make_env: MakeEnv) -> None:
     assert type(reward) is float
 
 
+def test_a_run_may_be_of_chosen_datasets_only(make_env: MakeEnv, task: TaskConfig) -> None:
+    env = make_env(task=task.model_copy(update={"meta_train": ("Line", "Steps", "Noise")}))
+    env.reset(seed=0)
+    observation, _, _, _, info = env.step({**GOOD, "datasets": ["Noise", "Line"]})
+    assert list(info["meta_train"]) == ["Line", "Noise"]
+    assert observation["score"] == np.mean([record["normalised"] for record in info["meta_train"].values()])
+    assert "over 2 of 3 datasets" in observation["text"]
+    observation, _, _, _, info = env.step({"command": "run"})
+    assert list(info["meta_train"]) == ["Line", "Steps", "Noise"]
+    assert "of 3 datasets" not in observation["text"]
+
+
+def test_a_run_of_datasets_that_are_not_there_is_refused(make_env: MakeEnv) -> None:
+    env = make_env()
+    before, _ = env.reset(seed=0)
+    observation, _, _, _, info = env.step({**GOOD, "datasets": ["Line", "Wave"]})
+    assert info["refused"] == "'Wave' is not a meta-train dataset; they are Line"
+    assert observation["files"] == before["files"]
+    assert observation["steps_left"] == 9
+
+
 def test_a_submitted_stub_is_worth_nothing_and_names_its_function(make_env: MakeEnv) -> None:
     env = make_env()
     env.reset(seed=0)
@@ -383,8 +404,8 @@ def quick(make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> Di
     """An environment whose exams are all scored 1 at once."""
     entry = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
 
-    def evaluate(self: Evaluator, modules: Any, side: str) -> list[DatasetScore]:
-        names = getattr(self.task, side)
+    def evaluate(self: Evaluator, modules: Any, side: str, datasets: Any = ()) -> list[DatasetScore]:
+        names = datasets or getattr(self.task, side)
         return [DatasetScore(name, (SCORED,), (0.5,), 1.0, None, entry) for name in names]
 
     monkeypatch.setattr(Evaluator, "evaluate", evaluate)
@@ -439,13 +460,28 @@ ACTION = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(ACTION | SCALARS | ACTION.map(partial(json.dumps, default=str)), min_size=5, max_size=5))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FIVE_ACTIONS = st.lists(ACTION | SCALARS | ACTION.map(partial(json.dumps, default=str)), min_size=5, max_size=5)
+SHARED_ENV = HealthCheck.function_scoped_fixture
+
+
+@given(FIVE_ACTIONS)
+@settings(max_examples=100, deadline=None, suppress_health_check=[SHARED_ENV])
 def test_five_hundred_arbitrary_actions_are_taken_or_refused(quick: DiscoGenEnv, actions: list[Any]) -> None:
-    observation, _ = quick.reset()
+    take_all(quick, actions)
+
+
+@pytest.mark.slow
+@given(FIVE_ACTIONS)
+@settings(max_examples=400, deadline=None, suppress_health_check=[SHARED_ENV])
+def test_two_thousand_arbitrary_actions_are_taken_or_refused(quick: DiscoGenEnv, actions: list[Any]) -> None:
+    take_all(quick, actions)
+
+
+def take_all(env: DiscoGenEnv, actions: list[Any]) -> None:
+    observation, _ = env.reset()
     files, left = observation["files"], int(observation["steps_left"])
     for action in actions:
-        files, left = check_step(quick, files, left, action)
+        files, left = check_step(env, files, left, action)
 
 
 # ---- failures of the machine
@@ -704,6 +740,7 @@ def test_a_run_directory_tells_the_whole_episode(make_env: MakeEnv, task: TaskCo
         "task.yaml",
         "episode.json",
         "episode.jsonl",
+        "owner.json",
         "result.json",
         *(f"files/{step}/{name}.py" for step in ("step_000", "step_001") for name in ("model", "features")),
     }

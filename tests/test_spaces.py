@@ -17,6 +17,7 @@ from discoenv.spaces import (
     Action,
     ActionError,
     Choice,
+    DatasetNames,
     Edit,
     Files,
     UnicodeText,
@@ -59,6 +60,10 @@ FILES = {"loss.py": "a = 1\nb = 1\n", "optim.py": ""}
         (Action((Edit("a", old="x", new="y"),), "edit"), Action((Edit("a", old="x", new="y"),), "edit")),
         ({"edits": [Edit("a", content="c")]}, Action((Edit("a", content="c"),))),
         ('{"edits": [{"path": "a", "content": "c"}], "command": "edit"}', Action((Edit("a", content="c"),), "edit")),
+        ({"datasets": ["B", "A", "B"]}, Action(datasets=("B", "A"))),
+        ({"datasets": None, "command": "submit"}, Action(command="submit")),
+        ({"datasets": (), "command": "edit"}, Action(command="edit")),
+        (Action(datasets=("A",)), Action(datasets=("A",))),
     ],
 )
 def test_an_action_may_be_written_in_many_ways(sent: Any, parsed: Action) -> None:
@@ -69,6 +74,8 @@ def test_an_action_can_be_recorded_and_read_back() -> None:
     action = Action((Edit("a", content=""), Edit("b", old="x", new="")), "edit")
     assert parse_action(json.dumps(action.record())) == action
     assert parse_action(pickle.loads(pickle.dumps(action))) == action
+    chosen = Action(datasets=("A", "B"))
+    assert parse_action(json.dumps(chosen.record())) == chosen
 
 
 def deep(count: int) -> Any:
@@ -99,7 +106,7 @@ class Unshowable:
         ('"run"', "the action is str; expected"),
         ("[1]", "the action is list; expected"),
         ("x" * 1000, "xxx..."),
-        ({"comand": "run"}, "unknown keys 'comand'; known are edits and command"),
+        ({"comand": "run"}, "unknown keys 'comand'; known are edits, command and datasets"),
         ({1: 2, "a": 3}, "unknown keys '1', 'a'"),
         ({"command": "stop"}, "command is 'stop'; it must be one of edit, run, submit"),
         ({"command": 3}, "command is 3"),
@@ -111,6 +118,10 @@ class Unshowable:
         ({"command": np.array(["run", "edit"])}, "command is array("),
         ({"command": deep(100_000)}, "command is <list>"),
         ({"command": Unshowable()}, "command is <Unshowable>"),
+        ({"datasets": "A"}, "datasets is str; expected a list of names"),
+        ({"datasets": 3}, "datasets is int"),
+        ({"datasets": ["A", 3]}, "datasets[1] is int; expected the name of a dataset"),
+        ({"datasets": ["A"], "command": "submit"}, "datasets are chosen for run only; submit takes none"),
         ({"edits": "loss.py"}, "edits is str; expected a list of edits"),
         ({"edits": 5}, "edits is int"),
         ({"edits": False}, "edits is bool"),
@@ -271,7 +282,9 @@ def test_the_observation_space_holds_what_the_environment_gives_and_nothing_else
         assert not space.contains({**good, key: value})
 
 
-@pytest.mark.parametrize("space", [UnicodeText(), UnicodeText(5), Choice(COMMANDS), Files(), action_space()])
+@pytest.mark.parametrize(
+    "space", [UnicodeText(), UnicodeText(5), Choice(COMMANDS), Files(), DatasetNames(), action_space()]
+)
 def test_spaces_can_be_compared_pickled_and_shown(space: spaces.Space[Any]) -> None:
     again = pickle.loads(pickle.dumps(space))
     assert again == space

@@ -19,7 +19,10 @@ class Target:
 
 
 TARGETS: Final = {
+    "BayesianOptimisation": Target("acq_fn", "Branin2d"),
     "GreenhouseGasPrediction": Target("model", "BoxModel/N2O"),
+    "NeuralCellularAutomata": Target("update", "MatrixOperations"),
+    "OffPolicyRL": Target("q_update", "Classic/CartPole"),
     "OnPolicyRL": Target("targets", "MinAtar/Breakout"),
     "Toy": Target("model", "Line"),
 }

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Entry(BaseModel):
     Attributes:
         floor, baseline: the domain's metric for the trivial learner and for the base modules.
         seconds: training plus answering time of the base modules, per exam.
-        peak_memory_bytes: of the learner's process tree.
+        peak_memory_bytes: of the learner's process tree, its memory on a GPU included.
         joules: energy per exam, by ``energy_method``.
         code_bytes: size of each base module, by name.
         seeds: exam seeds, in the order of the values.
@@ -78,15 +79,15 @@ class Entry(BaseModel):
         return sign * (value - self.floor.mean) / scale
 
 
-def entry(domain: Domain, *, backend: str, dataset: str, scale: str) -> Entry:
-    """The baseline of a dataset: the one that the domain ships, else this machine's.
+def entry(domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu") -> Entry:
+    """The baseline of a dataset: the one that the domain ships, else this machine's on that device.
 
     Raises:
         NoBaseline: neither exists for the domain's present version.
     """
     if isinstance(domain, DiscogenDomain):
         return _published(domain, backend=backend, dataset=dataset)
-    for path in (domain.directory / "baselines.json", local_path(domain)):
+    for path in (domain.directory / "baselines.json", local_path(domain, device)):
         found = _read(path, _stamp(path)).get(key(backend, dataset, scale))
         if found is not None and found.domain_version == domain.version:
             return found
@@ -96,9 +97,14 @@ def entry(domain: Domain, *, backend: str, dataset: str, scale: str) -> Entry:
     )
 
 
-def local_entry(domain: Domain, *, backend: str, dataset: str, scale: str, sandbox: str | None = None) -> Entry | None:
-    """This machine's baseline of a dataset, or None if it was not measured (in that sandbox) for this version."""
-    path = local_path(domain)
+def local_entry(
+    domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu", sandbox: str | None = None
+) -> Entry | None:
+    """This machine's baseline of a dataset on a device (``cpu``, or a GPU's product name).
+
+    None if it was not measured (in that sandbox) for the domain's present version.
+    """
+    path = local_path(domain, device)
     found = _read(path, _stamp(path)).get(key(backend, dataset, scale))
     if found is None or found.domain_version != domain.version:
         return None
@@ -134,10 +140,10 @@ def _published(domain: DiscogenDomain, *, backend: str, dataset: str) -> Entry:
     )
 
 
-def has_entry(domain: Domain, *, backend: str, dataset: str, scale: str) -> bool:
+def has_entry(domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu") -> bool:
     """Whether :func:`entry` finds one."""
     try:
-        entry(domain, backend=backend, dataset=dataset, scale=scale)
+        entry(domain, backend=backend, dataset=dataset, scale=scale, device=device)
     except NoBaseline:
         return False
     return True
@@ -161,10 +167,11 @@ def key(backend: str, dataset: str, scale: str) -> str:
     return f"{backend}:{dataset}:{scale}"
 
 
-def local_path(domain: Domain) -> Path:
-    """This machine's own baselines of a domain."""
+def local_path(domain: Domain, device: str = "cpu") -> Path:
+    """This machine's own baselines of a domain, on its processor or on GPUs of one product."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "discoenv" / "baselines" / fingerprint() / f"{domain.name}.json"
+    suffix = "" if device == "cpu" else "@" + re.sub(r"[^A-Za-z0-9]+", "-", device)
+    return cache / "discoenv" / "baselines" / fingerprint() / f"{domain.name}{suffix}.json"
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import numpy as np
 
 from discoenv.exams import baselines, scratch
 from discoenv.exams.client import InfraError
+from discoenv.exams.devices import CPU, Device
 from discoenv.exams.runner import ExamResult, ExamRunner
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.config import TaskConfig
@@ -37,6 +38,7 @@ def calibrate(
     scale: Scale,
     seeds: Iterable[int],
     sandbox: Sandbox,
+    device: Device = CPU,
     on_exam: Callable[[ExamResult], None] = lambda result: None,
 ) -> baselines.Entry:
     """Measure floor and baseline of one backend × dataset × scale.
@@ -45,6 +47,7 @@ def calibrate(
         domain, dataset, backend, scale: what is measured.
         seeds: exam seeds; each gives one floor and one exam of the base modules.
         sandbox: where the base modules run.
+        device: what they train on.
         on_exam: called after each exam.
 
     Raises:
@@ -63,7 +66,7 @@ def calibrate(
     metric = domain.metric(dataset).name
     seeds = list(seeds)
     directory = scratch.make()
-    runner = ExamRunner(domain, sandbox, measure_energy=True)
+    runner = ExamRunner(domain, sandbox, measure_costs=True, device=device)
     try:
         workspace = materialise(task, directory / "workspace")
         if domain.self_reported:
@@ -88,13 +91,13 @@ def calibrate(
         floor=_sample(floors),
         baseline=_sample([result.metrics[metric] for result in results if result.metrics]),
         seconds=_sample([result.seconds for result in results if result.seconds is not None]),
-        peak_memory_bytes=_sample([float(result.peak_memory_bytes) for result in results]),
+        peak_memory_bytes=_sample([float(result.total_memory_bytes) for result in results]),
         joules=_sample([result.energy.joules for result in results]),
         energy_method=results[0].energy.method,
         code_bytes={name: len(text.encode()) for name, text in base_modules(task).items()},
         seeds=seeds,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        hardware={**baselines.hardware(), "sandbox": sandbox.name},
+        hardware={**baselines.hardware(), "sandbox": sandbox.name, "device": device.name},
         versions=_versions(domain),
     )
 
@@ -117,6 +120,6 @@ def _versions(domain: Domain) -> dict[str, str]:
     return versions
 
 
-def destination(domain: Domain, *, local: bool) -> Path:
+def destination(domain: Domain, *, local: bool, device: Device = CPU) -> Path:
     """The file that a calibration is written to: this machine's own, or the one that the domain ships."""
-    return baselines.local_path(domain) if local else domain.directory / "baselines.json"
+    return baselines.local_path(domain, device.name) if local else domain.directory / "baselines.json"

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Literal, TypedDict
+from typing import IO, Any, Literal, NotRequired, TypedDict
 
 #: Loading held-out data and compiling an evaluation may take long; training is never waited for under this limit.
 _REPLY_TIMEOUT_S = 900.0
@@ -26,7 +26,7 @@ class InfraError(RuntimeError):
 
 
 class Examination(TypedDict):
-    """The examiner's reply to ``examine``; times in seconds."""
+    """The examiner's reply to ``examine``; times in seconds, ``kept`` an .npz in base64."""
 
     status: Literal["ok", "gone", "timeout", "protocol_error"]
     message: str
@@ -35,6 +35,7 @@ class Examination(TypedDict):
     answering_s: float
     background_s: float
     questions: int
+    kept: NotRequired[str]
 
 
 class ExaminerProcess:
@@ -154,6 +155,7 @@ def _environment() -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": path,
         "JAX_PLATFORMS": "cpu",
+        "CUDA_VISIBLE_DEVICES": "",
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip(),
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",

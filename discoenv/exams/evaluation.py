@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +13,10 @@ import numpy as np
 
 from discoenv.exams import baselines, calibration, scratch
 from discoenv.exams.client import InfraError
+from discoenv.exams.devices import CPU, Device
 from discoenv.exams.runner import ExamResult, ExamRunner
 from discoenv.exams.scores import DatasetScore, score
+from discoenv.exams.slots import ExamSlots, WaitEnded
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.config import Side, TaskConfig
 from discoenv.tasks.workspace import materialise, write_modules
@@ -41,9 +45,12 @@ class Evaluator:
         budget_scale: compute budget of an exam as a multiple of the baseline's seconds.
         costs: compare costs with the baseline's on this machine, which is measured where it is not known yet.
         paired: measure the baseline anew, right after the exams that it is compared with, with their seeds.
+        device: what learners train on.
         on_progress: called at the start and the end of each exam.
+        slots: each exam waits for one of these; all of them, if costs are compared. None: exams never wait.
 
     Attributes:
+        device: what learners train on.
         workspace: the meta-train side, as the agent may read it.
         spent_s: seconds for which learners have run so far.
 
@@ -60,12 +67,16 @@ class Evaluator:
         budget_scale: float,
         costs: bool = False,
         paired: bool = False,
+        device: Device = CPU,
         on_progress: Callable[[Progress], None] | None = None,
+        slots: ExamSlots | None = None,
     ) -> None:
         self.task = task
         self.domain = task.resolve()
         self.entries = {
-            dataset: baselines.entry(self.domain, backend=task.backend, dataset=dataset, scale=task.scale)
+            dataset: baselines.entry(
+                self.domain, backend=task.backend, dataset=dataset, scale=task.scale, device=device.name
+            )
             for dataset in (*task.meta_train, *task.meta_test)
         }
         self.directory = scratch.make()
@@ -78,9 +89,12 @@ class Evaluator:
         self._budget_scale = budget_scale
         self._on_progress = on_progress or (lambda progress: None)
         self._sandbox = sandbox
+        self.device = device
         self._costs = costs or paired
         self._paired = paired
-        self._runner = ExamRunner(self.domain, sandbox, measure_energy=self._costs)
+        self._runner = ExamRunner(self.domain, sandbox, measure_costs=self._costs, device=device)
+        self._slots = slots
+        self._closed = threading.Event()
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
         self.spent_s = 0.0
 
@@ -95,8 +109,8 @@ class Evaluator:
         except OSError as error:
             raise InfraError(f"the modules could not be written: {error}") from error
 
-    def evaluate(self, modules: Mapping[str, str], side: Side) -> list[DatasetScore]:
-        """Train and examine ``modules`` (text by file name) on all datasets of a side.
+    def evaluate(self, modules: Mapping[str, str], side: Side, datasets: Sequence[str] = ()) -> list[DatasetScore]:
+        """Train and examine ``modules`` (text by file name) on a side: on the ``datasets`` named, or on all if none is.
 
         The workspace of the meta-test side is made for this call and removed after it. An exam with the modules,
         dataset and seed of an earlier one is not repeated, unless that one ran out of time.
@@ -113,7 +127,7 @@ class Evaluator:
             except OSError as error:
                 raise InfraError(f"the meta-test workspace could not be written: {error}") from error
         digest = hashlib.sha256(repr(sorted(modules.items())).encode()).hexdigest()
-        datasets: Sequence[str] = getattr(self.task, side)
+        datasets = [name for name in getattr(self.task, side) if not datasets or name in datasets]
         total = len(datasets) * len(self.seeds(side, datasets[0]))
         number = 0
         scores = []
@@ -135,7 +149,10 @@ class Evaluator:
                         result = self._finished[key]
                     self._on_progress(Progress(**{**vars(progress), "result": result}))
                     results.append(result)
-                cost_entry = self._cost_entry(dataset, seeds) if self._costs else None
+                cost_entry = None
+                if self._costs:
+                    with self._slot():  # whoever waited for the same measurement finds it known
+                        cost_entry = self._cost_entry(dataset, seeds)
                 scores.append(score(self.domain.metric(dataset), self.entries[dataset], results, cost_entry))
         finally:
             if workspace is not self.workspace:
@@ -152,20 +169,19 @@ class Evaluator:
     def budget_s(self, dataset: str) -> float:
         """Compute budget of one exam of a dataset, in seconds."""
         minimum = self.domain.specification.limits.minimum_budget_s
-        local = baselines.local_entry(self.domain, dataset=dataset, backend=self.task.backend, scale=self.task.scale)
+        local = self._local_entry(dataset)
         return max(minimum, self._budget_scale * (local or self.entries[dataset]).seconds.mean)
 
     def close(self) -> None:
         """End the examiner and whatever still runs, and remove the episode's files. Safe to call again."""
+        self._closed.set()
         self._runner.close()
         scratch.remove(self.directory)
 
     def _cost_entry(self, dataset: str, seeds: Sequence[int]) -> baselines.Entry:
         """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
-        task, name = self.task, self._sandbox.name
-        known = baselines.local_entry(
-            self.domain, backend=task.backend, dataset=dataset, scale=task.scale, sandbox=name
-        )
+        task = self.task
+        known = self._local_entry(dataset, sandbox=self._sandbox.name)
         if known is not None and not self._paired:
             return known
         measured = calibration.calibrate(
@@ -175,16 +191,41 @@ class Evaluator:
             scale=task.scale,
             seeds=seeds if self._paired else range(calibration.LOCAL_SEEDS),
             sandbox=self._sandbox,
+            device=self.device,
         )
         if not self._paired:
             key = baselines.key(task.backend, dataset, task.scale)
-            baselines.write(baselines.local_path(self.domain), {key: measured})
+            baselines.write(baselines.local_path(self.domain, self.device.name), {key: measured})
         return measured
+
+    def _local_entry(self, dataset: str, sandbox: str | None = None) -> baselines.Entry | None:
+        task = self.task
+        return baselines.local_entry(
+            self.domain,
+            backend=task.backend,
+            dataset=dataset,
+            scale=task.scale,
+            device=self.device.name,
+            sandbox=sandbox,
+        )
 
     def _exam(self, workspace: Path, dataset: str, seed: int) -> ExamResult:
         """One exam, repeated once if the machine, not the agent's code, failed."""
         arguments = {"dataset": dataset, "scale": self.task.scale, "seed": seed, "budget_s": self.budget_s(dataset)}
-        try:
-            return self._runner.run(workspace, **arguments)  # type: ignore[arg-type]
-        except InfraError:
-            return self._runner.run(workspace, **arguments)  # type: ignore[arg-type]
+        with self._slot():
+            try:
+                return self._runner.run(workspace, **arguments)  # type: ignore[arg-type]
+            except InfraError:
+                return self._runner.run(workspace, **arguments)  # type: ignore[arg-type]
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        if self._slots is None:
+            yield
+            return
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._slots.hold(alone=self._costs, give_up=self._closed.is_set))
+            except (OSError, WaitEnded) as error:
+                raise InfraError(f"no slot for an exam: {error}") from error
+            yield

@@ -10,13 +10,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, final
 
 import numpy as np
 
-from discoenv.exams.wire import Channel, ProtocolError
+from discoenv.exams.wire import Channel, ProtocolError, RuleBroken
 
-__all__ = ["Array", "Examiner", "Learner", "ProtocolError"]
+__all__ = ["Array", "Examiner", "Learner", "ProtocolError", "RuleBroken", "env_steps"]
+
+#: Most bytes of arrays that an examiner may keep of one exam.
+MOST_KEPT_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,23 @@ class Learner:
         return message["answer"]
 
 
+def env_steps(learner: Learner, *, allowed: int) -> int:
+    """Ask for ``env_steps()``: environment steps taken in training, by all environments, seeds and learning rates.
+
+    The count is the learner's own, so it finds mistakes, not lies; what bounds a liar is the compute budget.
+
+    Raises:
+        RuleBroken: there were more than ``allowed``.
+        ExamEnded: as :meth:`Learner.ask`.
+    """
+    steps = int(learner.ask("env_steps", returns=Array((), "int", low=0)))
+    if steps > allowed:
+        raise RuleBroken(
+            f"training took {steps:,} environment steps; the configuration allows {allowed:,}: take fewer in train.py"
+        )
+    return steps
+
+
 class Examiner(ABC):
     """Examiner of one dataset at one scale. One instance is kept warm and used for many exams, one at a time.
 
@@ -155,6 +176,9 @@ class Examiner(ABC):
         self.dataset = dataset
         self.scale = scale
         self.config = config
+        self.kept: dict[str, np.ndarray[Any, Any]] = {}
+        #: Folder of the dataset's downloaded files, known from the first exam on; None if it has none.
+        self.data: Path | None = None
 
     def training_data(self, seed: int) -> dict[str, np.ndarray[Any, Any]]:
         """Arrays that the learner may train on, by name; by default none (its workspace is all it needs)."""
@@ -170,6 +194,24 @@ class Examiner(ABC):
     @abstractmethod
     def floor(self, seed: int) -> dict[str, float]:
         """The metrics of a trivial learner (random policy, majority class, persistence), by the same names."""
+
+    @final
+    def keep(self, name: str, array: Any) -> None:
+        """Keep a copy of an array of the present exam, for pictures that are drawn from the episode's record.
+
+        It goes into the run directory beside the scores, and never to the learner or into an observation.
+
+        Raises:
+            ValueError: it is not a plain array, or more than ``MOST_KEPT_BYTES`` would be kept in one exam.
+        """
+        copy = np.array(array)
+        others = sum(kept.nbytes for other, kept in self.kept.items() if other != name)
+        if copy.dtype.kind not in "biufU" or others + copy.nbytes > MOST_KEPT_BYTES:
+            raise ValueError(
+                f"keep({name!r}): {copy.dtype} of {copy.nbytes} bytes beside {others} others; only numbers and text, "
+                f"at most {MOST_KEPT_BYTES} bytes per exam: keep less of it"
+            )
+        self.kept[name] = copy
 
     @final
     def generator(self, seed: int, purpose: str) -> np.random.Generator:

@@ -2,7 +2,8 @@
 
 In order of preference, and added up where they cover different devices: the GPU's own energy counter (NVML), the
 processor package's (RAPL), or an estimate from the CPU seconds of the learner's processes, labelled as one. Counters
-cover the whole device, so run energy tasks one at a time on an otherwise idle machine.
+cover the whole device, so run energy tasks one at a time on an otherwise idle machine. The GPU's memory is metered with
+its energy.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from discoenv.exams.gpu_meter import GpuMeter
 
 #: Power of one busy core in the estimate, in watts: the order of magnitude of laptop and server cores under load.
 CORE_WATTS: Final = 10.0
@@ -25,7 +28,7 @@ class Energy:
 
     Attributes:
         joules: what was drawn.
-        method: ``nvml``, ``rapl``, ``estimate``, or several joined by ``+``.
+        method: ``nvml``, ``nvml-power`` (power, sampled), ``rapl``, ``estimate``, or several joined by ``+``.
         uncertainty: relative, one standard deviation as far as the method's makers or we can tell.
         idle_watts: power drawn just before the start, by the same counters; 0 for the estimate.
         watts_of: power by counter, mean over the exam.
@@ -41,7 +44,7 @@ class Energy:
 #: A cumulative counter: its name, its method, and a function that reads joules.
 Counter = tuple[str, str, Callable[[], float]]
 
-_UNCERTAINTY = {"nvml": 0.05, "rapl": 0.05, "estimate": 0.5}
+_UNCERTAINTY = {"nvml": 0.05, "nvml-power": 0.2, "rapl": 0.05, "estimate": 0.5}
 _IDLE_S = 0.2
 
 
@@ -49,18 +52,23 @@ class EnergyMeter:
     """Reads the counters around one exam.
 
     Args:
-        gpu: UUID of the GPU that the learner uses, if any.
-        counters: for tests; None finds the machine's.
+        gpu: meter of the GPU that the learner uses alone, if any.
+        counters: those of the rest of the machine; None finds them, an empty list leaves the estimate.
     """
 
-    def __init__(self, gpu: str | None = None, counters: list[Counter] | None = None) -> None:
-        self._counters = [*rapl_counters(), *nvml_counters(gpu)] if counters is None else counters
+    def __init__(self, gpu: GpuMeter | None = None, counters: list[Counter] | None = None) -> None:
+        self._gpu = gpu
+        self._counters = rapl_counters() if counters is None else list(counters)
+        if gpu is not None:
+            self._counters.append(("gpu", gpu.method, gpu.joules))
         self._begin: dict[str, float] = {}
         self._time = 0.0
         self._idle_watts = 0.0
 
     def start(self) -> None:
         """Measure idle power for 0.2 s where there are counters, then begin."""
+        if self._gpu is not None:
+            self._gpu.start()
         if self._counters:
             before = self._read()
             time.sleep(_IDLE_S)
@@ -85,6 +93,10 @@ class EnergyMeter:
             idle_watts=self._idle_watts,
             watts_of={name: value / seconds for name, value in drawn.items()},
         )
+
+    def stop_gpu(self) -> int:
+        """Peak bytes of GPU memory since :meth:`start`; 0 without a GPU. Ends the sampling; safe to call again."""
+        return 0 if self._gpu is None else self._gpu.stop()
 
     def _read(self) -> dict[str, float]:
         return {name: read() for name, _, read in self._counters}
@@ -113,14 +125,3 @@ def _unwrapped(path: Path, span: float) -> Callable[[], float]:
         return now + turns * span
 
     return read
-
-
-def nvml_counters(gpu: str | None) -> list[Counter]:
-    """The total-energy counter (millijoules since the driver was loaded) of one GPU, by UUID."""
-    if gpu is None:
-        return []
-    import pynvml  # noqa: PLC0415 - only where a GPU is used
-
-    pynvml.nvmlInit()
-    handle = pynvml.nvmlDeviceGetHandleByUUID(gpu)
-    return [(gpu, "nvml", lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) * 1e-3)]

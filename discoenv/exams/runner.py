@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import os
 import shutil
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from discoenv.exams import reported, scratch, tracebacks
 from discoenv.exams.client import Examination, ExaminerProcess, InfraError
+from discoenv.exams.devices import CPU, Device
+from discoenv.exams.gpu_meter import GpuMeter
 from discoenv.exams.meters import Energy, EnergyMeter
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox, SandboxError
+from discoenv.sandbox.gpu import Lease
 from discoenv.tasks.domain import Domain
 
 #: ``ok``: examined to the end. Otherwise the learner's failure, scored as the floor: ``error`` (it raised or left),
@@ -48,11 +52,14 @@ class ExamResult:
         wall_s: lifetime of the learner, the examiner's own work included.
         cpu_s: CPU seconds of the learner's whole process tree.
         peak_memory_bytes: peak memory of the tree; ``memory_method`` is ``cgroup`` or ``sampled``.
+        peak_gpu_memory_bytes: peak memory on the GPU, sampled; 0 unless one was used, and used alone.
+        device: ``cpu``, or the product name of the GPU.
         energy: what the machine drew for the exam; an estimate unless energy was to be measured.
         budget_s: the compute budget that bounded ``seconds``.
         message: one line saying what went wrong, for ``status`` other than ``ok``.
         traceback: the task's own frames of it.
         stdout: the end of what the learner printed; feedback for the agent, never a score.
+        kept: what the examiner kept of a passed exam for pictures, an .npz; empty if nothing.
     """
 
     dataset: str
@@ -73,6 +80,14 @@ class ExamResult:
     traceback: str = ""
     stdout: str = ""
     background_s: float = 0.0
+    peak_gpu_memory_bytes: int = 0
+    device: str = "cpu"
+    kept: bytes = field(default=b"", repr=False)
+
+    @property
+    def total_memory_bytes(self) -> int:
+        """Peak memory of the processes and on the GPU, added up."""
+        return self.peak_memory_bytes + self.peak_gpu_memory_bytes
 
 
 def learner_seed(seed: int) -> int:
@@ -88,13 +103,16 @@ class ExamRunner:
     Args:
         domain: the domain.
         sandbox: where learners run.
-        measure_energy: read this machine's energy counters around each exam (0.2 s more per exam).
+        measure_costs: read this machine's energy counters around each exam (0.2 s more per exam), and share a GPU with
+            nobody.
+        device: what learners train on.
     """
 
-    def __init__(self, domain: Domain, sandbox: Sandbox, *, measure_energy: bool = False) -> None:
+    def __init__(self, domain: Domain, sandbox: Sandbox, *, measure_costs: bool = False, device: Device = CPU) -> None:
         self.domain = domain
         self.sandbox = sandbox
-        self._measure_energy = measure_energy
+        self.device = device
+        self._measure_costs = measure_costs
         self._examiner = ExaminerProcess(domain.directory)
         self._running: Running | None = None
         self._closed = threading.Event()
@@ -111,18 +129,24 @@ class ExamRunner:
 
         Raises:
             InfraError: the examiner or the sandbox failed; the learner is not to blame.
+            DatasetUnavailable: a package that the dataset requires is not installed.
         """
-        target = {"dataset": dataset, "scale": scale, "config": self.domain.config(dataset, scale)}
+        if self.domain.missing_packages(dataset):
+            self.domain.data(dataset)
+        target = self._target(dataset, scale)
         with self._examiner.lock:
             self._require_open()
             try:
                 directory = scratch.make()
                 try:
-                    if self.domain.self_reported:
-                        return self._run_reported(directory, workspace, dataset, seed, budget_s)
-                    return self._run(directory, workspace, target, seed, budget_s)
+                    with self.device.lease(alone=self._measure_costs, give_up=self._closed.is_set) as lease:
+                        try:
+                            if self.domain.self_reported:
+                                return self._run_reported(directory, workspace, dataset, seed, budget_s, lease)
+                            return self._run(directory, workspace, target, seed, budget_s, lease)
+                        finally:
+                            self._kill_running()  # before anyone else may have its GPU
                 finally:
-                    self._kill_running()
                     scratch.remove(directory)
             except SandboxError as error:
                 raise InfraError(f"the sandbox failed: {error}") from error
@@ -131,12 +155,18 @@ class ExamRunner:
 
     def floor(self, *, dataset: str, scale: str, seed: int) -> dict[str, float]:
         """Metrics of the examiner's trivial learner."""
-        target = {"dataset": dataset, "scale": scale, "config": self.domain.config(dataset, scale)}
+        target = self._target(dataset, scale)
         with self._examiner.lock:
             self._require_open()
             metrics: dict[str, float] = self._examiner.request("floor", target=target, seed=seed)
         self._require_metric(dataset, metrics)
         return metrics
+
+    def _target(self, dataset: str, scale: str) -> dict[str, object]:
+        """What the examiner is told about an exam; raises :class:`DatasetUnavailable` before anything is started."""
+        data = None if self.domain.self_reported else self.domain.held_data(dataset)
+        config = self.domain.config(dataset, scale)
+        return {"dataset": dataset, "scale": scale, "config": config, "data": str(data) if data else None}
 
     def close(self) -> None:
         """Kill a running learner and end the examiner process. Safe to call again."""
@@ -163,7 +193,13 @@ class ExamRunner:
                 running.kill()
 
     def _run(
-        self, directory: Path, workspace: Path, target: Mapping[str, object], seed: int, budget_s: float
+        self,
+        directory: Path,
+        workspace: Path,
+        target: Mapping[str, object],
+        seed: int,
+        budget_s: float,
+        lease: Lease | None,
     ) -> ExamResult:
         dataset = str(target["dataset"])
         exam = directory / "exam"
@@ -186,9 +222,9 @@ class ExamRunner:
             hidden_packages=tuple(self.domain.specification.hidden_packages),
             family=self.domain.specification.extra,
         )
-        meter = EnergyMeter(counters=None if self._measure_energy else [])
+        meter = self._meter(lease)
         meter.start()
-        running = self._running = self.sandbox.start(command, self._limits(budget_s))
+        running = self._running = self.sandbox.start(self._on_gpu(command, lease), self._limits(budget_s))
         self._require_open()
         aborted = False
 
@@ -214,10 +250,23 @@ class ExamRunner:
             with contextlib.suppress(TimeoutError):
                 running.wait(_LAST_WORDS_S)
         outcome = running.kill()
-        energy = meter.stop(outcome.usage.cpu_s)
-        return self._result(dataset, seed, budget_s, reply, outcome, energy, workspace)
+        return self._result(dataset, seed, budget_s, reply, outcome, meter, workspace)
 
-    def _run_reported(self, directory: Path, workspace: Path, dataset: str, seed: int, budget_s: float) -> ExamResult:
+    def _meter(self, lease: Lease | None) -> EnergyMeter:
+        gpu = GpuMeter(lease.gpu.uuid) if lease is not None and lease.exclusive else None
+        return EnergyMeter(gpu, counters=None if self._measure_costs else [])
+
+    def _on_gpu(self, command: Command, lease: Lease | None) -> Command:
+        if lease is None:
+            return command
+        command = lease.applied_to(command)
+        if self._measure_costs:  # memory set aside is not memory used
+            command = replace(command, env={**command.env, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
+        return command
+
+    def _run_reported(
+        self, directory: Path, workspace: Path, dataset: str, seed: int, budget_s: float, lease: Lease | None
+    ) -> ExamResult:
         """Run ``main.py`` as DiscoGen does, from the task's folder and free to write there, and read what it prints."""
         folder = directory / "workspace"
         shutil.copytree(workspace, folder, symlinks=True)
@@ -234,11 +283,10 @@ class ExamRunner:
             mounts=tuple(mounts),
             family=self.domain.specification.extra,
         )
-        meter = EnergyMeter(counters=None if self._measure_energy else [])
+        meter = self._meter(lease)
         meter.start()
-        self._running = self.sandbox.start(command, self._limits(budget_s, 0.0))
+        self._running = self.sandbox.start(self._on_gpu(command, lease), self._limits(budget_s, 0.0))
         outcome = self._running.wait()
-        energy = meter.stop(outcome.usage.cpu_s)
         metrics = reported.last_metrics(outcome.stdout) if outcome.exit_code == 0 else None
         name = self.domain.metric(dataset).name
         reply = Examination(
@@ -257,7 +305,7 @@ class ExamRunner:
         elif metrics is None or name not in metrics:
             reply["status"] = "protocol_error"
             reply["message"] = f"main.py printed no line of JSON with {name!r}"
-        return self._result(dataset, seed, budget_s, reply, outcome, energy, workspace)
+        return self._result(dataset, seed, budget_s, reply, outcome, meter, workspace)
 
     def _limits(self, budget_s: float, allowance_s: float = _EXAMINER_ALLOWANCE_S) -> Limits:
         resources = self.domain.specification.limits
@@ -274,9 +322,10 @@ class ExamRunner:
         budget_s: float,
         reply: Examination,
         outcome: Outcome,
-        energy: Energy,
+        meter: EnergyMeter,
         workspace: Path,
     ) -> ExamResult:
+        energy, peak_gpu_memory = meter.stop(outcome.usage.cpu_s), meter.stop_gpu()
         status, message, traceback = self._verdict(reply, outcome, workspace, budget_s)
         training_s, answering_s = reply["training_s"], reply["answering_s"]
         return ExamResult(
@@ -292,12 +341,15 @@ class ExamRunner:
             cpu_s=outcome.usage.cpu_s,
             peak_memory_bytes=outcome.usage.peak_memory_bytes,
             memory_method=outcome.usage.method,
+            peak_gpu_memory_bytes=peak_gpu_memory,
+            device=self.device.name,
             energy=energy,
             budget_s=budget_s,
             questions=reply["questions"],
             message=message,
             traceback=traceback,
             stdout=outcome.stdout,
+            kept=base64.b64decode(reply.get("kept", "")) if status == "ok" else b"",
         )
 
     def _verdict(

@@ -55,6 +55,8 @@ class DatasetScore:
             "cpu_s": [result.cpu_s for result in self.results],
             "peak_memory_bytes": [result.peak_memory_bytes for result in self.results],
             "memory_method": [result.memory_method for result in self.results],
+            "peak_gpu_memory_bytes": [result.peak_gpu_memory_bytes for result in self.results],
+            "device": self.results[-1].device,
             "joules": [result.energy.joules for result in self.results],
             "energy_method": [result.energy.method for result in self.results],
             "energy_uncertainty": [result.energy.uncertainty for result in self.results],

@@ -6,7 +6,9 @@ ends when that socket is closed, so it never outlives its host.
 
 from __future__ import annotations
 
-import importlib.util
+import base64
+import importlib
+import io
 import json
 import os
 import queue
@@ -30,8 +32,8 @@ from discoenv.sandbox.cpu_clock import CpuClock
 _ACCEPT_POLL_S = 0.02
 
 
-def load_examiner_class(directory: Path) -> type[Examiner]:
-    """The one subclass of :class:`Examiner` that ``examiner.py`` of a domain's folder defines.
+def load_domain_file(directory: Path, stem: str) -> ModuleType:
+    """The module ``<stem>.py`` of a domain's folder.
 
     The folder is imported as a package of its own, so that its files can import each other (``from . import data``).
     """
@@ -39,7 +41,12 @@ def load_examiner_class(directory: Path) -> type[Examiner]:
     package = ModuleType(name)
     package.__path__ = [str(directory)]
     sys.modules[name] = package
-    module = importlib.import_module(f"{name}.examiner")
+    return importlib.import_module(f"{name}.{stem}")
+
+
+def load_examiner_class(directory: Path) -> type[Examiner]:
+    """The one subclass of :class:`Examiner` that ``examiner.py`` of a domain's folder defines."""
+    module = load_domain_file(directory, "examiner")
     classes = [
         value
         for value in vars(module).values()
@@ -113,8 +120,13 @@ class Server:
             training_s = time.monotonic() - started
             result["training_s"] = training_s
             learner = Learner(channel, budget_s - training_s, CpuClock(**cpu_clock).read if cpu_clock else None)
+            examiner.kept.clear()
             metrics = examiner.examine(learner, seed)
             result["metrics"] = {name: float(value) for name, value in metrics.items()}
+            if examiner.kept:
+                file = io.BytesIO()
+                np.savez_compressed(file, **examiner.kept)  # type: ignore[arg-type]
+                result["kept"] = base64.b64encode(file.getvalue()).decode()
             result["status"] = "ok"
             channel.send({"done": True}, time.monotonic() + 1.0)
         except LearnerGone as error:
@@ -143,6 +155,7 @@ class Server:
         if key not in self._examiners:
             self._class = self._class or load_examiner_class(self._directory)
             self._examiners[key] = self._class(target["dataset"], target["scale"], target["config"])
+            self._examiners[key].data = Path(target["data"]) if target.get("data") else None
         return self._examiners[key]
 
     def _accept(self, deadline: float) -> Channel:

@@ -30,6 +30,10 @@ class ProtocolError(ExamEnded):
     """The learner sent something that is not a valid answer."""
 
 
+class RuleBroken(ProtocolError):
+    """The learner's answers are valid, and show that training broke a rule of the domain; scored in the same way."""
+
+
 class LearnerGone(ExamEnded):
     """The learner closed its connection."""
 

@@ -7,9 +7,11 @@ container whose host process was killed does not run on.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import os
+import platform
 import select
 import selectors
 import shlex
@@ -27,6 +29,7 @@ from discoenv.sandbox.cpu_clock import CpuClock, clock_of_groups
 from discoenv.sandbox.engine import Engine, talking
 from discoenv.sandbox.owner import owner_tag
 from discoenv.sandbox.running import FIRST_SAMPLE_S, SLOWEST_SAMPLE_S, Supervised, Tail, open_pidfd
+from discoenv.sandbox.seccomp import ARCHITECTURES, learner_filter
 from discoenv.sandbox.stream import STDERR, STDOUT, Stream
 
 _READY_TIMEOUT_S = 120.0
@@ -38,8 +41,23 @@ LAUNCHER = """echo; IFS= read -r line || exit 125; eval "$(printf %b "$line")" "
 # `kill -1` spares the caller and the container's first process, which ends when its child, the command, is killed.
 _GO = """cd {cwd} || exit 125
 ( ( while read -r _; do :; done; kill -KILL -1 ) <&3 3<&- >/dev/null 2>&1 & ) 3<&0
-echo
 exec env -i {environment} {argv} </dev/null
+"""
+# Engines' own filters let through what a learner never needs (netlink, vsock); this one is stacked on theirs.
+_FILTERED = """
+import base64, ctypes, os, sys
+code = base64.b64decode(sys.argv[1])
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+if code and (libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(Program(len(code) // 8, code)), 0, 0)):
+    sys.exit("the system-call filter was refused: " + os.strerror(ctypes.get_errno()))
+os.write(1, bytes([10]))
+try:
+    os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    print(sys.argv[2] + ": " + error.strerror, file=sys.stderr)
+    sys.exit(127)
 """
 #: Processes of a container that are not the command's.
 OWN_PROCESSES = 3  # the container's init, the watchdog and, for a moment, the shell between them
@@ -61,9 +79,14 @@ class Recipe:
     targets: tuple[str, ...] = ()
 
 
-def instructions(argv: tuple[str, ...], cwd: str, environment: Mapping[str, str]) -> bytes:
-    """The line that tells a waiting container what to run."""
+def instructions(python: str, argv: tuple[str, ...], cwd: str, environment: Mapping[str, str]) -> bytes:
+    """The line that tells a waiting container what to run, and to filter its system calls.
+
+    ``python`` is the interpreter inside that loads the filter; on machines for which there is none it loads nothing.
+    """
     pairs = shlex.join(f"{name}={value}" for name, value in environment.items())
+    code = learner_filter() if platform.machine() in ARCHITECTURES else b""
+    argv = (python, "-I", "-S", "-c", _FILTERED, base64.b64encode(code).decode(), *argv)
     text = _GO.format(cwd=shlex.quote(cwd), environment=pairs, argv=shlex.join(argv))
     return text.replace("\\", "\\\\").replace("\n", "\\n").encode() + b"\n"
 

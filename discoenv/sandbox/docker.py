@@ -7,9 +7,11 @@ discoenv is in the images, and the examiner stays a process of the host: its fol
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from discoenv.sandbox import images
@@ -108,7 +110,8 @@ class DockerSandbox(Sandbox):
             check_mount(mount)
             if os.geteuid() == 0 and not engine.rootless:
                 lend(mount)
-        line = instructions(images.argv_inside(command.argv), command.cwd, images.environment(command.env, limits))
+        environment = images.environment(command.env, limits)
+        line = instructions(images.PYTHON, images.argv_inside(command.argv), command.cwd, environment)
         config = self._configuration(engine, command, limits)
         self._require_masks(engine, command, config)
         container = self._pool.take(engine, config, limits.processes, command.mounts)
@@ -151,7 +154,7 @@ class DockerSandbox(Sandbox):
             return
         argv = (images.PYTHON, "-c", _LOOK, images.SITE_PACKAGES, *images.hidden_paths(command.hidden_packages))
         limits = Limits(wall_s=60.0)
-        line = instructions(argv, "/tmp", images.environment({}, limits))  # noqa: S108 (inside)
+        line = instructions(images.PYTHON, argv, "/tmp", images.environment({}, limits))  # noqa: S108 (inside)
         running = ContainerRunning(Container(engine, Recipe(config, limits.processes)), line, limits, lambda: None)
         self._live.add(running)
         outcome = running.wait()
@@ -226,7 +229,16 @@ class PodmanSandbox(DockerSandbox):
 
     def _dialect(self, engine: Engine, host: Mapping[str, Any]) -> dict[str, Any]:
         masks = ":".join(host["MaskedPaths"])
-        changed: dict[str, Any] = {"SecurityOpt": ["no-new-privileges", f"mask={masks}"]}
+        # Podman asks for more processes per user than a host may grant, unless told; what bounds them is PidsLimit.
+        most = int(Path("/proc/sys/kernel/pid_max").read_text())
+        allowed = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        changed: dict[str, Any] = {
+            "SecurityOpt": ["no-new-privileges", f"mask={masks}"],
+            "Ulimits": [*host["Ulimits"], {"Name": "nproc", "Soft": most, "Hard": most}],
+            # It makes these writable in containers whose root is read-only.
+            "Tmpfs": host["Tmpfs"] | dict.fromkeys(("/run", "/var/tmp"), "ro,size=4k"),  # noqa: S108 (inside)
+        }
         if engine.rootless:
             changed["UsernsMode"] = "keep-id"  # the user's files belong to the same user inside
         return changed

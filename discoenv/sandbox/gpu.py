@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import itertools
 import os
 import re
-import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from discoenv.sandbox.base import Command, SandboxError, SandboxUnavailable
+from discoenv.sandbox.locks import shared_folder, try_lock
 from discoenv.sandbox.owner import owner_tag
 
 _POLL_S = 0.02
@@ -63,7 +64,7 @@ def gpus(nvml: Any = None) -> list[Gpu]:
     Raises:
         SandboxUnavailable: NVML is not installed, or there is no driver.
     """
-    nvml = nvml or _pynvml()
+    nvml = nvml or pynvml()
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
@@ -79,12 +80,16 @@ def gpus(nvml: Any = None) -> list[Gpu]:
     return _allowed(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def _pynvml() -> Any:
+def pynvml() -> Any:
+    """The module ``pynvml``.
+
+    Raises:
+        SandboxUnavailable: it is not installed.
+    """
     try:
-        import pynvml  # noqa: PLC0415
+        return importlib.import_module("pynvml")
     except ImportError:
         raise SandboxUnavailable("NVML's Python package is not installed: pip install 'discoenv[gpu]'") from None
-    return pynvml
 
 
 def _devices(nvml: Any, handle: Any) -> Iterator[Gpu]:
@@ -139,6 +144,11 @@ class Lease:
         self._descriptors = descriptors
 
     @property
+    def exclusive(self) -> bool:
+        """Whether nobody shares the device."""
+        return self._sharers == 1
+
+    @property
     def environment(self) -> dict[str, str]:
         """Variables for a command that uses the device; JAX takes its share of the memory and no more."""
         return {
@@ -177,18 +187,21 @@ class Broker:
         self.devices = gpus() if devices is None else devices
         self._folder = folder or default_folder()
         for path in (self._folder, self._folder / "queue"):
-            _shared_folder(path)
+            shared_folder(path)
 
-    def lease(self, *, timeout_s: float = 3600.0, sharers: int = 1) -> Lease:
+    def lease(
+        self, *, timeout_s: float = 3600.0, sharers: int = 1, give_up: Callable[[], bool] = lambda: False
+    ) -> Lease:
         """Wait for a device and take it.
 
         Args:
             timeout_s: how long to wait.
+            give_up: asked again and again while waiting; True ends the wait.
             sharers: 1 for a device of one's own, which whoever measures time, energy or memory needs; n to
                 share one with up to n − 1 others who ask for the same.
 
         Raises:
-            NoGpuFree: none became free in time.
+            NoGpuFree: none became free in time, or before ``give_up``.
             SandboxUnavailable: there are no devices.
         """
         if not self.devices:
@@ -200,6 +213,8 @@ class Broker:
                     for gpu in self.devices:
                         if (descriptors := self._take(gpu, sharers)) is not None:
                             return Lease(gpu, sharers, descriptors)
+                if give_up():
+                    raise NoGpuFree("nobody waits for a GPU any more")
                 if time.monotonic() >= deadline:
                     names = ", ".join(gpu.uuid for gpu in self.devices)
                     raise NoGpuFree(f"no GPU became free within {timeout_s:g} s; leased: {names} (see `discoenv ps`)")
@@ -207,13 +222,13 @@ class Broker:
 
     def _take(self, gpu: Gpu, sharers: int) -> list[int] | None:
         """Descriptors that hold the locks, or None. An exclusive lease holds the device's lock alone."""
-        device = _try_lock(self._folder / _file_name(gpu.uuid), fcntl.LOCK_EX if sharers == 1 else fcntl.LOCK_SH)
+        device = try_lock(self._folder / _file_name(gpu.uuid), fcntl.LOCK_EX if sharers == 1 else fcntl.LOCK_SH)
         if device is None:
             return None
         if sharers == 1:
             return [device]
         for number in range(sharers):
-            place = _try_lock(self._folder / f"{_file_name(gpu.uuid)}.{number}-of-{sharers}", fcntl.LOCK_EX)
+            place = try_lock(self._folder / f"{_file_name(gpu.uuid)}.{number}-of-{sharers}", fcntl.LOCK_EX)
             if place is not None and not self._shared_otherwise(gpu, sharers):
                 return [place, device]
             if place is not None:
@@ -226,7 +241,7 @@ class Broker:
         """Whether others share the device among a different number: the memory fractions would not add up."""
         for path in self._folder.glob(f"{_file_name(gpu.uuid)}.*-of-*"):
             if not path.name.endswith(f"-of-{sharers}"):
-                lock = _try_lock(path, fcntl.LOCK_EX)
+                lock = try_lock(path, fcntl.LOCK_EX)
                 if lock is None:
                     return True
                 os.close(lock)
@@ -253,7 +268,7 @@ class Broker:
             if ticket == own:
                 return True
             with contextlib.suppress(FileNotFoundError):
-                lock = _try_lock(ticket, fcntl.LOCK_SH, create=False)
+                lock = try_lock(ticket, fcntl.LOCK_SH, create=False)
                 if lock is None:
                     return False
                 os.close(lock)  # whoever drew it is dead
@@ -296,35 +311,6 @@ def device_nodes(uuids: tuple[str, ...], nvml: Any = None) -> list[Path]:
 
 def _file_name(uuid: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]", "_", uuid) + ".lock"
-
-
-def _shared_folder(path: Path) -> None:
-    """A folder in which every user may make files and only their owners remove them, as in ``/tmp``."""
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(parents=True)
-        path.chmod(0o1777)
-    if not stat.S_ISDIR(path.lstat().st_mode):
-        raise SandboxError(f"{path} must be a folder, it holds the locks of GPUs: remove what is there")
-
-
-def _try_lock(path: Path, kind: int, *, create: bool = True) -> int | None:
-    """A descriptor that holds the lock, or None. Locking takes no right to write, so users can share the files."""
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        if not create:
-            raise
-        descriptor = os.open(path, flags | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _flocks() -> dict[int, set[int]]:

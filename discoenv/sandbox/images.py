@@ -30,7 +30,7 @@ PYTHON = "/opt/learner/bin/python"
 
 _PYTHON_MINORS = range(11, 20)
 _CORE = ("numpy", "pyyaml")
-_OWN_EXTRAS = {"docker", "gpu", "agents", "all", "dev", "dask", "docs"}
+_OWN_EXTRAS = {"docker", "gpu", "plots", "agents", "all", "dev", "dask", "docs"}
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*([^;]*)(?:;\s*(.*))?")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 

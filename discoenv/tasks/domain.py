@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from discoenv.tasks import stubs
+from discoenv.tasks import downloads, stubs
 from discoenv.tasks.errors import DatasetUnavailable, DomainError, UnknownName
 
 __all__ = [
@@ -50,10 +51,16 @@ class Module(_Record):
 
 
 class Backend(_Record):
-    """An alternative code base. ``prompts`` replace those of the modules whose interface it changes."""
+    """An alternative code base.
+
+    Attributes:
+        prompts: replace those of the modules whose interface it changes.
+        inherits: the backend whose files and prompts it has where it has none of its own.
+    """
 
     summary: str
     prompts: dict[str, str] = {}
+    inherits: str = "default"
 
 
 class Dataset(_Record):
@@ -61,11 +68,15 @@ class Dataset(_Record):
 
     Attributes:
         source: ``offline`` needs no network; ``download`` is fetched once into the cache.
-        device: ``gpu`` if it cannot train usefully on a CPU.
+        files: what is fetched, for the examiner alone; see :mod:`discoenv.tasks.downloads`.
+        gpu: scales at which it cannot train usefully on a CPU.
+        requires: packages, by the names that they are imported by, that this dataset needs and others do not.
     """
 
     source: Literal["offline", "download"]
-    device: Literal["any", "gpu"] = "any"
+    files: tuple[downloads.File, ...] = ()
+    gpu: tuple[Scale, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 class Metric(_Record):
@@ -131,6 +142,8 @@ class Specification(_Record):
             unknown = sorted(set(entry.prompts) - set(self.modules))
             if unknown:
                 raise ValueError(f"backends.{backend}.prompts: no module is called {', '.join(unknown)}")
+            if entry.inherits not in self.backends or self.backends[entry.inherits].inherits != "default":
+                raise ValueError(f"backends.{backend}.inherits: {entry.inherits!r} is not a backend on top of default")
         for dataset in self.datasets:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", dataset):
                 raise ValueError(f"datasets: {dataset!r} is not a relative path of plain names")
@@ -206,10 +219,10 @@ class Domain:
         return self.specification.integrity.level == "self-reported"
 
     def file(self, name: str, *, dataset: str, backend: str) -> Path:
-        """The template of a file: the dataset's own, or the backend's, or the default one.
+        """The template of a file: the dataset's own, or that of the backend or the first of those that it inherits.
 
         Raises:
-            DomainError: none of the three exists.
+            DomainError: none of them exists.
         """
         candidates = self._candidates(name, dataset, backend)
         for path in candidates:
@@ -219,7 +232,7 @@ class Domain:
 
     def module_source(self, module: str, *, backend: str) -> str:
         """The marked base implementation of a module (see :mod:`discoenv.tasks.stubs`)."""
-        for folder in (backend, "default"):
+        for folder in self._lineage(backend):
             path = self.directory / "templates" / folder / f"{module}.py"
             if path.is_file():
                 return path.read_text(encoding="utf-8")
@@ -249,14 +262,46 @@ class Domain:
             cache_root: where fetched data is kept; None stands for ``$XDG_CACHE_HOME/discoenv/data``.
 
         Raises:
-            DatasetUnavailable: it would have to be fetched, and cannot be.
+            DatasetUnavailable: it would have to be fetched, and cannot be; or a package that it requires is missing.
         """
+        missing = self.missing_packages(dataset)
+        if missing:
+            raise DatasetUnavailable(
+                f"{self.name}: {dataset} needs {' and '.join(missing)}, which cannot be imported here: "
+                f"pip install 'discoenv[{self.specification.extra}]'"
+            )
         return None
+
+    def held_data(self, dataset: str, cache_root: Path | None = None) -> Path | None:
+        """The folder of a dataset's downloaded files, for its examiner and not for learners; None if it has none.
+
+        Raises:
+            DatasetUnavailable: they have not been fetched; nothing is fetched here.
+        """
+        files = self.specification.datasets[dataset].files
+        return downloads.folder(self.name, dataset, files, cache_root) if files else None
+
+    def fetch(
+        self,
+        dataset: str,
+        cache_root: Path | None = None,
+        on_file: Callable[[downloads.File, str], None] = lambda file, source: None,
+    ) -> Path:
+        """Fetch a dataset's files, unless they are there, and return their folder; see :func:`downloads.fetch`."""
+        files = self.specification.datasets[dataset].files
+        return downloads.fetch(self.name, dataset, files, cache_root, on_file)
+
+    def missing_packages(self, dataset: str) -> list[str]:
+        """What a dataset requires beyond the rest of its domain and is not installed here."""
+        return [name for name in self.specification.datasets[dataset].requires if not _is_installed(name)]
 
     def prompt(self, module: str, *, backend: str) -> str:
         """What the agent is told about a module."""
-        specification = self.specification
-        return specification.backends[backend].prompts.get(module, specification.modules[module].prompt)
+        for name in self._lineage(backend):
+            entry = self.specification.backends.get(name)
+            if entry is not None and module in entry.prompts:
+                return entry.prompts[module]
+        return self.specification.modules[module].prompt
 
     def description(self) -> str:
         """``description.md``: what the field is, for the agent."""
@@ -284,6 +329,10 @@ class Domain:
         content = _load_config(self.directory / "datasets" / dataset / "config.yaml")
         return [scale for scale in SCALES if scale in content]
 
+    def needs_gpu(self, dataset: str, scale: str) -> bool:
+        """Whether a dataset at this scale is too much for a CPU."""
+        return scale in self.specification.datasets[dataset].gpu
+
     def require(self, *, dataset: str | None = None, module: str | None = None, backend: str | None = None) -> None:
         """Raise :class:`UnknownName` unless the names given exist."""
         for kind, name, known in (
@@ -296,8 +345,13 @@ class Domain:
 
     def _candidates(self, name: str, dataset: str, backend: str) -> list[Path]:
         templates = self.directory / "templates"
-        folders = [self.directory / "datasets" / dataset, templates / backend, templates / "default"]
-        return list(dict.fromkeys(folder / name for folder in folders))
+        folders = [self.directory / "datasets" / dataset, *(templates / each for each in self._lineage(backend))]
+        return [folder / name for folder in folders]
+
+    def _lineage(self, backend: str) -> list[str]:
+        """The backend, the one that it inherits, and the default one."""
+        entry = self.specification.backends.get(backend)
+        return list(dict.fromkeys([backend, *([entry.inherits] if entry else []), "default"]))
 
     def _check_files(self) -> None:
         if self.directory.name != self.specification.name:
@@ -368,6 +422,11 @@ def _load_configured_packs() -> None:
 @functools.cache
 def _domain(directory: Path) -> Domain:
     return Domain(directory)
+
+
+@functools.cache
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 @functools.cache

@@ -205,7 +205,10 @@ def thresholds(p_data: Sequence[float]) -> tuple[float, float]:
 
 
 def available_datasets(domain: Domain, scale: str, *, gpu: bool = False, download: bool = False) -> list[str]:
-    """Datasets of a domain that can be used here at this scale: without a network and without a GPU, unless allowed."""
+    """Datasets of a domain that can be used here at this scale: without a network and without a GPU, unless allowed.
+
+    One that requires a package which is not installed cannot be used.
+    """
     return list(_available(domain, scale, gpu, download))
 
 
@@ -225,8 +228,9 @@ def _available(domain: Domain, scale: str, gpu: bool, download: bool) -> tuple[s
         name
         for name, dataset in domain.specification.datasets.items()
         if (download or dataset.source == "offline")
-        and (gpu or dataset.device == "any")
+        and (gpu or not domain.needs_gpu(name, scale))
         and scale in domain.scales(name)
+        and not domain.missing_packages(name)
     )
 
 

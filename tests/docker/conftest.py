@@ -11,28 +11,32 @@ from typing import Any
 import pytest
 
 from discoenv.sandbox import Command, Limits, Outcome
-from discoenv.sandbox.docker import DockerSandbox
+from discoenv.sandbox.docker import DockerSandbox, PodmanSandbox
 from discoenv.sandbox.engine import Engine
 from discoenv.sandbox.owner import owner_tag
 
 Run = Callable[..., Outcome]
 FAMILY = "sklearn"
+#: ``DISCOENV_TEST_PROVIDER=podman`` runs these tests on Podman.
+PROVIDER: type[DockerSandbox] = {"docker": DockerSandbox, "podman": PodmanSandbox}[
+    os.environ.get("DISCOENV_TEST_PROVIDER", "docker")
+]
 
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    check = DockerSandbox.check()
+    check = PROVIDER.check()
     if not check.works:
-        why = f'docker: {check.detail} ({check.fix}); or: eval "$(tests/docker/engine.sh start)"'
-        if os.environ.get("DOCKER_HOST"):
+        why = f'{PROVIDER.name}: {check.detail} ({check.fix}); or: eval "$(tests/docker/engine.sh start)"'
+        if os.environ.get("DOCKER_HOST" if PROVIDER is DockerSandbox else "CONTAINER_HOST"):
             pytest.fail(why)
         pytest.skip(why)
-    return Engine("docker")
+    return Engine(PROVIDER.name)
 
 
 @pytest.fixture
 def sandbox(engine: Engine) -> Iterator[DockerSandbox]:
-    provider = DockerSandbox()
+    provider = PROVIDER()
     yield provider
     provider.close()
 

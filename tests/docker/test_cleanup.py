@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from discoenv.sandbox import Command, Limits
-from discoenv.sandbox.docker import DockerSandbox
 from discoenv.sandbox.engine import Engine
-from tests.docker.conftest import FAMILY
+from tests.docker.conftest import FAMILY, PROVIDER
 
 pytestmark = pytest.mark.docker
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -22,9 +21,9 @@ HOST = """
 import sys
 sys.path.insert(0, {repository!r})
 from discoenv.env import DiscoGenEnv
-from discoenv.sandbox.docker import DockerSandbox
+from tests.docker.conftest import PROVIDER
 from tests.episodes.conftest import tiny_task
-env = DiscoGenEnv(task=tiny_task("GreenhouseGasPrediction"), sandbox=DockerSandbox(pool_size=1), runs_dir=None)
+env = DiscoGenEnv(task=tiny_task("GreenhouseGasPrediction"), sandbox=PROVIDER(pool_size=1), runs_dir=None)
 env.reset(seed=7)
 source = "import time\\nprint('training', flush=True)\\nwhile True: pass\\n"
 print("stepping", flush=True)
@@ -78,7 +77,7 @@ def test_nothing_of_a_killed_run_remains_after_the_next_start(engine: Engine) ->
     assert left, "nobody was there to remove them"
     until(lambda: not any(is_up(engine, each) for each in left))  # the watchdog inside saw the host die
 
-    sandbox = DockerSandbox()
+    sandbox = PROVIDER()
     assert sandbox.run(Command(("python", "-c", "print(1)"), cwd="/tmp", family=FAMILY), Limits()).stdout == "1\n"
     sandbox.close()
     scratch.reap()
@@ -89,8 +88,8 @@ def test_nothing_of_a_killed_run_remains_after_the_next_start(engine: Engine) ->
 def test_nothing_survives_a_normal_end_of_the_host_process(engine: Engine) -> None:
     source = (
         f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
-        "from discoenv.sandbox.docker import DockerSandbox\nfrom discoenv.sandbox import Command, Limits\n"
-        "sandbox = DockerSandbox(pool_size=1)\n"
+        "from tests.docker.conftest import PROVIDER\nfrom discoenv.sandbox import Command, Limits\n"
+        "sandbox = PROVIDER(pool_size=1)\n"
         f"command = Command(('python', '-c', 'while True: pass'), cwd='/tmp', family={FAMILY!r})\n"
         "sandbox.warm_up(command, Limits())\nsandbox.start(command, Limits())\n"
     )

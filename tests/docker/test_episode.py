@@ -10,9 +10,9 @@ import pytest
 from discoenv.env import DiscoGenEnv
 from discoenv.sandbox import Sandbox
 from discoenv.sandbox.bubblewrap import BubblewrapSandbox
-from discoenv.sandbox.docker import DockerSandbox
 from discoenv.sandbox.engine import Engine
 from discoenv.sandbox.images import ImageMissing, find
+from tests.docker.conftest import PROVIDER
 from tests.episodes.conftest import MODULE, base_source, tiny_task
 
 pytestmark = pytest.mark.docker
@@ -43,7 +43,7 @@ def same_score(engine: Engine, domain: str, family: str) -> None:
     source = base_source(domain, MODULE[domain])
     here, record = play(BubblewrapSandbox(), domain, source)
     for pool_size in (0, 1):
-        sandbox = DockerSandbox(pool_size=pool_size)
+        sandbox = PROVIDER(pool_size=pool_size)
         reward, contained = play(sandbox, domain, source)
         sandbox.close()
         assert (reward, contained["value"], contained["statuses"]) == (here, record["value"], ["ok"])
@@ -55,7 +55,7 @@ def test_forecasting_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
 
 @pytest.mark.slow
 def test_reinforcement_learning_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
-    same_score(engine, "OnPolicyRL", "jax")
+    same_score(engine, "OnPolicyRL", "rl")
 
 
 WAYS_TO_END = {
@@ -84,7 +84,7 @@ def test_it_is_scored_and_the_next_step_works(
     monkeypatch.setitem(specification.__dict__, "limits", limits)
     source, status = WAYS_TO_END[way]
     honest = base_source("GreenhouseGasPrediction", "model")
-    sandbox = DockerSandbox()
+    sandbox = PROVIDER()
     env = DiscoGenEnv(
         task=tiny_task("GreenhouseGasPrediction"), sandbox=sandbox, runs_dir=tmp_path, max_steps=5, budget_scale=0.01
     )

@@ -11,7 +11,7 @@ import pytest
 
 from discoenv.sandbox import Command, Limits, Mount, Outcome, SandboxError
 from discoenv.sandbox.docker import DockerSandbox
-from tests.docker.conftest import FAMILY
+from tests.docker.conftest import FAMILY, PROVIDER
 
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.docker
@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def test_there_is_no_network(run: Run) -> None:
     outcome = run("""
-import socket
+import os, socket
 for attempt in (
     lambda: socket.getaddrinfo("example.com", 80),
     lambda: socket.create_connection(("1.1.1.1", 80), 2),
@@ -32,7 +32,8 @@ for attempt in (
         print("reached")
     except OSError:
         print("refused")
-print([name for _, name in socket.if_nameindex() if not name.startswith(("lo", "sit", "ip6", "tunl", "gre", "erspan"))])
+virtual = ("lo", "sit", "ip6", "tunl", "gre", "erspan")
+print([name for name in os.listdir("/sys/class/net") if not name.startswith(virtual)])
 """)
     assert outcome.stdout.split("\n")[:5] == ["refused"] * 4 + ["[]"], outcome
 
@@ -123,7 +124,9 @@ print(os.path.exists("/opt/learner/packages/not/installed"))
 
 
 def test_an_engine_that_does_not_mask_is_not_used(sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DockerSandbox, "_dialect", lambda self, engine, host: {"MaskedPaths": []})
+    dialect = PROVIDER._dialect
+    unmasked = {"MaskedPaths": [], "SecurityOpt": ["no-new-privileges"]}
+    monkeypatch.setattr(PROVIDER, "_dialect", lambda self, engine, host: dialect(self, engine, host) | unmasked)
     command = Command(("python", "-c", ""), cwd="/tmp", hidden_packages=("numpy/testing",), family=FAMILY)
     with pytest.raises(SandboxError, match=r"does not hide.*numpy/testing"):
         sandbox.start(command, Limits())

@@ -14,14 +14,14 @@ from discoenv.sandbox import Command, Limits, Mount
 from discoenv.sandbox.docker import DockerSandbox
 from discoenv.sandbox.engine import Engine
 from discoenv.sandbox.owner import owner_tag
-from tests.docker.conftest import FAMILY
+from tests.docker.conftest import FAMILY, PROVIDER
 
 pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
 def warm(engine: Engine) -> Iterator[DockerSandbox]:
-    provider = DockerSandbox(pool_size=2)
+    provider = PROVIDER(pool_size=2)
     yield provider
     provider.close()
 
@@ -96,7 +96,7 @@ def test_handing_out_is_faster_than_starting(warm: DockerSandbox) -> None:
         return seconds
 
     warm.warm_up(command, Limits())
-    cold = DockerSandbox()
+    cold = PROVIDER()
     start_s(cold)
     assert start_s(warm) < start_s(cold)
     cold.close()
@@ -106,6 +106,6 @@ def test_pid_of_the_owner_is_on_the_label(warm: DockerSandbox, engine: Engine) -
     warm.warm_up(Command(("python", "-c", ""), cwd="/tmp", family=FAMILY), Limits())
     from discoenv.sandbox.inventory import running
 
-    mine = [entry for entry in running() if entry.provider == "docker" and entry.owner_pid == os.getpid()]
+    mine = [entry for entry in running() if entry.provider == PROVIDER.name and entry.owner_pid == os.getpid()]
     assert len(mine) == 2
     assert all(entry.owner_lives for entry in mine)

@@ -24,7 +24,10 @@ from discoenv.tasks.domain import Domain, get_domain, get_domains
 from tests.conftest import POLYNOMIAL_FEATURES
 from tests.generation.conftest import Command
 
-EXAMPLE = {"MinAtar/Breakout", "MinAtar/Freeway"}, {"MinAtar/Asterix", "MinAtar/SpaceInvaders"}
+EXAMPLE = (
+    {"MinAtar/Breakout", "MinAtar/Freeway", "Brax/Reacher"},
+    {"MinAtar/Asterix", "MinAtar/SpaceInvaders", "Brax/Hopper"},
+)
 
 
 def layout(folder: Path | str) -> Layout:

@@ -17,7 +17,7 @@ from discoenv.tasks import discobench
 from discoenv.tasks import domain as domains
 from discoenv.tasks.config import TaskError
 from discoenv.tasks.domain import Domain, UnknownName, get_domain
-from discoenv.tasks.sampling import SamplingFailed, count_tasks, sample_task, thresholds
+from discoenv.tasks.sampling import SamplingFailed, available_datasets, count_tasks, sample_task, thresholds
 from tests.conftest import TOY, MakeVariant
 
 DRAWS = 20_000
@@ -43,20 +43,21 @@ def expected(domain: Domain, p_edit: float, p_data: Sequence[float]) -> dict[str
         for chosen in itertools.combinations(domain.modules, size)
     ]
     all_modules = math.fsum(p for _, p in subsets)
+    datasets = available_datasets(domain, "small")
     total = 0.0
     found: Counter[str] = Counter()
-    for fates in itertools.product(weights, repeat=len(domain.datasets)):
+    for fates in itertools.product(weights, repeat=len(datasets)):
         if not {"train", "test"} <= set(fates):
             continue
         sides = {
-            side: frozenset(name for name, fate in zip(domain.datasets, fates, strict=True) if fate == side)
+            side: frozenset(name for name, fate in zip(datasets, fates, strict=True) if fate == side)
             for side in ("train", "test")
         }
         split = math.prod(weights[fate] for fate in fates)
         excluded = [(m, p) for m, p in subsets if (m, sides["train"], sides["test"]) in reserved]
         p_modules = all_modules - math.fsum(p for _, p in excluded)
         total += split * p_modules
-        for name, fate in zip(domain.datasets, fates, strict=True):
+        for name, fate in zip(datasets, fates, strict=True):
             found[f"{name} {fate}"] += split * p_modules  # type: ignore[assignment]
         for module in domain.modules:
             p = math.fsum(p for m, p in subsets if module in m) - math.fsum(p for m, p in excluded if module in m)
@@ -86,7 +87,7 @@ def test_frequencies_over_20000_draws_are_those_of_the_arguments(p_edit: float, 
         for module in domain.modules:
             times = sum(config[f"change_{module}"] for config in configs)
             assert_frequency(times, count, probabilities[module], module)
-        for dataset, side in itertools.product(domain.datasets, ("train", "test")):
+        for dataset, side in itertools.product(available_datasets(domain, "small"), ("train", "test")):
             times = sum(dataset in config[f"{side}_task_id"] for config in configs)
             assert_frequency(times, count, probabilities[f"{dataset} {side}"], f"{dataset} {side}")
         for config in configs:
@@ -160,14 +161,14 @@ def test_a_task_of_discobench_is_not_drawn_unless_allowed() -> None:
     settings: dict[str, Any] = {"p_edit": 1.0, "p_data": [1, 1, 0], "domains": ["OnPolicyRL"]}
     reserved = discobench.identity(
         get_domain("OnPolicyRL").modules,
-        ["MinAtar/Freeway", "MinAtar/Breakout"],
-        ["MinAtar/Asterix", "MinAtar/SpaceInvaders"],
+        ["MinAtar/Freeway", "MinAtar/Breakout", "Brax/Reacher"],
+        ["MinAtar/Asterix", "MinAtar/SpaceInvaders", "Brax/Hopper"],
     )
 
     def identities(*, allow: bool) -> set[discobench.Identity]:
         rng = np.random.default_rng(0)
         found = set()
-        for _ in range(300):
+        for _ in range(2000):
             task = task_from_config(*sample_task_config(**settings, rng=rng, allow_discobench=allow))
             found.add(discobench.identity(task.modules, task.meta_train, task.meta_test))
         return found
@@ -212,7 +213,7 @@ def test_unknown_names_are_told(toy: Domain) -> None:
 def test_what_is_not_here_is_drawn_only_if_asked_for(make_variant: MakeVariant) -> None:
     def change(content: Config) -> None:
         content["datasets"]["Wave"] = {"source": "download"}
-        content["datasets"]["Steps"] = {"source": "offline", "device": "gpu"}
+        content["datasets"]["Steps"] = {"source": "offline", "gpu": ["tiny", "small", "full"]}
 
     make_variant(change=change)
 

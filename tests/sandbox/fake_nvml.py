@@ -7,7 +7,13 @@ from typing import Any
 
 
 class FakeNvml:
-    """``count`` GPUs of 80 GiB; those in ``split`` are in MIG mode with two instances each."""
+    """``count`` GPUs of 80 GiB; those in ``split`` are in MIG mode with two instances each.
+
+    Attributes:
+        used: bytes of memory in use, by UUID.
+        watts: power drawn, by UUID; the energy counter stands at what was put into ``joules``.
+        counts_energy: whether there is an energy counter.
+    """
 
     class NVMLError(Exception):
         pass
@@ -16,6 +22,10 @@ class FakeNvml:
         self._count = count
         self._split = split
         self._broken = broken
+        self.used: dict[str, int] = {}
+        self.watts: dict[str, float] = {}
+        self.joules: dict[str, float] = {}
+        self.counts_energy = True
 
     def nvmlInit(self) -> None:  # noqa: N802
         if self._broken:
@@ -41,7 +51,26 @@ class FakeNvml:
         return int(handle[1]) + 1
 
     def nvmlDeviceGetMemoryInfo(self, handle: Any) -> Any:  # noqa: N802
-        return SimpleNamespace(total=(80 if handle[0] == "GPU" else 40) << 30)
+        used = self.used.get(self._uuid(handle), 0)
+        return SimpleNamespace(total=(80 if handle[0] == "GPU" else 40) << 30, used=used)
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> Any:  # noqa: N802
+        for index in range(self._count):
+            if uuid == f"GPU-{index:04d}":
+                return ("GPU", index, 0)
+        raise self.NVMLError("Not Found")
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: Any) -> int:  # noqa: N802
+        if not self.counts_energy:
+            raise self.NVMLError("Not Supported")
+        return round(self.joules.get(self._uuid(handle), 0.0) * 1000)
+
+    def nvmlDeviceGetPowerUsage(self, handle: Any) -> int:  # noqa: N802
+        return round(self.watts.get(self._uuid(handle), 0.0) * 1000)
+
+    def _uuid(self, handle: Any) -> str:
+        uuid = self.nvmlDeviceGetUUID(handle)
+        return uuid if isinstance(uuid, str) else uuid.decode()
 
     def nvmlDeviceGetMigMode(self, handle: Any) -> tuple[int, int]:  # noqa: N802
         if handle[1] not in self._split:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from discoenv.tasks.domain import Domain, DomainError, UnknownName, get_domain, get_domains
+from discoenv.tasks.domain import DatasetUnavailable, Domain, DomainError, UnknownName, get_domain, get_domains
+from discoenv.tasks.sampling import available_datasets
 from tests.conftest import MakeVariant
 
 Change = Callable[[dict[str, Any]], object]
@@ -184,3 +185,43 @@ def test_a_backends_own_files_come_before_the_default_ones(make_variant: MakeVar
 def test_a_file_that_no_template_holds_is_named_with_the_places_searched(toy: Domain) -> None:
     with pytest.raises(DomainError, match=r"loss\.py is in none of .*datasets/Line, .*templates/default"):
         toy.file("loss.py", dataset="Line", backend="default")
+
+
+def test_a_backend_has_the_files_and_prompts_of_the_one_that_it_inherits(make_variant: MakeVariant) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["backends"]["parent"] = {"summary": "x", "prompts": {"model": "write a parent"}}
+        content["backends"]["child"] = {"summary": "y", "inherits": "parent"}
+
+    files = {"templates/parent/features.py": "parent = 1\n", "templates/child/main.py": "child = 1\n"}
+    domain = make_variant(change=change, files=files)
+    assert domain.module_source("features", backend="child") == "parent = 1\n"
+    assert domain.module_source("model", backend="child") == domain.module_source("model", backend="default")
+    assert domain.file("main.py", dataset="Line", backend="child").read_text() == "child = 1\n"
+    assert domain.prompt("model", backend="child") == "write a parent"
+    assert domain.prompt("features", backend="child") == domain.prompt("features", backend="default")
+
+
+@pytest.mark.parametrize("inherits", ["nobody", "child"])
+def test_a_backend_inherits_from_one_that_exists_and_inherits_from_none(
+    copy_of_toy: Callable[[], Path], inherits: str
+) -> None:
+    folder = copy_of_toy()
+    content = yaml.safe_load((folder / "domain.yaml").read_text())
+    content["backends"]["child"] = {"summary": "y", "inherits": inherits}
+    (folder / "domain.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(DomainError, match=rf"backends.child.inherits: '{inherits}' is not a backend on top of default"):
+        Domain(folder)
+
+
+def test_a_dataset_whose_packages_are_missing_is_not_available_and_says_what_to_install(
+    make_variant: MakeVariant,
+) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["datasets"]["Wave"]["requires"] = ["numpy", "a_package_that_nobody_has"]
+        content["datasets"]["Line"]["requires"] = ["numpy"]
+
+    domain = make_variant(change=change)
+    assert "Wave" not in available_datasets(domain, "tiny")
+    assert "Line" in available_datasets(domain, "tiny")
+    with pytest.raises(DatasetUnavailable, match=r"Wave needs a_package_that_nobody_has.* pip install 'discoenv\["):
+        domain.data("Wave")

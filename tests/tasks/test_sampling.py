@@ -106,7 +106,7 @@ def test_only_usable_datasets_are_drawn() -> None:
 def test_only_datasets_that_work_here_are_available(make_variant: MakeVariant) -> None:
     def change(content: dict[str, Any]) -> None:
         content["datasets"]["Wave"] = {"source": "download"}
-        content["datasets"]["Steps"] = {"source": "offline", "device": "gpu"}
+        content["datasets"]["Steps"] = {"source": "offline", "gpu": ["tiny", "small", "full"]}
 
     domain = make_variant(change=change)
     assert available_datasets(domain, "tiny") == ["Line", "Noise"]

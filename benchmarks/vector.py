@@ -1,0 +1,112 @@
+"""Wall time of episodes in the vector environment, beside the same episodes one after another.
+
+Both play ``num_envs`` episodes of one task with the base modules: ``run``, then ``submit``. They alternate, in one
+process, and their rewards must be equal. On a machine that does other things at the same time, compare ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import discoenv  # noqa: F401 - registers the environment
+from benchmarks.overhead import base_task
+from discoenv.exams import baselines
+from discoenv.exams.slots import usable_cores
+from discoenv.sandbox import get_sandbox
+from discoenv.sandbox.base import Sandbox
+from discoenv.tasks.config import TaskConfig
+
+
+def one_by_one(seeds: list[int], **arguments: Any) -> tuple[float, list[float]]:
+    """Seconds and rewards of the episodes of one environment, one after another."""
+    begin, rewards = time.perf_counter(), []
+    env = gym.make("DiscoGen-v0", disable_env_checker=True, **arguments)
+    for seed in seeds:
+        env.reset(seed=seed)
+        env.step("run")
+        rewards.append(float(env.step("submit")[1]))
+    env.close()
+    return time.perf_counter() - begin, rewards
+
+
+def together(seeds: list[int], slots: int | None, **arguments: Any) -> tuple[float, list[float]]:
+    """Seconds and rewards of the same episodes in a vector environment."""
+    begin = time.perf_counter()
+    env = gym.make_vec("DiscoGen-v0", num_envs=len(seeds), slots=slots, **arguments)
+    env.reset(seed=seeds)  # type: ignore[arg-type]
+    env.step(["run"] * len(seeds))
+    rewards = env.step(["submit"] * len(seeds))[1]
+    env.close()
+    return time.perf_counter() - begin, [float(reward) for reward in rewards]
+
+
+def measure(
+    task: TaskConfig, num_envs: int, sandbox: Sandbox, repeats: int, slots: int | None = None
+) -> dict[str, float]:
+    """Medians over ``repeats``: seconds of both, and the ratio of each pair.
+
+    Raises:
+        RuntimeError: the rewards differ.
+    """
+    arguments = {"task": task, "sandbox": sandbox, "runs_dir": None, "max_steps": 3}
+    rows = []
+    for repeat in range(repeats + 1):
+        seeds = list(range(num_envs))
+        single_s, alone = one_by_one(seeds, **arguments)
+        vector_s, batch = together(seeds, slots, **arguments)
+        if alone != batch:
+            raise RuntimeError(f"{task.domain}: rewards are {alone} one by one, but {batch} together")
+        if repeat > 0:  # the first pair warms the page cache
+            rows.append((single_s, vector_s, vector_s / single_s))
+    singles, vectors, ratios = zip(*rows, strict=True)
+    return {
+        "single_s": statistics.median(singles),
+        "vector_s": statistics.median(vectors),
+        "vector/single": statistics.median(ratios),
+        "least": min(ratios),
+        "most": max(ratios),
+    }
+
+
+def main(
+    domain: Annotated[list[str] | None, typer.Option(help="Domains (repeat the option).")] = None,
+    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "tiny",
+    num_envs: Annotated[int, typer.Option(min=1, help="Episodes at a time.")] = 4,
+    slots: Annotated[int | None, typer.Option(min=1, help="Exams at once [default: one per core].")] = None,
+    sandbox: Annotated[str, typer.Option(help="Provider.")] = "auto",
+    repeats: Annotated[int, typer.Option(min=1, help="Pairs measured, after one that is not counted.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Also write the figures to this JSON file.")] = None,
+) -> None:
+    """Print the ratio as a table."""
+    provider = get_sandbox(sandbox)
+    figures = {}
+    for name in domain or ["GreenhouseGasPrediction", "OnPolicyRL"]:
+        task = base_task(name, scale).model_copy(update={"test_seeds": 1})  # type: ignore[arg-type]
+        figures[name] = measure(task, num_envs, provider, repeats, slots)
+    provider.close()
+    table = Table(title=f"{num_envs} episodes at {scale}, {slots or usable_cores()} slots, median of {repeats}")
+    table.add_column("domain", no_wrap=True)
+    columns = list(next(iter(figures.values())))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for name, row in figures.items():
+        table.add_row(name, *(f"{row[column]:.2f}" for column in columns))
+    console = Console()
+    console.print(table)
+    hardware = baselines.hardware()
+    console.print(", ".join(f"{key}: {value}" for key, value in hardware.items()), highlight=False)
+    if out is not None:
+        out.write_text(json.dumps({"hardware": hardware, "scale": scale, "figures": figures}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,122 @@
+"""Slots for exams: how many may run at once, in this process and, by file locks, on this machine.
+
+More exams than cores would only slow each other down, into their compute budgets. An exam whose costs are compared
+must not be disturbed at all, so it takes every slot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from discoenv.sandbox.locks import shared_folder, try_lock
+
+_POLL_S: Final = 0.02
+
+
+class WaitEnded(RuntimeError):
+    """``give_up`` ended the wait for a slot."""
+
+
+class ExamSlots:
+    """At most ``count`` exams at once among all who share this object; and on the machine, at most one per core.
+
+    First come, first served within the object. Among processes, whoever waits for the whole machine keeps later ones
+    from starting, so nobody waits forever; the kernel frees what a dead process held.
+
+    Args:
+        count: slots; None: one per core that this process may use.
+        folder: where the machine's locks are; default: one for all users of this machine. Processes count as on one
+            machine if they use the same folder.
+
+    Raises:
+        ValueError: ``count`` is not positive.
+    """
+
+    def __init__(self, count: int | None = None, folder: Path | None = None) -> None:
+        if count is not None and count < 1:
+            raise ValueError(f"slots is {count}; at least one exam must be able to run")
+        self.count = count or usable_cores()
+        self._folder = folder or Path(tempfile.gettempdir()) / "discoenv-slots"
+        self._places = max(self.count, os.cpu_count() or 1)  # whoever asks for more slots than cores is to have them
+        self._free = self.count
+        self._queue: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def hold(self, *, alone: bool = False, give_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Wait for a slot and hold it.
+
+        Args:
+            alone: hold all slots of the machine, because time, energy or memory is measured.
+            give_up: asked again and again while waiting; True ends the wait.
+
+        Raises:
+            WaitEnded: ``give_up`` said so.
+            OSError: the locks cannot be made.
+        """
+        with self._held(self.count if alone else 1, give_up), self._machine(alone, give_up):
+            yield
+
+    @contextlib.contextmanager
+    def _held(self, need: int, give_up: Callable[[], bool]) -> Iterator[None]:
+        ticket = object()
+        with self._changed:
+            self._queue.append(ticket)
+            try:
+                while self._queue[0] is not ticket or self._free < need:
+                    if give_up():
+                        raise WaitEnded("nobody waits for this exam any more")
+                    self._changed.wait(_POLL_S)
+                self._free -= need
+            finally:
+                self._queue.remove(ticket)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += need
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def _machine(self, alone: bool, give_up: Callable[[], bool]) -> Iterator[None]:
+        """Go through the door, one at a time, and take a place, or the whole machine."""
+        shared_folder(self._folder)
+        with contextlib.ExitStack() as held:
+            with contextlib.ExitStack() as door:
+                self._lock(door, ["door"], fcntl.LOCK_EX, give_up)
+                self._lock(held, ["machine"], fcntl.LOCK_EX if alone else fcntl.LOCK_SH, give_up)
+                if not alone:
+                    places = [f"place-{number}" for number in range(self._places)]
+                    self._lock(held, places, fcntl.LOCK_EX, give_up)
+            yield
+
+    def _lock(self, stack: contextlib.ExitStack, names: list[str], kind: int, give_up: Callable[[], bool]) -> None:
+        """Wait until one of the files can be locked; ``stack`` unlocks it."""
+        while True:
+            for name in names:
+                descriptor = try_lock(self._folder / name, kind)
+                if descriptor is not None:
+                    stack.callback(os.close, descriptor)
+                    return
+            if give_up():
+                raise WaitEnded("nobody waits for this exam any more")
+            time.sleep(_POLL_S)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, bounded by a container's quota where there is one."""
+    cores = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, int(quota) // int(period)))  # "max" is no number, and no bound
+    return cores

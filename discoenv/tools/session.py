@@ -1,0 +1,397 @@
+"""An episode played through tools: holds the environment, what is edited but not yet run, and the runs so far.
+
+Writing is free: edits are kept here until ``run`` or ``submit`` takes them to the environment in one step. So of an
+environment's ``max_steps``, an agent can spend all but the last on runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import gymnasium
+
+from discoenv.calls import CallRecorder
+from discoenv.env import DiscoGenEnv
+from discoenv.spaces import ActionError, Edit, apply_edits, shown
+from discoenv.tasks.workspace import DISCOVERED
+from discoenv.tools import catalogue
+from discoenv.tools.catalogue import Arguments, ToolError, get_tool
+
+#: Most characters that one ``read_file`` shows.
+READ_CHARACTERS: Final = 40_000
+
+_ACTING = """
+## Your tools
+
+Act through the tools, not by writing actions as JSON. `list_files` and `read_file` show what there is; `write_file` and
+`replace_in_file` change the editable files. All of these are free: edits are kept until `run` or `submit`, each of
+which counts as one action. Keep the last action for `submit`. Without it the files are submitted as they are when
+the actions are used up. `submit` can also take the files of an earlier run, so trying something out loses nothing.
+Notes (`add_note`, `read_notes`) survive when a long conversation is shortened.
+"""
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What came of a tool call.
+
+    Attributes:
+        text: what the model should read.
+        ok: False if the call was refused; then nothing was changed.
+        stepped: whether it took a step of the environment.
+    """
+
+    text: str
+    ok: bool = True
+    stepped: bool = False
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One ``run`` of an episode.
+
+    Attributes:
+        number: 1 for the first run.
+        step: steps taken so far, this one included.
+        files: the editable files, name to text.
+        score: mean normalised meta-train score over ``datasets``.
+        reward: the objective's value on ``datasets``; by it runs are compared.
+        datasets: what was trained on.
+        full: whether these are all meta-train datasets.
+    """
+
+    number: int
+    step: int
+    files: Mapping[str, str]
+    score: float
+    reward: float
+    datasets: tuple[str, ...]
+    full: bool
+
+
+class ToolSession:
+    """One episode of an environment, played through tools. Not safe to use from several threads at once.
+
+    Args:
+        env: ``gym.make("DiscoGen-v0", …)``; it is reset.
+        seed, options: of the reset.
+        recorder: where tool calls are recorded; ``auto`` stands for the run directory, if the environment keeps one.
+
+    Attributes:
+        env: the environment.
+        info: of the last reset or step.
+        observation: of the last reset or step.
+        introduction: what the agent should read first: the task, and how the tools act.
+        task_text: the task alone.
+        max_steps: actions of the episode.
+        notes: the notes so far.
+        over: whether the episode has ended.
+        recorder: where tool calls are recorded, or None.
+        reward: the episode's reward; 0 until it has ended.
+        runs: all runs so far.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        *,
+        seed: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        recorder: CallRecorder | Literal["auto"] | None = "auto",
+    ) -> None:
+        self.env = env
+        base = cast(DiscoGenEnv, env.unwrapped)
+        self.observation, self.info = env.reset(seed=seed, options=dict(options) if options else None)
+        self._max_file_bytes = base.max_file_bytes
+        if recorder == "auto":
+            recorder = CallRecorder(base.run_directory) if base.run_directory else None
+        self.recorder = recorder
+        self.task_text = str(self.observation["text"])
+        self.introduction = f"{self.task_text}{_ACTING}"
+        self.max_steps = base.max_steps
+        self.notes: list[str] = []
+        self.over = False
+        self.reward = 0.0
+        self.runs: list[RunResult] = []
+        self._files: dict[str, str] = dict(self.observation["files"])
+        self._workspace = Path(self.info["workspace"])
+        self._tools: dict[type[Arguments], Callable[[Any], ToolResult]] = {
+            catalogue.ListFiles: self._list_files,
+            catalogue.ReadFile: self._read_file,
+            catalogue.WriteFile: self._write_file,
+            catalogue.ReplaceInFile: self._replace_in_file,
+            catalogue.Run: self._run,
+            catalogue.Submit: self._submit,
+            catalogue.AddNote: self._add_note,
+            catalogue.ReadNotes: self._read_notes,
+        }
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The editable files, name to text, with edits that are not yet run."""
+        return dict(self._files)
+
+    @property
+    def pending(self) -> list[str]:
+        """Names of files with edits that the environment does not know yet."""
+        return sorted(name for name, text in self._files.items() if text != self.observation["files"][name])
+
+    @property
+    def steps_left(self) -> int:
+        """Actions left."""
+        return int(self.observation["steps_left"])
+
+    @property
+    def best(self) -> RunResult | None:
+        """The run with the best meta-train reward, then score; those of all datasets come before those of some."""
+        return max(self.runs, key=lambda run: (run.full, run.reward, run.score), default=None)
+
+    def call(
+        self,
+        name: str,
+        arguments: str | Mapping[str, Any] | None = None,
+        *,
+        call_id: str | None = None,
+        source: str = "model",
+    ) -> ToolResult:
+        """Use a tool; whatever a model sends, the answer is a result and not an exception.
+
+        Args:
+            name: the tool.
+            arguments: a mapping or its JSON text.
+            call_id: the model's id of the call, for the record.
+            source: who calls, for the record.
+        """
+        begin = time.monotonic()
+        parsed: Arguments | None = None
+        try:
+            parsed = get_tool(name).parse(arguments)
+            if self.over and not isinstance(parsed, catalogue.ReadNotes):
+                raise ToolError(f"the episode is over (reward {self.reward:.3f}); nothing more can be done")
+            result = self._tools[type(parsed)](parsed)
+        except (ToolError, ActionError) as error:
+            result = ToolResult(f"Error: {error}\nNothing was changed.", ok=False)
+        if self.recorder is not None:
+            sent = parsed.model_dump(exclude_unset=True) if parsed is not None else arguments
+            self.recorder.tool_call(
+                {
+                    "name": str(name),
+                    "arguments": sent,
+                    "text": result.text,
+                    "ok": result.ok,
+                    "stepped": result.stepped,
+                    "step": self.max_steps - self.steps_left,
+                    "steps_left": self.steps_left,
+                    "duration_s": round(time.monotonic() - begin, 4),
+                    "call_id": call_id,
+                    "source": source,
+                }
+            )
+        return result
+
+    def write(self, files: Mapping[str, str]) -> ToolResult:
+        """Replace whole files, all or none, as an agent's own doing."""
+        try:
+            self._files = apply_edits(
+                self._files, [Edit(name, content=text) for name, text in files.items()], self._max_file_bytes
+            )
+        except ActionError as error:
+            return ToolResult(f"Error: {error}\nNothing was changed.", ok=False)
+        return ToolResult(f"Written: {', '.join(sorted(files))}.")
+
+    def run(self, datasets: Sequence[str] = ()) -> ToolResult:
+        """The tool ``run``, as an agent's own doing."""
+        return self.call("run", {"datasets": list(datasets)}, source="agent")
+
+    def submit(self, run: int = 0) -> ToolResult:
+        """The tool ``submit``, as an agent's own doing."""
+        return self.call("submit", {"run": run}, source="agent")
+
+    def submit_best(self) -> ToolResult:
+        """Submit the files of the best run; without any run, the files as they are."""
+        return self.submit(self.best.number if self.best else 0)
+
+    def context(self, max_characters: int = 60_000) -> str:
+        """The editable and the fixed files as Markdown, for agents that cannot read files by themselves.
+
+        Files that several datasets share are shown once. Past ``max_characters``, files are only named.
+        """
+        shown_at: dict[str, str] = {}
+        parts = [f"### `{name}` (editable)\n\n{_block(text)}" for name, text in self._files.items()]
+        left = max_characters - sum(map(len, parts))
+        named = []
+        for path in self._paths():
+            text = self._text(path)
+            if path in {"description.md", "task.yaml", "requirements.txt", "run_main.py"} or text in shown_at:
+                continue
+            shown_at[text] = path
+            part = f"### `{path}` (fixed)\n\n{_block(text)}"
+            left -= len(part)
+            if left < 0:
+                named.append(path)
+            else:
+                parts.append(part)
+        if named:
+            parts.append(f"Not shown for lack of room: {', '.join(named)}")
+        return "\n\n".join(parts)
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.env.close()
+
+    # ---- the tools
+
+    def _list_files(self, arguments: catalogue.ListFiles) -> ToolResult:
+        pending = self.pending
+        lines = ["Editable (in `discovered/`, shared by all datasets):"]
+        for name, text in self._files.items():
+            changed = ", changed since the last run" if name in pending else ""
+            lines.append(f"  {name} ({len(text.encode())} bytes{changed})")
+        lines.append("Fixed:")
+        lines += [f"  {path} ({len(self._text(path).encode())} bytes)" for path in self._paths()]
+        return ToolResult("\n".join(lines))
+
+    def _read_file(self, arguments: catalogue.ReadFile) -> ToolResult:
+        text = self._text(arguments.path)
+        lines = text.splitlines(keepends=True)
+        first, last = arguments.start_line, arguments.end_line or len(lines)
+        if lines and first > len(lines):
+            raise ToolError(f"{arguments.path} has {len(lines)} lines; start_line is {first}")
+        chosen = "".join(lines[first - 1 : last])
+        if len(chosen) <= READ_CHARACTERS:
+            return ToolResult(chosen or "(empty)")
+        kept = chosen[:READ_CHARACTERS]
+        next_line = first + kept.count("\n")
+        return ToolResult(f"{kept}\n[cut in line {next_line} of {len(lines)}; read on with start_line={next_line}]")
+
+    def _write_file(self, arguments: catalogue.WriteFile) -> ToolResult:
+        return self._edit(Edit(arguments.path, content=arguments.content))
+
+    def _replace_in_file(self, arguments: catalogue.ReplaceInFile) -> ToolResult:
+        return self._edit(Edit(arguments.path, old=arguments.old, new=arguments.new))
+
+    def _edit(self, edit: Edit) -> ToolResult:
+        name = self._module(edit.path) or edit.path
+        edit = Edit(name, edit.content, edit.old, edit.new)
+        self._files = apply_edits(self._files, [edit], self._max_file_bytes)
+        text = self._files[name]
+        warning = _syntax_warning(name, text)
+        return ToolResult(
+            f"{name} now has {len(text.splitlines())} lines ({len(text.encode())} bytes). "
+            f"It takes effect with the next run or submit.{warning}"
+        )
+
+    def _run(self, arguments: catalogue.Run) -> ToolResult:
+        known = self.info["task"]["meta_train"]
+        for name in arguments.datasets:
+            if name not in known:
+                raise ToolError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
+        files = self.files
+        text = self._step("run", files, arguments.datasets)
+        if "meta_train" in self.info:
+            self.runs.append(
+                RunResult(
+                    number=len(self.runs) + 1,
+                    step=self.max_steps - self.steps_left,
+                    files=files,
+                    score=float(self.info["score"]),
+                    reward=float(self.info["meta_train_reward"]),
+                    datasets=tuple(self.info["meta_train"]),
+                    full=len(self.info["meta_train"]) == len(known),
+                )
+            )
+            if not self.over:
+                text += self._standing()
+        return ToolResult(text, ok="refused" not in self.info, stepped=True)
+
+    def _standing(self) -> str:
+        best = self.best
+        assert best is not None
+        last = "\nOne action is left: submit now; a run would submit these files.\n" if self.steps_left == 1 else ""
+        part = "" if best.full else ", not of all datasets"
+        return f"This was run {len(self.runs)}; the best so far is run {best.number} ({best.score:.3f}{part}).\n{last}"
+
+    def _submit(self, arguments: catalogue.Submit) -> ToolResult:
+        files = self.files
+        if arguments.run:
+            if arguments.run > len(self.runs):
+                raise ToolError(f"there is no run {arguments.run}; there were {len(self.runs)} runs so far")
+            files = dict(self.runs[arguments.run - 1].files)
+        text = self._step("submit", files)
+        return ToolResult(text, ok="refused" not in self.info, stepped=True)
+
+    def _step(self, command: str, files: Mapping[str, str], datasets: Sequence[str] = ()) -> str:
+        edits = [
+            {"path": name, "content": text} for name, text in files.items() if text != self.observation["files"][name]
+        ]
+        action: dict[str, Any] = {"edits": edits, "command": command}
+        if datasets:
+            action["datasets"] = list(datasets)
+        self.observation, reward, terminated, truncated, self.info = self.env.step(action)
+        self._files = dict(self.observation["files"])
+        text = str(self.observation["text"])
+        if terminated or truncated:
+            self.over = True
+            self.reward = float(reward)
+            text += f"\nThe episode is over. Reward: {self.reward:.3f}\n"
+        return text
+
+    def _add_note(self, arguments: catalogue.AddNote) -> ToolResult:
+        self.notes.append(arguments.text)
+        return ToolResult(f"Note {len(self.notes)} added.")
+
+    def _read_notes(self, arguments: catalogue.ReadNotes) -> ToolResult:
+        return ToolResult("\n".join(f"{index}. {note}" for index, note in enumerate(self.notes, 1)) or "No notes yet.")
+
+    # ---- files
+
+    def _paths(self) -> list[str]:
+        """The fixed files that can be read, relative to the workspace."""
+        found = [path for path in self._workspace.rglob("*") if path.is_file() and not path.is_symlink()]
+        names = (path.relative_to(self._workspace) for path in found)
+        return sorted(str(name) for name in names if name.parts[0] != DISCOVERED)
+
+    def _module(self, path: str) -> str | None:
+        """The editable file that a path means: its name, in ``discovered/``, or a dataset's link to it."""
+        name = path.removeprefix("./").removeprefix(f"{DISCOVERED}/")
+        if name in self._files:
+            return name
+        folder, _, last = name.rpartition("/")
+        return last if last in self._files and folder in self.info["task"]["meta_train"] else None
+
+    def _text(self, path: str) -> str:
+        name = self._module(path)
+        if name is not None:
+            return self._files[name]
+        try:
+            target = (self._workspace / path).resolve()
+            if target.is_relative_to(self._workspace.resolve()) and target.is_file():
+                return target.read_bytes().decode(errors="replace")
+        except (OSError, ValueError):  # a name that no file can have
+            pass
+        raise ToolError(f"there is no file {shown(path)}; list_files shows what there is")
+
+
+def _block(text: str) -> str:
+    """A fenced code block that what is in it cannot end."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text.rstrip()}\n{fence}"
+
+
+def _syntax_warning(name: str, text: str) -> str:
+    if not name.endswith(".py"):
+        return ""
+    try:
+        ast.parse(text, filename=name)
+    except SyntaxError as error:
+        return f"\nWarning: it is not valid Python: line {error.lineno}: {error.msg}."
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"\nWarning: it cannot be parsed as Python: {type(error).__name__}."
+    return ""

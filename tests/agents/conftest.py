@@ -1,0 +1,61 @@
+"""Sessions of the toy domain and models whose waiting takes no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.chat import ChatModel
+from discoenv.env import DiscoGenEnv
+from discoenv.sandbox.base import Sandbox
+from discoenv.tasks.config import TaskConfig
+from discoenv.tools import ToolSession
+
+MakeSession = Callable[..., ToolSession]
+MakeModel = Callable[..., ChatModel]
+KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture
+def make_session(sandbox: Sandbox, task: TaskConfig, tmp_path: Path) -> Iterator[MakeSession]:
+    """Sessions of the toy task, closed after the test."""
+    made: list[ToolSession] = []
+
+    def make(**arguments: Any) -> ToolSession:
+        defaults: dict[str, Any] = {"task": task, "sandbox": sandbox, "runs_dir": tmp_path / "runs"}
+        made.append(ToolSession(DiscoGenEnv(**(defaults | arguments)), seed=0))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.close()
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """Seconds that models of ``make_model`` would have slept."""
+    return []
+
+
+@pytest.fixture
+def make_model(waits: list[float]) -> Iterator[MakeModel]:
+    """Models that do not sleep, closed after the test."""
+    made: list[ChatModel] = []
+
+    def make(url: str, **arguments: Any) -> ChatModel:
+        defaults: dict[str, Any] = {
+            "base_url": url,
+            "api_key": KEY,
+            "sleep": waits.append,
+            "jitter": lambda: 0.0,
+            "max_completion_tokens": 2000,
+        }
+        made.append(ChatModel("fake", **(defaults | arguments)))
+        return made[-1]
+
+    yield make
+    for model in made:
+        model.close()

@@ -1,0 +1,131 @@
+"""Pictures: what an examiner keeps reaches the run directory and nobody else; `discoenv draw` makes images of it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discoenv import cli, pictures
+from discoenv.env import DiscoGenEnv
+from discoenv.exams.examiner import MOST_KEPT_BYTES, Examiner
+from discoenv.recording import Recorder, Run, RunError
+from discoenv.tasks.config import TaskConfig
+
+SETUP = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0}
+PNG = b"\x89PNG"
+
+
+class Silent(Examiner):
+    """Keeps what the tests ask it to keep."""
+
+    def examine(self, learner: Any, seed: int) -> dict[str, float]:
+        return {}
+
+    def floor(self, seed: int) -> dict[str, float]:
+        return {}
+
+
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+@pytest.fixture
+def recorder(task: TaskConfig, tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path / "runs", task, SETUP)
+
+
+def test_an_examiner_keeps_copies_of_plain_arrays_up_to_a_limit() -> None:
+    examiner = Silent("Line", "tiny", {})
+    array = np.zeros(MOST_KEPT_BYTES // 2, np.uint8)
+    examiner.keep("a", array)
+    array[:] = 1
+    assert not examiner.kept["a"].any()
+    examiner.keep("a", array)  # replaces what had the same name
+    examiner.keep("b", array)
+    with pytest.raises(ValueError, match="keep less of it"):
+        examiner.keep("c", [1.0])
+    with pytest.raises(ValueError, match="only numbers and text"):
+        Silent("Line", "tiny", {}).keep("d", [object()])
+
+
+def test_what_was_kept_is_found_again_by_step_side_dataset_and_seed(recorder: Recorder) -> None:
+    recorder.kept(2, "meta_test", "Group/One", 5, npz(a=[1, 2]))
+    recorder.kept(1, "meta_train", "Two", 7, npz(a=[3]))
+    recorder.kept(1, "meta_train", "Two", 8, b"")
+    first, second = Run(recorder.directory).exams()
+    assert (first.step, first.side, first.dataset, first.seed) == (1, "meta_train", "Two", 7)
+    assert (second.step, second.side, second.dataset, second.seed) == (2, "meta_test", "Group/One", 5)
+    assert second.arrays()["a"].tolist() == [1, 2]
+
+
+def test_a_damaged_file_is_named(recorder: Recorder) -> None:
+    recorder.kept(1, "meta_train", "Two", 7, b"nonsense")
+    (exam,) = Run(recorder.directory).exams()
+    with pytest.raises(RunError, match=r"7\.npz"):
+        exam.arrays()
+
+
+def test_scores_are_drawn_for_every_domain(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    record = {"normalised": 0.5, "standard_error": None}
+    recorder.event({"event": "reset", "info": {}})
+    recorder.event({"event": "step", "step": 1, "info": {"meta_train": {"Line": record}}})
+    recorder.event({"event": "step", "step": 2, "info": {"meta_test": {"Wave": {**record, "standard_error": 0.1}}}})
+    recorder.result({"reward": 0.5})
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["draw", str(recorder.directory)])
+    assert ended.value.code == 0
+    path = recorder.directory / "pictures" / "scores.png"
+    assert capsys.readouterr().out.strip() == str(path)
+    assert path.read_bytes().startswith(PNG)
+
+
+def test_without_matplotlib_the_command_that_installs_it_is_named(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["draw", str(recorder.directory)])
+    assert ended.value.code == 1
+    assert "pip install 'discoenv[plots]'" in capsys.readouterr().err
+    assert not (recorder.directory / "pictures").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run directory"):
+        pictures.draw(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_episode_is_recorded_and_drawn_and_its_observations_tell_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jax")
+    from tests.episodes.conftest import base_source, tiny_task
+
+    env = DiscoGenEnv(task=tiny_task("BayesianOptimisation"), runs_dir=tmp_path)
+    env.reset(seed=0)
+    edit = {"path": "acq_fn.py", "content": base_source("BayesianOptimisation", "acq_fn")}
+    before = set(env.reset(seed=0)[0])
+    observation, _, _, _, info = env.step({"edits": [edit], "command": "run"})
+    (exam,) = Run(Path(info["run_directory"])).exams()
+    assert (exam.step, exam.side, exam.dataset) == (1, "meta_train", "Branin2d")
+    assert set(exam.arrays()) == {"regret", "random", "points", "landscape"}
+    assert set(observation) == before
+    assert "kept" not in str(info)
+    env.step("submit")
+    env.close()
+    drawn = pictures.draw(Path(info["run_directory"]))
+    assert {path.name for path in drawn} == {
+        "scores.png",
+        *(f"{kind}_{dataset}.png" for kind in ("regret", "queries") for dataset in ("Branin2d", "HolderTable2d")),
+    }
+    assert all(path.read_bytes().startswith(PNG) for path in drawn)
