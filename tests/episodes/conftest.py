@@ -13,9 +13,18 @@ from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import get_domain
 
 #: One editable module per domain that every training run passes through.
-MODULE = {"GreenhouseGasPrediction": "model", "OnPolicyRL": "targets"}
+MODULE = {
+    "BayesianOptimisation": "acq_fn",
+    "GreenhouseGasPrediction": "model",
+    "NeuralCellularAutomata": "update",
+    "OffPolicyRL": "q_update",
+    "OnPolicyRL": "targets",
+}
 DATASETS = {
+    "BayesianOptimisation": (("Branin2d",), ("HolderTable2d",)),
     "GreenhouseGasPrediction": (("BoxModel/N2O",), ("BoxModel/SF6",)),
+    "NeuralCellularAutomata": (("MatrixOperations",), ("DigitsInpainting",)),
+    "OffPolicyRL": (("Classic/CartPole",), ("Classic/Acrobot",)),
     "OnPolicyRL": (("MinAtar/Breakout",), ("MinAtar/Freeway",)),
 }
 

@@ -16,10 +16,17 @@ from gymnasium.utils.env_checker import check_env
 
 from discoenv.env import DiscoGenEnv
 from discoenv.tasks.domain import get_domain, get_domains
+from discoenv.tasks.sampling import available_datasets
 from tests.episodes.conftest import MODULE, base_source, tiny_task
 
 MakeEnv = Callable[..., DiscoGenEnv]
+LONG = pytest.mark.timeout(900)
 DOMAINS = get_domains()
+#: The domain whose training takes a second, and the others.
+TRAINED = [
+    domain if domain == "GreenhouseGasPrediction" else pytest.param(domain, marks=[pytest.mark.slow, LONG])
+    for domain in DOMAINS
+]
 
 
 def tree_digest(folder: Path) -> str:
@@ -73,7 +80,7 @@ def test_a_seed_gives_the_same_task_and_the_same_bytes(domain: str, make_env: Ma
     assert len(digests) == 1
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", TRAINED)
 def test_the_same_modules_and_seed_give_the_same_score(domain: str, make_env: MakeEnv) -> None:
     module = MODULE[domain]
     source = base_source(domain, module)
@@ -109,16 +116,15 @@ TRICKS = {
 }
 
 
-@pytest.mark.parametrize("trick", TRICKS)
-@pytest.mark.parametrize("domain", DOMAINS)
-def test_a_trick_gains_nothing(domain: str, trick: str, make_env: MakeEnv) -> None:
+@pytest.mark.parametrize("domain", TRAINED)
+def test_tricks_gain_nothing(domain: str, make_env: MakeEnv) -> None:
     module = MODULE[domain]
     source = base_source(domain, module)
     env = make_env(task=tiny_task(domain))
     honest = play(env, module, source)[0]
-    cheating = play(env, module, f"{TRICKS[trick]}\n{source}")[0]
-    assert cheating <= honest
-    assert cheating == (0.0 if "_exit" in TRICKS[trick] else honest)
+    for trick, code in TRICKS.items():
+        cheating = play(env, module, f"{code}\n{source}")[0]
+        assert cheating == (0.0 if "_exit" in code else honest), trick
 
 
 FAULTS = {
@@ -176,7 +182,7 @@ def test_a_wrong_answer_is_scored_as_the_floor(what: str, make_env: MakeEnv) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@LONG
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, tmp_path: Path) -> None:
     """A module searches every file it can open: for the base solution, the examiner's code and held-out data."""
@@ -220,20 +226,26 @@ print(f"searched {count} files, found {found}", flush=True)
 """
 
 
-def test_baselines_stand_well_above_their_floors() -> None:
-    """As measured by ``discoenv calibrate``, at small scale over three seeds."""
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_baselines_stand_well_above_their_floors(domain: str) -> None:
+    """As measured by ``discoenv calibrate``, at small scale over three seeds; within the two minutes of that scale."""
     from discoenv.exams import baselines
 
-    for name in DOMAINS:
-        domain = get_domain(name)
-        for dataset in domain.datasets:
-            entry = baselines.entry(domain, backend="default", dataset=dataset, scale="small")
-            count = len(entry.seeds)
-            standard_error = (entry.baseline.std**2 / count + entry.floor.std**2 / count) ** 0.5
-            assert count >= 3
-            gain = domain.specification.metric.sign * (entry.baseline.mean - entry.floor.mean)
-            assert gain >= 5 * standard_error, (dataset, entry.baseline, entry.floor)
-            assert entry.seconds.mean <= 60, (dataset, entry.seconds)
+    found = get_domain(domain)
+    calibrated = [
+        dataset
+        for dataset in available_datasets(found, "small")
+        if baselines.has_entry(found, backend="default", dataset=dataset, scale="small")
+    ]
+    assert len(calibrated) >= 4
+    for dataset in calibrated:
+        entry = baselines.entry(found, backend="default", dataset=dataset, scale="small")
+        count = len(entry.seeds)
+        standard_error = (entry.baseline.std**2 / count + entry.floor.std**2 / count) ** 0.5
+        assert count >= 3
+        gain = found.specification.metric.sign * (entry.baseline.mean - entry.floor.mean)
+        assert gain >= 4 * standard_error, (dataset, entry.baseline, entry.floor)
+        assert entry.seconds.mean <= 120, (dataset, entry.seconds)
 
 
 @pytest.mark.slow

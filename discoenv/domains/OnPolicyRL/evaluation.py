@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnax.environments import spaces
+
+from .templates.default import environments
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
@@ -29,11 +30,12 @@ class Episodes:
     Compiled code is kept, so that an instance is worth reusing.
 
     Args:
-        env_name: a name that gymnax knows.
-        count: number N of environments.
-        random_steps: each episode starts after 0 to ``random_steps`` uniformly random actions, so that deterministic
-            games do not give N times the same episode, and a memorised sequence of actions is of no use (random
-            starts, as in Mnih et al. 2015). What they earn does not count.
+        config: says which environment, as ``environments.make`` describes, and:
+
+            * EVALUATION_EPISODES, the number N of environments;
+            * EVALUATION_RANDOM_STEPS: each episode starts after 0 to that many uniformly random actions, so that
+              deterministic games do not give N times the same episode, and a memorised sequence of actions is of no use
+              (random starts, as in Mnih et al. 2015). What they earn does not count.
 
     Attributes:
         count: N.
@@ -41,11 +43,12 @@ class Episodes:
         low, high: bounds, inclusive: int[] of a discrete action; float[] or float[A] of an action vector.
     """
 
-    def __init__(self, env_name: str, count: int, random_steps: int = 0) -> None:
-        env, params = gymnax.make(env_name)
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        env, params = environments.make(config)
         space = env.action_space(params)
-        discrete = isinstance(space, spaces.Discrete)
-        self.count = count
+        discrete = not config["CONTINUOUS"]
+        self.count = count = int(config["EVALUATION_EPISODES"])
+        random_steps = int(config["EVALUATION_RANDOM_STEPS"])
         self.action_dim: int | None = None if discrete else space.shape[0]
         self.low = np.asarray(0 if discrete else space.low)
         self.high = np.asarray(space.n - 1 if discrete else space.high)
@@ -69,10 +72,11 @@ class Episodes:
 
                 return jax.tree.map(choose, (stepped[0], stepped[1]), carry), None
 
-            times = jnp.arange(random_steps)
-            (obs, env_state), _ = jax.lax.scan(
-                random_step, (obs, env_state), (times, jax.random.split(steps_key, random_steps))
-            )
+            if random_steps:  # a loop over nothing would be compiled as well
+                times = jnp.arange(random_steps)
+                (obs, env_state), _ = jax.lax.scan(
+                    random_step, (obs, env_state), (times, jax.random.split(steps_key, random_steps))
+                )
             zeros = jnp.zeros(count)
             progress = _Progress(env_state, zeros, zeros.astype(int), zeros.astype(bool))
             return progress, _flat(obs), jnp.ones(count, bool), jnp.bool_(False)

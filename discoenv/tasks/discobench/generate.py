@@ -30,10 +30,30 @@ SPLITS: dict[str, Split] = {
         ("BoxModel/CH4", "BoxModel/SF6", "BoxModel/CO"),
         ("data_processing", "model"),
     ),
+    # Trained on two games and a robot without falls; tested on two other games and on a robot that can fall.
+    # Trained on textbook functions; tested on families that are drawn at random, so that there is nothing to look up.
+    "BayesianOptimisation": Split(
+        ("Ackley2d", "Branin2d", "Griewank5d", "HolderTable2d", "Levy6d"),
+        ("GaussianProcess3d", "NoisyGaussianProcess2d", "NeuralNetwork4d", "Bumps3d", "Hartmann6d"),
+        ("acq_fn", "surrogate"),
+    ),
     "OnPolicyRL": Split(
-        ("MinAtar/Breakout", "MinAtar/Freeway"),
-        ("MinAtar/Asterix", "MinAtar/SpaceInvaders"),
+        ("MinAtar/Breakout", "MinAtar/Freeway", "Brax/Reacher"),
+        ("MinAtar/Asterix", "MinAtar/SpaceInvaders", "Brax/Hopper"),
         ("loss", "optim", "targets"),
+    ),
+    # Trained on two games and a control problem with a reward per step; tested on two games and one without any.
+    "OffPolicyRL": Split(
+        ("MinAtar/Breakout", "MinAtar/Freeway", "Classic/CartPole"),
+        ("MinAtar/Asterix", "MinAtar/SpaceInvaders", "Classic/Acrobot"),
+        ("q_update", "policy", "rb"),
+    ),
+    # Trained on a picture, on images and on physics; tested on pictures without symmetry, on another use of the images,
+    # and on computing.
+    "NeuralCellularAutomata": Split(
+        ("GrowingButterfly", "DigitsInpainting", "SteadyDiffusion"),
+        ("GrowingLizard", "GrowingSpiral", "SelfClassifyingDigits", "MatrixOperations"),
+        ("perceive", "update", "loss"),
     ),
 }
 

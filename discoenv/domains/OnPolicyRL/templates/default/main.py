@@ -1,16 +1,16 @@
-"""Trains one agent with the discovered modules, then answers the examiner's questions with its greedy policy."""
+"""Trains agents with the discovered modules, then answers the examiner's questions with their greedy policies."""
 
 from pathlib import Path
 
 import exam
 import jax
-import jax.numpy as jnp
 import numpy as np
 import yaml
 from activation import get_activation
 from flax.core import FrozenDict
-from make_env import get_action_dim, make_env
+from make_env import count_steps, get_action_dim, make_env
 from networks import ActorCritic
+from policy import GreedyPolicy
 from train import make_train
 
 
@@ -22,6 +22,8 @@ def get_config(values):
     batch_size = values["NUM_ENVS"] * values["NUM_STEPS"]
     if batch_size % values["NUM_MINIBATCHES"]:
         raise ValueError("NUM_ENVS * NUM_STEPS must be a multiple of NUM_MINIBATCHES")
+    if values["EVALUATION_EPISODES"] % values["NUM_SEEDS"]:
+        raise ValueError("EVALUATION_EPISODES must be a multiple of NUM_SEEDS")
     derived = {
         "NUM_UPDATES": values["TOTAL_TIMESTEPS"] // batch_size,
         "MINIBATCH_SIZE": batch_size // values["NUM_MINIBATCHES"],
@@ -29,43 +31,71 @@ def get_config(values):
     return FrozenDict({**values, **derived})
 
 
-class GreedyPolicy:
-    """The trained agent as the examiner sees it."""
+def train_agents(train, config, seed):
+    """Train with each learning rate (LR to 10 LR, evenly spaced) and each seed, all at once.
 
-    def __init__(self, network, params):
-        self._params = params
-        self._mode = jax.jit(lambda params, obs: network.apply(params, obs)[0].mode())
+    Returns:
+        (learning rates, what ``train`` returns with leading axes [NUM_LEARNING_RATES, NUM_SEEDS]).
+    """
+    rates = np.linspace(config["LR"], 10 * config["LR"], config["NUM_LEARNING_RATES"])
+    key = jax.random.key(seed)
+    if len(rates) == config["NUM_SEEDS"] == 1:  # under vmap, both sides of a condition are computed
+        return rates, jax.tree.map(lambda x: x[None, None], jax.jit(train)(key, config["LR"]))
+    over_both = jax.vmap(jax.vmap(train, in_axes=(0, None)), in_axes=(None, 0))
+    return rates, jax.jit(over_both)(jax.random.split(key, config["NUM_SEEDS"]), rates)
 
-    def act(self, obs, done):
-        """Actions of N environments: int[N], or float[N, A] for continuous action spaces.
 
-        Args:
-            obs: float32[N, D], the environments' observations.
-            done: bool[N], whether ``obs`` is the first observation of an episode. Policies without memory ignore it.
-        """
-        del done
-        return np.asarray(self._mode(self._params, jnp.asarray(obs)))
+def best_rate(returns):
+    """Index of the learning rate with the highest training return at the end, evaluation having no say in it.
+
+    Args:
+        returns: float32[NUM_LEARNING_RATES, NUM_SEEDS, NUM_UPDATES], NaN where no episode ended. What counts of a run
+            is the mean over the last 5 % of the updates in which one did; a run without any counts least.
+    """
+
+    def final(run):
+        ended = run[~np.isnan(run)]
+        return ended[-max(1, len(ended) // 20) :].mean() if len(ended) else -np.inf
+
+    return int(np.argmax([np.mean([final(run) for run in runs]) for runs in returns]))
 
 
 def report(returns, config):
-    """Print ten lines of training progress; ``returns`` is float32[NUM_UPDATES], NaN where no episode ended."""
+    """Print ten lines of progress; ``returns`` is float32[NUM_SEEDS, NUM_UPDATES], NaN where no episode ended."""
     print(f"{'steps':>12} {'training return':>16}")
     steps_per_update = config["NUM_ENVS"] * config["NUM_STEPS"]
-    for window in np.array_split(np.arange(len(returns)), min(10, len(returns))):
-        ended = returns[window][~np.isnan(returns[window])]
+    updates = np.arange(returns.shape[1])
+    for window in np.array_split(updates, min(10, len(updates))):
+        ended = returns[:, window][~np.isnan(returns[:, window])]
         print(f"{(window[-1] + 1) * steps_per_update:12,} {ended.mean() if ended.size else np.nan:16.3f}")
 
 
+class Learner:
+    """What answers the examiner."""
+
+    def __init__(self, policy, steps):
+        self._steps = steps
+        self.act = policy.act
+
+    def env_steps(self):
+        """Environment steps taken in training, int."""
+        return self._steps
+
+
 def main():
-    """Train and serve."""
+    """Train, choose the learning rate, and serve."""
     config = get_config(yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8")))
-    train = jax.jit(make_train(config))
-    result = train(jax.random.key(exam.seed()), config["LR"])
-    report(np.asarray(result["metrics"]["mean_training_return"]), config)
+    rates, results = train_agents(make_train(config), config, exam.seed())
+    returns = np.asarray(results["metrics"]["mean_training_return"])
+    best = best_rate(returns)
+    if len(rates) > 1:
+        print(f"chosen by training return: learning rate {rates[best]:g}")
+    report(returns[best], config)
 
     env, env_params = make_env(config)
     network = ActorCritic(get_action_dim(env, env_params, config), config, get_activation(config))
-    exam.serve(GreedyPolicy(network, result["params"]))
+    params, env_state = jax.tree.map(lambda x: x[best], (results["params"], results["env_state"]))
+    exam.serve(Learner(GreedyPolicy(network, params, env_state), count_steps(results["env_state"])))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,62 @@
-"""Training environments of a dataset, from gymnax."""
+"""Training environments of a dataset, and what training leaves behind in their state."""
 
-import gymnax
-from wrappers import ClipAction, EpisodeStatistics, FlattenObservation, Vectorise
+import environments
+import numpy as np
+from wrappers import (
+    ClipAction,
+    EpisodeState,
+    EpisodeStatistics,
+    FlattenObservation,
+    FreshStarts,
+    NormalizeObservation,
+    NormalizeReward,
+    ObservationState,
+    Vectorise,
+    state_of,
+)
 
 
 def make_env(config):
     """Environments to train in.
 
     Args:
-        config: with ENV_NAME (a name that gymnax knows), NUM_ENVS and CONTINUOUS.
+        config: with SUITE, ENV_NAME, NUM_ENVS, CONTINUOUS, GAMMA and NORMALIZE (whether observations and rewards are
+            brought to unit variance).
 
     Returns:
-        (env, env_params). ``env`` has reset and step as in wrappers.py, over NUM_ENVS copies: observations are
+        (env, env_params). ``env`` has reset and step as in environments.py, over NUM_ENVS copies: observations are
         float32[NUM_ENVS, D]; actions int32[NUM_ENVS], or float32[NUM_ENVS, A] if CONTINUOUS.
     """
-    env, env_params = gymnax.make(config["ENV_NAME"])
+    env, env_params = environments.make(config)
+    env = Vectorise(env, config["NUM_ENVS"])
+    if config["SUITE"] == "craftax":
+        env = FreshStarts(env, max(1, config["NUM_ENVS"] // 64))
     env = FlattenObservation(env)
     if config["CONTINUOUS"]:
         env = ClipAction(env)
-    return Vectorise(EpisodeStatistics(env), config["NUM_ENVS"]), env_params
+    env = EpisodeStatistics(env)
+    if config["NORMALIZE"]:
+        env = NormalizeReward(NormalizeObservation(env), config["GAMMA"])
+    return env, env_params
 
 
 def get_action_dim(env, env_params, config):
     """Number of discrete actions, or length A of the action vector if CONTINUOUS."""
     space = env.action_space(env_params)
     return space.shape[0] if config["CONTINUOUS"] else space.n
+
+
+def standardise(env_state, obs):
+    """Observations as the policy saw them at the end of training: with frozen moments, if NORMALIZE.
+
+    Args:
+        env_state: a state of the training environments.
+        obs: float32[..., D], as they come from the simulator.
+    """
+    state = state_of(ObservationState, env_state)
+    return obs if state is None else state.moments.standardise(obs)
+
+
+def count_steps(env_state):
+    """Number of steps (int) taken since the first reset, over all copies and all leading axes of the state."""
+    return int(np.asarray(state_of(EpisodeState, env_state).steps, np.int64).sum())

@@ -26,7 +26,8 @@ def make_train(config):
         jitted, and vmapped over both. It returns a dict:
 
         * ``params``: the parameters of ``ActorCritic`` that are examined;
-        * ``env_state``: the last state of the training environments;
+        * ``env_state``: the last state of the training environments, which holds the number of steps taken and, if
+          NORMALIZE, the moments of the observations that the policy is examined with;
         * ``metrics``: a dict with ``mean_training_return`` float32[NUM_UPDATES]: mean undiscounted return of the
           episodes that ended in each update, NaN where none did.
     """
@@ -52,7 +53,13 @@ def make_train(config):
             pi, value = network.apply(params, obs)
             action = pi.sample(seed=action_rng)
             next_obs, env_state, reward, terminated, truncated, info = env.step(step_rng, env_state, action, env_params)
-            _, final_value = network.apply(params, info["final_observation"])
+            # Time limits are rare, so the critic is not asked unless there is one.
+            final_value = jax.lax.cond(
+                truncated.any(),
+                lambda obs: network.apply(params, obs)[1],
+                lambda obs: jnp.zeros(config["NUM_ENVS"]),
+                info["final_observation"],
+            )
             info = {key: info[key] for key in ("episode_return", "episode_length")}
             transition = Transition(
                 obs, action, pi.log_prob(action), value, reward, terminated, truncated, final_value, info

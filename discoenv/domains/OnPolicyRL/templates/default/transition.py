@@ -16,8 +16,8 @@ class Transition(NamedTuple):
         reward: float32[...].
         terminated: bool[...], this step ended the episode in a terminal state: nothing follows, its value is 0.
         truncated: bool[...], a time limit ended the episode after this step: the value of what follows is not 0.
-        final_value: float32[...], V of the observation that this step led to, taken before any reset. Where an
-            episode was truncated this is the value to bootstrap from; elsewhere it equals the value of the next step.
+        final_value: float32[...], where an episode was truncated, V of the observation in which it was, which is the
+            value to bootstrap from; elsewhere of no meaning.
         info: ``episode_return`` float32[...] and ``episode_length`` int32[...] of the episode so far, this step
             included.
     """

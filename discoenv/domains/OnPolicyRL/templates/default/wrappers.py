@@ -1,10 +1,7 @@
-"""Wrappers of gymnax environments; each is pure and follows their interface.
+"""What is put around the environments of environments.py for training: copies, statistics, normalisation.
 
-    obs, state = env.reset(key, params)
-    obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
-
-An environment starts a new episode by itself: after a step with terminated or truncated, ``obs`` is the first
-observation of the next episode, and ``info["final_observation"]`` is the one in which the last episode ended.
+Each wrapper is pure and follows their interface. From :class:`Vectorise` outwards, all arrays but ``params`` have a
+leading axis [NUM_ENVS].
 """
 
 from typing import Any
@@ -24,8 +21,54 @@ class Wrapper:
         return getattr(self._env, name)
 
 
+def state_of(kind, state):
+    """The part of a nest of wrappers' states that is a ``kind``, or None."""
+    while state is not None and not isinstance(state, kind):
+        state = getattr(state, "env_state", None)
+    return state
+
+
+class Vectorise(Wrapper):
+    """``num_envs`` independent copies in lockstep."""
+
+    def __init__(self, env, num_envs):
+        super().__init__(env)
+        self.num_envs = num_envs
+
+    def reset(self, key, params):
+        return jax.vmap(self._env.reset, in_axes=(0, None))(jax.random.split(key, self.num_envs), params)
+
+    def step(self, key, state, action, params):
+        keys = jax.random.split(key, self.num_envs)
+        return jax.vmap(self._env.step, in_axes=(0, 0, 0, None))(keys, state, action, params)
+
+
+class FreshStarts(Wrapper):
+    """In each step, ``count`` of the environments get a new state in which their next episodes will start.
+
+    ``env`` is a vectorised ``Restarting`` environment. Episodes are long compared with NUM_ENVS / count steps, so
+    nearly every one starts in a state of its own, at a fraction of the cost of computing one per step and environment.
+    """
+
+    def __init__(self, env, count):
+        super().__init__(env)
+        self._starts = Vectorise(env._env, count)
+
+    def step(self, key, state, action, params):
+        step_key, reset_key, choice_key = jax.random.split(key, 3)
+        obs, state, *outcome = self._env.step(step_key, state, action, params)
+        _, fresh = self._starts.reset(reset_key, params)
+        chosen = jax.random.choice(choice_key, self.num_envs, (self._starts.num_envs,), replace=False)
+        first_state, first_obs = jax.tree.map(
+            lambda all_, new: all_.at[chosen].set(new),
+            (state.first_state, state.first_obs),
+            (fresh.first_state, fresh.first_obs),
+        )
+        return obs, state._replace(first_state=first_state, first_obs=first_obs), *outcome
+
+
 class FlattenObservation(Wrapper):
-    """Observations as vectors, float32[D]."""
+    """Observations as vectors, float32[NUM_ENVS, D]."""
 
     def reset(self, key, params):
         obs, state = self._env.reset(key, params)
@@ -38,11 +81,11 @@ class FlattenObservation(Wrapper):
 
 
 def _flat(obs):
-    return jnp.ravel(obs).astype(jnp.float32)
+    return obs.reshape(obs.shape[0], -1).astype(jnp.float32)
 
 
 class ClipAction(Wrapper):
-    """Continuous actions, float32[A], are clipped to the bounds of the action space."""
+    """Continuous actions, float32[NUM_ENVS, A], are clipped to the bounds of the action space."""
 
     def step(self, key, state, action, params):
         space = self._env.action_space(params)
@@ -51,7 +94,7 @@ class ClipAction(Wrapper):
 
 @struct.dataclass
 class EpisodeState:
-    """State of :class:`EpisodeStatistics`: the environment's own, and scalars of the running episode.
+    """State of :class:`EpisodeStatistics`: the environments' own, and of each the running episode, [NUM_ENVS].
 
     ``steps`` counts the steps taken since the first reset, over all episodes.
     """
@@ -67,7 +110,8 @@ class EpisodeStatistics(Wrapper):
 
     def reset(self, key, params):
         obs, env_state = self._env.reset(key, params)
-        return obs, EpisodeState(env_state, jnp.float32(0), jnp.int32(0), jnp.int32(0))
+        zeros = jnp.zeros(self.num_envs, jnp.int32)
+        return obs, EpisodeState(env_state, zeros.astype(jnp.float32), zeros, zeros)
 
     def step(self, key, state, action, params):
         obs, env_state, reward, terminated, truncated, info = self._env.step(key, state.env_state, action, params)
@@ -78,16 +122,82 @@ class EpisodeStatistics(Wrapper):
         return obs, state, reward, terminated, truncated, info
 
 
-class Vectorise(Wrapper):
-    """``num_envs`` independent copies in lockstep: all arrays but ``params`` get a leading axis [num_envs]."""
+@struct.dataclass
+class RunningMoments:
+    """Mean and variance of all vectors seen so far, float32[...] both, and their number, float32[]."""
 
-    def __init__(self, env, num_envs):
-        super().__init__(env)
-        self.num_envs = num_envs
+    mean: jax.Array
+    variance: jax.Array
+    count: jax.Array
+
+    @classmethod
+    def of_nothing(cls, shape):
+        return cls(jnp.zeros(shape), jnp.ones(shape), jnp.float32(1e-4))
+
+    def update(self, batch):
+        """With ``batch``, float32[n, ...], seen as well (Chan et al. 1983, eq. 1.5)."""
+        n, total = batch.shape[0], self.count + batch.shape[0]
+        mean, variance = batch.mean(axis=0), batch.var(axis=0)
+        shift = mean - self.mean
+        share = n / total
+        return RunningMoments(
+            self.mean + share * shift,
+            (1 - share) * self.variance + share * variance + share * (1 - share) * shift**2,
+            total,
+        )
+
+    def standardise(self, x):
+        """(x - mean) / standard deviation, clipped to [-10, 10]."""
+        return jnp.clip((x - self.mean) * jax.lax.rsqrt(self.variance + 1e-8), -10.0, 10.0)
+
+
+@struct.dataclass
+class ObservationState:
+    """State of :class:`NormalizeObservation`."""
+
+    env_state: Any
+    moments: RunningMoments
+
+
+class NormalizeObservation(Wrapper):
+    """Observations are standardised by the moments of all that were seen in training so far."""
 
     def reset(self, key, params):
-        return jax.vmap(self._env.reset, in_axes=(0, None))(jax.random.split(key, self.num_envs), params)
+        obs, env_state = self._env.reset(key, params)
+        moments = RunningMoments.of_nothing(obs.shape[1:]).update(obs)
+        return moments.standardise(obs), ObservationState(env_state, moments)
 
     def step(self, key, state, action, params):
-        keys = jax.random.split(key, self.num_envs)
-        return jax.vmap(self._env.step, in_axes=(0, 0, 0, None))(keys, state, action, params)
+        obs, env_state, reward, terminated, truncated, info = self._env.step(key, state.env_state, action, params)
+        moments = state.moments.update(obs)
+        info = {**info, "final_observation": moments.standardise(info["final_observation"])}
+        state = ObservationState(env_state, moments)
+        return moments.standardise(obs), state, reward, terminated, truncated, info
+
+
+@struct.dataclass
+class RewardState:
+    """State of :class:`NormalizeReward`: moments and present values of the discounted return, float32[NUM_ENVS]."""
+
+    env_state: Any
+    moments: RunningMoments
+    discounted_return: jax.Array
+
+
+class NormalizeReward(Wrapper):
+    """Rewards are divided by the standard deviation of the discounted return; ``info["episode_return"]`` stays."""
+
+    def __init__(self, env, gamma):
+        super().__init__(env)
+        self._gamma = gamma
+
+    def reset(self, key, params):
+        obs, env_state = self._env.reset(key, params)
+        return obs, RewardState(env_state, RunningMoments.of_nothing(()), jnp.zeros(self.num_envs))
+
+    def step(self, key, state, action, params):
+        obs, env_state, reward, terminated, truncated, info = self._env.step(key, state.env_state, action, params)
+        discounted_return = self._gamma * state.discounted_return + reward
+        moments = state.moments.update(discounted_return)
+        state = RewardState(env_state, moments, discounted_return * ~(terminated | truncated))
+        return obs, state, reward * jax.lax.rsqrt(moments.variance + 1e-8), terminated, truncated, info

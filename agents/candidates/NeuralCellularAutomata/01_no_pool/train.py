@@ -1,0 +1,25 @@
+"""One step of training, always from fresh samples."""
+
+import jax
+import optax
+from loss import compute_loss
+from pool import draw
+
+
+def damage(states, key):
+    """``states`` float32[N, H, W, C] as they are."""
+    del key
+    return states
+
+
+def make_train_step(nca, optimizer, data, config):
+    """A pure function that takes one step of training; the pool is left alone."""
+
+    def train_step(params, optimizer_state, pool, key):
+        key_fresh, key_loss = jax.random.split(key)
+        batch = draw(data, key_fresh, config["BATCH"])
+        (loss, _), gradients = jax.value_and_grad(compute_loss, has_aux=True)(params, nca, batch, key_loss, config)
+        updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
+        return optax.apply_updates(params, updates), optimizer_state, pool, loss
+
+    return train_step

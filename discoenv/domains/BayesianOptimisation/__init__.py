@@ -1,0 +1,1 @@
+"""Bayesian optimisation of black-box functions that only the examiner can evaluate."""

@@ -1,0 +1,39 @@
+"""The loss that actor and critic are trained on."""
+
+import jax.numpy as jnp
+
+
+def loss_actor_and_critic(params, init_memory, traj_batch, gae, targets, network, config):
+    """Loss of one minibatch: the whole rollout of some of the environments.
+
+    Args:
+        params: the network's parameters; the loss is differentiated with respect to them.
+        init_memory: pytree of arrays [N, ...], the memory with which these N environments began the rollout.
+        traj_batch: Transition (see transition.py) with leading axes [NUM_STEPS, N], in order of time; ``log_prob`` and
+            ``value`` are those of the policy and critic that collected the rollout.
+        gae: float32[NUM_STEPS, N], advantages, not normalised.
+        targets: float32[NUM_STEPS, N], targets of the value function.
+        network: ``network.apply(params, memory, obs, first) -> (memory, pi, value)``, see networks.py.
+        config: the run's configuration (immutable mapping): CLIP_EPS, VF_COEF, ENT_COEF.
+
+    Returns:
+        (total_loss, (value_loss, actor_loss, entropy)), float32[] all; only total_loss is minimised.
+    """
+    # <solution>
+    epsilon = config["CLIP_EPS"]
+    _, pi, value = network.apply(params, init_memory, traj_batch.obs, traj_batch.first)
+
+    # The clipped surrogate objective (Schulman et al. 2017, eq. 7), with advantages normalised over the minibatch.
+    ratio = jnp.exp(pi.log_prob(traj_batch.action) - traj_batch.log_prob)
+    advantage = (gae - gae.mean()) / (gae.std() + 1e-8)
+    surrogate = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage)
+    actor_loss = -surrogate.mean()
+
+    # The value function moves by at most epsilon from where it was, as in the paper's published code.
+    value_clipped = traj_batch.value + jnp.clip(value - traj_batch.value, -epsilon, epsilon)
+    value_loss = 0.5 * jnp.maximum((value - targets) ** 2, (value_clipped - targets) ** 2).mean()
+
+    entropy = pi.entropy().mean()
+    total_loss = actor_loss + config["VF_COEF"] * value_loss - config["ENT_COEF"] * entropy
+    return total_loss, (value_loss, actor_loss, entropy)
+    # </solution>

@@ -1,0 +1,85 @@
+"""The policy and the value function, with a recurrent memory."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from distributions import Categorical, DiagonalNormal
+from flax.linen.initializers import constant, orthogonal
+
+
+class ActorCritic(nn.Module):
+    """Policy π(a | observations of the episode so far) and value function of the same.
+
+    Attributes:
+        action_dim: number of discrete actions, or length of the action vector if CONTINUOUS.
+        config: the run's configuration (immutable mapping); HSIZE is the width of hidden layers, CONTINUOUS says which
+            kind of action space it is.
+        activation: the nonlinearity, as returned by ``get_activation(config)``.
+    """
+
+    action_dim: int
+    config: Mapping[str, Any]
+    activation: Callable
+
+    def initial_memory(self, num_envs):
+        """The memory before the first observation: a pytree of arrays with a leading axis [num_envs]."""
+        # <solution>
+        return jnp.zeros((num_envs, self.config["HSIZE"]))
+        # </solution>
+
+    @nn.compact
+    def __call__(self, memory, x, first):
+        """Read T observations of each of N environments, in order of time.
+
+        Args:
+            memory: what is remembered from before; of the structure, shapes and dtypes of ``initial_memory(N)``.
+            x: float32[T, N, D], observations. T is 1 when acting and NUM_STEPS in the loss.
+            first: bool[T, N], whether an observation is the first of an episode, at which what came before it must be
+                forgotten.
+
+        Returns:
+            (memory, pi, value). ``memory`` is that after the last observation. ``pi`` is a distribution over actions
+            with the methods ``sample(seed)``, ``log_prob(action)``, ``entropy()`` and ``mode()`` (see
+            distributions.py), its parameters having the leading axes [T, N]: Categorical with action_dim logits, or
+            DiagonalNormal of action_dim dimensions if CONTINUOUS. ``value`` is float32[T, N].
+        """
+        # <solution>
+        size = self.config["HSIZE"]
+
+        def dense(x, output_dim, scale):
+            return nn.Dense(output_dim, kernel_init=orthogonal(scale), bias_init=constant(0.0))(x)
+
+        x = self.activation(dense(x, size, np.sqrt(2)))
+
+        # A gated recurrent unit (Cho et al. 2014), its reset gate applied after the matrix product as in cuDNN. What
+        # does not depend on the memory is computed for all times at once.
+        inputs = dense(x, 3 * size, 1.0)
+        recurrent_kernel = self.param("recurrent_kernel", orthogonal(), (size, 3 * size))
+        candidate_bias = self.param("candidate_bias", nn.initializers.zeros, (size,))
+
+        def step(h, now):
+            inputs, first = now
+            h = jnp.where(first[:, None], 0.0, h)
+            reset_x, update_x, candidate_x = jnp.split(inputs, 3, axis=-1)
+            reset_h, update_h, candidate_h = jnp.split(h @ recurrent_kernel, 3, axis=-1)
+            reset, update = nn.sigmoid(reset_x + reset_h), nn.sigmoid(update_x + update_h)
+            candidate = jnp.tanh(candidate_x + reset * (candidate_h + candidate_bias))
+            h = (1 - update) * candidate + update * h
+            return h, h
+
+        memory, x = jax.lax.scan(step, memory, (inputs, first))
+
+        actor = dense(self.activation(dense(x, size, np.sqrt(2))), self.action_dim, 0.01)
+        if self.config["CONTINUOUS"]:
+            log_std = self.param("log_std", nn.initializers.zeros, (self.action_dim,))
+            pi = DiagonalNormal(actor, log_std)
+        else:
+            pi = Categorical(actor)
+
+        critic = dense(self.activation(dense(x, size, np.sqrt(2))), 1, 1.0)
+        return memory, pi, jnp.squeeze(critic, axis=-1)
+        # </solution>

@@ -1,0 +1,116 @@
+"""The training loop of agents with a memory: rollouts, targets and epochs of minibatch updates."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from activation import get_activation
+from flax.training.train_state import TrainState
+from loss import loss_actor_and_critic
+from make_env import get_action_dim, make_env
+from networks import ActorCritic
+from optim import scale_by_optimizer
+from schedule import make_schedule_fn
+from targets import get_targets
+from transition import Transition
+
+
+def make_train(config):
+    """The training function of one configuration.
+
+    Args:
+        config: the run's configuration (immutable mapping): all keys of config.yaml, NUM_UPDATES and MINIBATCH_SIZE.
+            Training takes NUM_UPDATES rollouts of NUM_STEPS steps in each of NUM_ENVS environments.
+
+    Returns:
+        ``train(rng, lr)``, where ``rng`` is a JAX key and ``lr`` the base learning rate, float32[]. It is pure, can be
+        jitted, and vmapped over both. It returns a dict:
+
+        * ``params``: the parameters of ``ActorCritic`` that are examined;
+        * ``env_state``: the last state of the training environments, which holds the number of steps taken and, if
+          NORMALIZE, the moments of the observations that the policy is examined with;
+        * ``metrics``: a dict with ``mean_training_return`` float32[NUM_UPDATES]: mean undiscounted return of the
+          episodes that ended in each update, NaN where none did.
+    """
+    # <solution>
+    num_envs = config["NUM_ENVS"]
+    envs_per_minibatch = num_envs // config["NUM_MINIBATCHES"]
+    env, env_params = make_env(config)
+    network = ActorCritic(get_action_dim(env, env_params, config), config, get_activation(config))
+
+    def train(rng, lr):
+        rng, init_rng, reset_rng = jax.random.split(rng, 3)
+        obs, env_state = env.reset(reset_rng, env_params)
+        first, memory = jnp.ones(num_envs, bool), network.initial_memory(num_envs)
+        schedule = make_schedule_fn(config, lr)
+        optimizer = optax.chain(
+            optax.clip_by_global_norm(config["MAX_GRAD_NORM"]),
+            scale_by_optimizer(),
+            optax.scale_by_schedule(lambda count: -schedule(count)),
+        )
+        params = network.init(init_rng, memory, obs[None], first[None])
+        train_state = TrainState.create(apply_fn=network.apply, params=params, tx=optimizer)
+
+        def env_step(carry, rng):
+            """All environments take one step with the current policy."""
+            params, env_state, obs, first, memory = carry
+            action_rng, step_rng = jax.random.split(rng)
+            memory, pi, value = network.apply(params, memory, obs[None], first[None])
+            action = pi.sample(seed=action_rng)
+            log_prob = pi.log_prob(action)[0]
+            action, value = action[0], value[0]
+            next_obs, env_state, reward, terminated, truncated, info = env.step(step_rng, env_state, action, env_params)
+            # Time limits are rare, so the critic is not asked unless there is one.
+            final_value = jax.lax.cond(
+                truncated.any(),
+                lambda obs: network.apply(params, memory, obs[None], jnp.zeros((1, num_envs), bool))[2][0],
+                lambda obs: jnp.zeros(num_envs),
+                info["final_observation"],
+            )
+            info = {key: info[key] for key in ("episode_return", "episode_length")}
+            transition = Transition(
+                obs, first, action, log_prob, value, reward, terminated, truncated, final_value, info
+            )
+            return (params, env_state, next_obs, terminated | truncated, memory), transition
+
+        def minibatch_step(train_state, minibatch):
+            """One step of the optimiser."""
+            gradient = jax.grad(loss_actor_and_critic, has_aux=True)
+            gradients, _ = gradient(train_state.params, *minibatch, network, config)
+            return train_state.apply_gradients(grads=gradients), None
+
+        def update(carry, rng):
+            """One rollout, and UPDATE_EPOCHS passes over it, a minibatch being the rollouts of some environments."""
+            train_state, *situation = carry
+            init_memory = situation[-1]
+            rollout_rng, shuffle_rng = jax.random.split(rng)
+
+            step_rngs = jax.random.split(rollout_rng, config["NUM_STEPS"])
+            (_, *situation), traj_batch = jax.lax.scan(env_step, (train_state.params, *situation), step_rngs)
+
+            _, obs, first, memory = situation
+            last_val = network.apply(train_state.params, memory, obs[None], first[None])[2][0]
+            advantages, targets = get_targets(traj_batch, last_val, config)
+
+            def epoch(train_state, rng):
+                order = jax.random.permutation(rng, num_envs).reshape(config["NUM_MINIBATCHES"], envs_per_minibatch)
+
+                def step(train_state, envs):
+                    rollouts = jax.tree.map(lambda x: x[:, envs], (traj_batch, advantages, targets))
+                    return minibatch_step(train_state, (jax.tree.map(lambda x: x[envs], init_memory), *rollouts))
+
+                return jax.lax.scan(step, train_state, order)
+
+            train_state, _ = jax.lax.scan(epoch, train_state, jax.random.split(shuffle_rng, config["UPDATE_EPOCHS"]))
+
+            ended = traj_batch.terminated | traj_batch.truncated
+            mean_return = jnp.sum(traj_batch.info["episode_return"] * ended) / jnp.sum(ended)
+            return (train_state, *situation), {"mean_training_return": mean_return}
+
+        start = (train_state, env_state, obs, first, memory)
+        (train_state, env_state, *_), metrics = jax.lax.scan(
+            update, start, jax.random.split(rng, config["NUM_UPDATES"])
+        )
+        return {"params": train_state.params, "env_state": env_state, "metrics": metrics}
+
+    return train
+    # </solution>
