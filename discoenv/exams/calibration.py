@@ -98,7 +98,7 @@ def calibrate(
         seeds=seeds,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         hardware={**baselines.hardware(), "sandbox": sandbox.name, "device": device.name},
-        versions=_versions(domain),
+        versions=_versions(domain, dataset),
     )
 
 
@@ -108,10 +108,11 @@ def _sample(values: list[float]) -> baselines.Sample:
     return baselines.Sample(mean=float(np.mean(values)), std=std, values=values)
 
 
-def _versions(domain: Domain) -> dict[str, str]:
-    """Versions of Python and of what the domain requires."""
+def _versions(domain: Domain, dataset: str) -> dict[str, str]:
+    """Versions of Python and of what the domain and the dataset require."""
     versions = {"python": platform.python_version(), "discoenv": importlib.metadata.version("discoenv")}
-    for requirement in domain.specification.requirements:
+    specification = domain.specification
+    for requirement in (*specification.requirements, *specification.datasets[dataset].requires):
         name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
         try:
             versions[name] = importlib.metadata.version(name)
