@@ -147,10 +147,12 @@ def draw(
     for _ in range(max_attempts):
         domain = get_domain(names[_index(random(), len(names))])
         available: Sequence[str] = _available(domain, scale, gpu, download)
-        if domains is not None or len(available) >= 2:
+        known = domain.backends
+        chosen = known if backends is None else sorted(backends)
+        ready = [each for each in chosen if usable is None or _has_two(domain, each, available, usable)]
+        if domains is not None or (len(available) >= 2 and ready):
             break
-    known = domain.backends
-    chosen = known if backends is None else sorted(backends)
+    chosen = ready or chosen
     backend = chosen[_index(random(), len(chosen))]
     if backend not in known:
         domain.require(backend=backend)
@@ -182,6 +184,11 @@ def draw(
         f"{len(available)} available ones{'' if allow_discobench else ', other than those of DiscoBench'}; "
         f"raise p_edit (now {p_edit}) or max_attempts, or change p_data (now {p_data})"
     )
+
+
+def _has_two(domain: Domain, backend: str, datasets: Sequence[str], usable: Usable) -> bool:
+    """Whether a task can be made: with a dataset on each side."""
+    return backend in domain.backends and sum(usable(domain, backend, dataset) for dataset in datasets) >= 2
 
 
 def thresholds(p_data: Sequence[float]) -> tuple[float, float]:

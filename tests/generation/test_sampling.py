@@ -266,3 +266,12 @@ def test_every_counted_task_of_a_small_domain_is_drawn_and_no_other(make_variant
     settings: dict[str, Any] = {"p_edit": 0.5, "p_data": (1, 1, 1), "p_base": 0.5, "objectives": ("time", "golf")}
     drawn = {sample_task(rng, **settings) for _ in range(5000)}
     assert len(drawn) == count_tasks(2, 3, backends=1, objectives=2) == 3 * 12 * 2 * 2
+
+
+def test_backends_without_two_usable_datasets_are_not_drawn() -> None:
+    def usable(domain: Domain, backend: str, dataset: str) -> bool:
+        return backend != "transformer" or dataset == "MinAtar/Breakout"
+
+    rng = np.random.default_rng(0)
+    drawn = {sample_task(rng, domains=["OnPolicyRL"], scale="tiny", usable=usable).backend for _ in range(50)}
+    assert drawn == {"default", "recurrent"}
