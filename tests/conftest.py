@@ -18,6 +18,10 @@ from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import Domain, get_domain
 from discoenv.tasks.workspace import base_modules
 
+# As learners and examiners run: XLA's thread pool can deadlock on large parallel loops, where no timeout reaches.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+
 TOY = Path(__file__).resolve().parent / "toy"
 #: Better than the baseline on every dataset of the toy domain.
 POLYNOMIAL_FEATURES = '''\

@@ -179,7 +179,7 @@ def test_calibrate_local_writes_to_the_users_cache_and_nowhere_else(
     options = ["--dataset", "Line", "--scale", "tiny", "--seeds", "1", "--local", "--sandbox", sandbox.name]
     result = invoke("calibrate", "Toy", *options)
     assert result.exit_code == 0, result.output
-    assert "Toy default Line tiny: floor" in result.stdout
+    assert "Toy default Line tiny on cpu: floor" in result.stdout
     assert not (domain.directory / "baselines.json").exists()
     path = baselines.local_path(domain)
     assert path.is_relative_to(tmp_path / "cache")
