@@ -226,26 +226,27 @@ print(f"searched {count} files, found {found}", flush=True)
 """
 
 
+#: Datasets whose baseline is not yet five standard errors above its floor, and how many it is at least.
+UNSURE = {"MinAtar/Asterix": 3.0, "MinAtar/Breakout": 4.5}
+#: Seconds per exam of domains that were calibrated on a calm machine; the others are held to the scale's two minutes.
+CALM = {"GreenhouseGasPrediction": 60.0, "OnPolicyRL": 60.0}
+
+
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_baselines_stand_well_above_their_floors(domain: str) -> None:
-    """As measured by ``discoenv calibrate``, at small scale over three seeds; within the two minutes of that scale."""
+    """As measured by ``discoenv calibrate``, at small scale over three seeds."""
     from discoenv.exams import baselines
 
     found = get_domain(domain)
-    calibrated = [
-        dataset
-        for dataset in available_datasets(found, "small")
-        if baselines.has_entry(found, backend="default", dataset=dataset, scale="small")
-    ]
-    assert len(calibrated) >= 4
-    for dataset in calibrated:
+    for dataset in available_datasets(found, "small"):
         entry = baselines.entry(found, backend="default", dataset=dataset, scale="small")
         count = len(entry.seeds)
         standard_error = (entry.baseline.std**2 / count + entry.floor.std**2 / count) ** 0.5
         assert count >= 3
         gain = found.specification.metric.sign * (entry.baseline.mean - entry.floor.mean)
-        assert gain >= 3 * standard_error, (dataset, entry.baseline, entry.floor)
-        assert entry.seconds.mean <= 120, (dataset, entry.seconds)
+        bar = UNSURE.get(dataset, 5.0) if domain == "OffPolicyRL" else 5.0
+        assert gain >= bar * standard_error, (dataset, entry.baseline, entry.floor)
+        assert entry.seconds.mean <= CALM.get(domain, 120.0), (dataset, entry.seconds)
 
 
 @pytest.mark.slow
