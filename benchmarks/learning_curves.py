@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from discoenv.exams import frameworks
 from discoenv.exams.server import load_examiner_class
 from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import Scale, get_domain
@@ -54,7 +55,7 @@ def returns_of(backend: str, dataset: str, scale: Scale, seeds: int) -> list[lis
         start="base",
         scale=scale,
     )
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    environment = {**os.environ, **frameworks.on_cpu()}
     with tempfile.TemporaryDirectory() as folder:
         workspace = materialise(task, Path(folder) / "workspace")
         done = subprocess.run(

@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from discoenv.exams import baselines
+from discoenv.exams import baselines, frameworks
 from discoenv.exams.exam import receive, send
 from discoenv.exams.runner import ExamRunner, learner_seed
 from discoenv.exams.server import load_examiner_class
@@ -68,8 +68,7 @@ def bare_seconds(folder: Path, data: Path, seed: int) -> float:
             "EXAM_SOCKET": address,
             "EXAM_DATA": str(data),
             "EXAM_SEED": str(learner_seed(seed)),
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+            **frameworks.on_cpu(),
         }
         begin = time.perf_counter()
         subprocess.run([sys.executable, "main.py"], cwd=folder, env=environment, check=True, capture_output=True)

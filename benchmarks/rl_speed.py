@@ -22,11 +22,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from discoenv.exams import frameworks
 from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import get_domain
 from discoenv.tasks.workspace import materialise
 
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")  # as in exams
+os.environ.update(frameworks.on_cpu(os.environ))  # as in exams
 
 
 def ours(dataset: str, folder: Path) -> tuple[Callable[[dict[str, Any]], Any], Any]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 import yaml
 
+from discoenv.exams import frameworks
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox, SandboxError
 from discoenv.tasks import domain as domains
@@ -18,9 +19,7 @@ from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import Domain, get_domain
 from discoenv.tasks.workspace import base_modules
 
-# As learners and examiners run: XLA's thread pool can deadlock on large parallel loops, where no timeout reaches.
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+os.environ.update(frameworks.on_cpu(os.environ))  # as learners and examiners run
 
 TOY = Path(__file__).resolve().parent / "toy"
 #: Better than the baseline on every dataset of the toy domain.

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal, NotRequired, TypedDict
 
+from discoenv.exams import frameworks
+
 #: Loading held-out data and compiling an evaluation may take long; training is never waited for under this limit.
 _REPLY_TIMEOUT_S = 900.0
 _POLL_S = 0.01
@@ -154,9 +156,8 @@ def _environment() -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": path,
-        "JAX_PLATFORMS": "cpu",
+        **frameworks.on_cpu(os.environ),
         "CUDA_VISIBLE_DEVICES": "",
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip(),
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
     }

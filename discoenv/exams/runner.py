@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from discoenv.exams import reported, scratch, tracebacks
+from discoenv.exams import frameworks, reported, scratch, tracebacks
 from discoenv.exams.client import Examination, ExaminerProcess, InfraError
 from discoenv.exams.devices import CPU, Device
 from discoenv.exams.gpu_meter import GpuMeter
@@ -28,9 +28,6 @@ Status = Literal["ok", "error", "timeout", "memory", "protocol_error"]
 
 WORKSPACE = "/workspace"
 _EXAM = "/exam"
-#: Settings of frameworks in learners. XLA's own thread pool on CPUs can deadlock on large parallel loops, and made the
-#: base modules no faster on two cores; without it, what a learner computes does not depend on the number of cores.
-_FRAMEWORKS = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 #: The examiner's own work is not charged to the learner; this bounds an exam whose examiner never comes to an end.
 _EXAMINER_ALLOWANCE_S = 3600.0
 #: A learner that closed its connection because of an exception gets this long to print the traceback and end.
@@ -217,7 +214,7 @@ class ExamRunner:
                 "EXAM_SOCKET": f"{_EXAM}/socket",
                 "EXAM_DATA": _EXAM,
                 "EXAM_SEED": str(learner_seed(seed)),
-                **_FRAMEWORKS,
+                **frameworks.on_cpu(),
             },
             hidden_packages=tuple(self.domain.specification.hidden_packages),
             family=self.domain.specification.extra,

@@ -1,0 +1,21 @@
+"""How machine-learning frameworks are set up on CPUs: in learners, examiners, benchmarks and tests alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_FLAGS = "--xla_cpu_multi_thread_eigen=false"
+
+
+def on_cpu(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment variables for a process that computes on the CPU; XLA flags in ``environment`` are kept.
+
+    XLA's thread pools deadlock where parallel work waits for parallel work in the same pool: batched linear algebra
+    (``vmap`` over an orthogonal initialiser, seen with jaxlib 0.10.2) and large parallel loops. A pool of one thread
+    (``NPROC``) cannot; it made the base modules no slower on two cores, and what is computed does not depend on the
+    number of cores.
+    """
+    flags = (environment or {}).get("XLA_FLAGS", "")
+    if _FLAGS not in flags:
+        flags = f"{flags} {_FLAGS}".strip()
+    return {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "NPROC": "1"}
