@@ -15,6 +15,7 @@ from discoenv import feedback, objectives
 from discoenv.exams import baselines, devices, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
+from discoenv.exams.pool import ExaminerPool
 from discoenv.exams.scores import DatasetScore
 from discoenv.exams.slots import ExamSlots
 from discoenv.recording import Recorder
@@ -64,6 +65,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             datasets that need one, if the machine has one.
         gpu_sharers: exams that may share a GPU, also of other processes, while no costs are measured.
         exam_slots: each exam waits for one of these, which environments may share (see :mod:`discoenv.exams.slots`).
+        examiners: examiner processes, which environments may share and then close; None: of its own, kept warm over
+            episodes.
         runs_dir: where run directories are written; None keeps no record.
         reward_fn: replaces the objective's reward.
         on_progress: called at the start and the end of each exam.
@@ -98,6 +101,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         device: devices.DeviceChoice = "auto",
         gpu_sharers: int = 1,
         exam_slots: ExamSlots | None = None,
+        examiners: ExaminerPool | None = None,
         runs_dir: str | Path | None = "runs",
         reward_fn: objectives.RewardFunction | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -141,6 +145,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._compute_budget_s = compute_budget_s
         self.max_file_bytes = max_file_bytes
         self._exam_slots = exam_slots
+        self._examiners = examiners or ExaminerPool()
+        self._owns_examiners = examiners is None
         self._runs_dir = None if runs_dir is None else Path(runs_dir)
         self._reward_fn = reward_fn
         self._on_progress = on_progress
@@ -174,6 +180,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             device=self._device(self.task.resolve(), self.task.scale, (*self.task.meta_train, *self.task.meta_test)),
             on_progress=self._on_progress,
             slots=self._exam_slots,
+            examiners=self._examiners,
         )
         self._finalizer = weakref.finalize(self, self._evaluator.close)
         self._files = initial_modules(self.task)
@@ -231,6 +238,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def close(self) -> None:
         """End the episode, its processes and its temporary files. Run directories stay. Safe to call again."""
         self._end_episode()
+        if self._owns_examiners:
+            self._examiners.close()
         if self._owns_sandbox:
             self._sandbox.close()
 

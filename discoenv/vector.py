@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from discoenv.env import DiscoGenEnv, Info, Observation
 from discoenv.exams.evaluation import Progress
+from discoenv.exams.pool import ExaminerPool
 from discoenv.exams.slots import ExamSlots
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
@@ -87,10 +88,17 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
         self.slots = slots if isinstance(slots, ExamSlots) else ExamSlots(slots)
         self._sandbox = get_sandbox(sandbox)
         self._owns_sandbox = isinstance(sandbox, str)
+        self._examiners = ExaminerPool()
         self._on_progress = on_progress
         self._progress_lock = threading.Lock()
         self.envs = [
-            DiscoGenEnv(sandbox=self._sandbox, exam_slots=self.slots, on_progress=self._progress_of(index), **arguments)
+            DiscoGenEnv(
+                sandbox=self._sandbox,
+                exam_slots=self.slots,
+                examiners=self._examiners,
+                on_progress=self._progress_of(index),
+                **arguments,
+            )
             for index in range(num_envs)
         ]
         self.render_mode = self.envs[0].render_mode
@@ -224,6 +232,8 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
             self._threads.shutdown(wait=True, cancel_futures=True)
         for env in getattr(self, "envs", []):  # a reset that was under way has made new processes
             env.close()
+        if getattr(self, "_examiners", None) is not None:
+            self._examiners.close()
         if getattr(self, "_owns_sandbox", False):
             self._sandbox.close()
 

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,11 +40,7 @@ class Examination(TypedDict):
 
 
 class ExaminerProcess:
-    """One warm examiner process of one domain. Start it by the first request; use it for one exam at a time.
-
-    Attributes:
-        lock: hold it from ``prepare`` to the end of ``examine``.
-    """
+    """One warm examiner process of one domain. The first request starts it; use it for one exam at a time."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -53,7 +48,6 @@ class ExaminerProcess:
         self._control: socket.socket | None = None
         self._log: IO[bytes] | None = None
         self._received = b""
-        self.lock = threading.Lock()
 
     def request(self, operation: str, *, while_waiting: Callable[[], None] | None = None, **arguments: Any) -> Any:
         """Send a request and wait for its reply, calling ``while_waiting`` about 100 times a second.

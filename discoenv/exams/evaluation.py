@@ -14,6 +14,7 @@ import numpy as np
 from discoenv.exams import baselines, calibration, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.devices import CPU, Device
+from discoenv.exams.pool import ExaminerPool
 from discoenv.exams.runner import ExamResult, ExamRunner
 from discoenv.exams.scores import DatasetScore, score
 from discoenv.exams.slots import ExamSlots, WaitEnded
@@ -48,6 +49,7 @@ class Evaluator:
         device: what learners train on.
         on_progress: called at the start and the end of each exam.
         slots: each exam waits for one of these; all of them, if costs are compared. None: exams never wait.
+        examiners: where examiner processes come from; None: one of its own, ended with the evaluator.
 
     Attributes:
         device: what learners train on.
@@ -70,6 +72,7 @@ class Evaluator:
         device: Device = CPU,
         on_progress: Callable[[Progress], None] | None = None,
         slots: ExamSlots | None = None,
+        examiners: ExaminerPool | None = None,
     ) -> None:
         self.task = task
         self.domain = task.resolve()
@@ -92,7 +95,7 @@ class Evaluator:
         self.device = device
         self._costs = costs or paired
         self._paired = paired
-        self._runner = ExamRunner(self.domain, sandbox, measure_costs=self._costs, device=device)
+        self._runner = ExamRunner(self.domain, sandbox, measure_costs=self._costs, device=device, examiners=examiners)
         self._slots = slots
         self._closed = threading.Event()
         self._finished: dict[tuple[str, str, int], ExamResult] = {}

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from discoenv.exams.client import Examination, ExaminerProcess, InfraError
 from discoenv.exams.devices import CPU, Device
 from discoenv.exams.gpu_meter import GpuMeter
 from discoenv.exams.meters import Energy, EnergyMeter
+from discoenv.exams.pool import ExaminerPool
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox, SandboxError
 from discoenv.sandbox.gpu import Lease
 from discoenv.tasks.domain import Domain
@@ -93,9 +94,9 @@ def learner_seed(seed: int) -> int:
 
 
 class ExamRunner:
-    """Runs exams of one domain in one sandbox provider, with one warm examiner process.
+    """Runs exams of one domain in one sandbox provider.
 
-    Thread safe; exams wait for each other. Close it to end the examiner process.
+    Thread safe; exams wait for each other. Close it to end a running exam.
 
     Args:
         domain: the domain.
@@ -103,14 +104,26 @@ class ExamRunner:
         measure_costs: read this machine's energy counters around each exam (0.2 s more per exam), and share a GPU with
             nobody.
         device: what learners train on.
+        examiners: where examiner processes come from; None: one of its own, ended with the runner.
     """
 
-    def __init__(self, domain: Domain, sandbox: Sandbox, *, measure_costs: bool = False, device: Device = CPU) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        sandbox: Sandbox,
+        *,
+        measure_costs: bool = False,
+        device: Device = CPU,
+        examiners: ExaminerPool | None = None,
+    ) -> None:
         self.domain = domain
         self.sandbox = sandbox
         self.device = device
         self._measure_costs = measure_costs
-        self._examiner = ExaminerProcess(domain.directory)
+        self._examiners = examiners or ExaminerPool(idle=1)
+        self._owns_examiners = examiners is None
+        self._examiner: ExaminerProcess | None = None
+        self._lock = threading.Lock()
         self._running: Running | None = None
         self._closed = threading.Event()
 
@@ -131,7 +144,7 @@ class ExamRunner:
         if self.domain.missing_packages(dataset):
             self.domain.data(dataset)
         target = self._target(dataset, scale)
-        with self._examiner.lock:
+        with self._lock:
             self._require_open()
             try:
                 directory = scratch.make()
@@ -140,7 +153,8 @@ class ExamRunner:
                         try:
                             if self.domain.self_reported:
                                 return self._run_reported(directory, workspace, dataset, seed, budget_s, lease)
-                            return self._run(directory, workspace, target, seed, budget_s, lease)
+                            with self._leased() as examiner:
+                                return self._run(directory, workspace, target, seed, budget_s, lease, examiner)
                         finally:
                             self._kill_running()  # before anyone else may have its GPU
                 finally:
@@ -153,9 +167,8 @@ class ExamRunner:
     def floor(self, *, dataset: str, scale: str, seed: int) -> dict[str, float]:
         """Metrics of the examiner's trivial learner."""
         target = self._target(dataset, scale)
-        with self._examiner.lock:
-            self._require_open()
-            metrics: dict[str, float] = self._examiner.request("floor", target=target, seed=seed)
+        with self._lock, self._leased() as examiner:
+            metrics: dict[str, float] = examiner.request("floor", target=target, seed=seed)
         self._require_metric(dataset, metrics)
         return metrics
 
@@ -166,10 +179,24 @@ class ExamRunner:
         return {"dataset": dataset, "scale": scale, "config": config, "data": str(data) if data else None}
 
     def close(self) -> None:
-        """Kill a running learner and end the examiner process. Safe to call again."""
+        """Kill a running learner and end its examiner. Safe to call again."""
         self._closed.set()
         self._kill_running()
-        self._examiner.close()
+        examiner = self._examiner
+        if examiner is not None:
+            examiner.close()
+        if self._owns_examiners:
+            self._examiners.close()
+
+    @contextlib.contextmanager
+    def _leased(self) -> Iterator[ExaminerProcess]:
+        with self._examiners.lease(self.domain.directory) as examiner:
+            self._examiner = examiner
+            try:
+                self._require_open()
+                yield examiner
+            finally:
+                self._examiner = None
 
     def _require_metric(self, dataset: str, metrics: Mapping[str, float]) -> None:
         name = self.domain.metric(dataset).name
@@ -197,6 +224,7 @@ class ExamRunner:
         seed: int,
         budget_s: float,
         lease: Lease | None,
+        examiner: ExaminerProcess,
     ) -> ExamResult:
         dataset = str(target["dataset"])
         exam = directory / "exam"
@@ -204,7 +232,6 @@ class ExamRunner:
         exam.chmod(0o755)
         if len(os.fsencode(exam / "socket")) > _MAX_SOCKET_PATH:
             raise InfraError(f"{exam} is too long for a socket; set TMPDIR to a folder with a shorter path")
-        examiner = self._examiner
         examiner.request("prepare", target=target, seed=seed, data=str(exam), address=str(exam / "socket"))
         command = Command(
             argv=("python", "main.py"),

@@ -30,6 +30,8 @@ from discoenv.exams.wire import AnswerTooLate, Channel, LearnerGone, ProtocolErr
 from discoenv.sandbox.cpu_clock import CpuClock
 
 _ACCEPT_POLL_S = 0.02
+#: Datasets whose examiners a process keeps; the oldest goes first.
+_MOST_EXAMINERS = 16
 
 
 def load_domain_file(directory: Path, stem: str) -> ModuleType:
@@ -63,7 +65,7 @@ class Server:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._class: type[Examiner] | None = None
-        self._examiners: dict[tuple[str, str, str], Examiner] = {}
+        self._examiners: dict[str, Examiner] = {}
         self._listener: socket.socket | None = None
         self.aborted = threading.Event()
 
@@ -151,9 +153,11 @@ class Server:
         return {key: float(value) for key, value in self._examiner(target).floor(seed).items()}
 
     def _examiner(self, target: dict[str, Any]) -> Examiner:
-        key = (target["dataset"], target["scale"], json.dumps(target["config"], sort_keys=True))
+        key = json.dumps(target, sort_keys=True)
         if key not in self._examiners:
             self._class = self._class or load_examiner_class(self._directory)
+            while len(self._examiners) >= _MOST_EXAMINERS:
+                del self._examiners[next(iter(self._examiners))]
             self._examiners[key] = self._class(target["dataset"], target["scale"], target["config"])
             self._examiners[key].data = Path(target["data"]) if target.get("data") else None
         return self._examiners[key]

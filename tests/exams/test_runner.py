@@ -405,7 +405,7 @@ def test_an_examiner_that_crashes_is_an_infrastructure_error_and_the_learner_is_
         with pytest.raises(InfraError, match=r"(?s)the examiner of Toy failed: ZeroDivisionError.*examiner\.py"):
             runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
         started = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
-        assert ["discoenv.exams.server" in process.cmdline() for process in started] == [True]
+        assert not started
         assert leftovers() == []
     finally:
         runner.close()
