@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Each test process trains on one core and takes about 1 GiB.
+JOBS ?= --numprocesses=auto --maxprocesses=4 --dist=worksteal
+BENCH ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-all lint types bench calibrate clean
@@ -12,11 +15,11 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@$(BIN)/discoenv doctor --fix --quiet
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(JOBS) -m "not slow"
 
 test-all: $(VENV)/.dev
 	@$(BIN)/discoenv doctor --fix --quiet
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(JOBS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -27,7 +30,7 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/discoenv doctor --fix --quiet
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/overhead.py $(BENCH)
 
 calibrate: $(VENV)/.dev
 	$(BIN)/discoenv calibrate all

@@ -21,7 +21,8 @@ from discoenv.sandbox.cgroup import CgroupTree, usable_place
 from discoenv.sandbox.inventory import remove_abandoned_folders
 from discoenv.sandbox.mounts import check_mount
 from discoenv.sandbox.owner import owner_tag
-from discoenv.sandbox.running import Launch, Live, LocalRunning, entering, telling_ready
+from discoenv.sandbox.running import Launch, LocalRunning, entering, telling_ready
+from discoenv.sandbox.supervised import Live
 from discoenv.sandbox.tree import ProcessTree, WatchedTree
 
 _OWN_PROCESSES = 4  # the starter, its monitor and the init of the pid namespace

@@ -26,8 +26,9 @@ from discoenv.sandbox.gpu import device_nodes
 from discoenv.sandbox.interpreter import SYSTEM, View, interpreter_view
 from discoenv.sandbox.mounts import NOBODY, check_mount, lend
 from discoenv.sandbox.obstacles import install_command, namespace_obstacle
-from discoenv.sandbox.running import Launch, Live, LocalRunning, entering, telling_ready
+from discoenv.sandbox.running import Launch, LocalRunning, entering, telling_ready
 from discoenv.sandbox.seccomp import ARCHITECTURES, learner_filter
+from discoenv.sandbox.supervised import Live
 from discoenv.sandbox.tree import ProcessTree, Stat, WatchedTree, tasks_of
 
 #: uid and gid of the command inside its user namespace, when discoenv is not root; otherwise it is nobody.

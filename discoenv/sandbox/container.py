@@ -28,9 +28,10 @@ from discoenv.sandbox.cgroup import Meter, groups_of
 from discoenv.sandbox.cpu_clock import CpuClock, clock_of_groups
 from discoenv.sandbox.engine import Engine, talking
 from discoenv.sandbox.owner import owner_tag
-from discoenv.sandbox.running import FIRST_SAMPLE_S, SLOWEST_SAMPLE_S, Supervised, Tail, open_pidfd
+from discoenv.sandbox.running import open_pidfd
 from discoenv.sandbox.seccomp import ARCHITECTURES, learner_filter
 from discoenv.sandbox.stream import STDERR, STDOUT, Stream
+from discoenv.sandbox.supervised import FIRST_SAMPLE_S, SLOWEST_SAMPLE_S, Supervised, Tail
 
 _READY_TIMEOUT_S = 120.0
 _REST_TIMEOUT_S = 10.0  # for the engine to hand over what a dead container had written

@@ -21,7 +21,8 @@ from discoenv.sandbox.engine import Engine, labels
 from discoenv.sandbox.inventory import remove_abandoned_folders
 from discoenv.sandbox.mounts import NOBODY, check_mount, lend
 from discoenv.sandbox.pool import Pool
-from discoenv.sandbox.running import OPEN_FILES, Live
+from discoenv.sandbox.running import OPEN_FILES
+from discoenv.sandbox.supervised import Live
 
 # What the engines mask by default, and what tells about the machine besides.
 _MASKED = [

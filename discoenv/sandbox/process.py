@@ -19,7 +19,8 @@ from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox, Sand
 from discoenv.sandbox.environment import minimal_environment
 from discoenv.sandbox.inventory import remove_abandoned_folders
 from discoenv.sandbox.owner import owner_tag
-from discoenv.sandbox.running import Launch, Live, LocalRunning, entering, telling_ready
+from discoenv.sandbox.running import Launch, LocalRunning, entering, telling_ready
+from discoenv.sandbox.supervised import Live
 from discoenv.sandbox.tree import Stat, WatchedTree, processes, stat
 
 _MARK = "DISCOENV_COMMAND"

@@ -10,7 +10,7 @@ import struct
 import time
 from typing import Any
 
-from discoenv.sandbox.running import Tail
+from discoenv.sandbox.supervised import Tail
 
 _CHUNK_BYTES = 1 << 18
 _HEADER_BYTES = 8
