@@ -56,7 +56,8 @@ def make_env(tmp_path: Path) -> Iterator[Callable[..., DiscoGenEnv]]:
     made: list[DiscoGenEnv] = []
 
     def make(**arguments: Any) -> DiscoGenEnv:
-        made.append(DiscoGenEnv(**({"runs_dir": tmp_path / "runs"} | arguments)))
+        # tests share the cores with each other, and perhaps with other programs
+        made.append(DiscoGenEnv(**({"runs_dir": tmp_path / "runs", "budget_scale": 20.0} | arguments)))
         return made[-1]
 
     yield make

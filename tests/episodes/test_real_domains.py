@@ -149,7 +149,7 @@ def test_a_fault_is_scored_and_explained(
         },
     )
     source, expected, status = FAULTS[fault]
-    env = make_env(task=tiny_task(domain), budget_scale=0.01 if status == "timeout" else 3.0)
+    env = make_env(task=tiny_task(domain), budget_scale=0.01 if status == "timeout" else 20.0)
     reward, info, text = play(env, MODULE[domain], source)
     (record,) = info["meta_test"].values()
     assert reward == 0.0

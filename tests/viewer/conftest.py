@@ -69,7 +69,7 @@ def server(serve: Serve, runs: Path) -> Server:
     return serve(runs)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # others count the processes below theirs
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """A browser with a profile of its own; skips where there is none."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
