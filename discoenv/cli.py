@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from discoenv import audit_commands, data_commands, generation_commands, mcp_commands, pictures
+from discoenv import audit_commands, bench_commands, data_commands, generation_commands, mcp_commands, pictures
 from discoenv.exams import baselines, calibration, devices, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
@@ -48,6 +48,7 @@ sandbox_commands.add_to(app)
 audit_commands.add_to(app)
 mcp_commands.add_to(app)
 data_commands.add_to(app)
+bench_commands.add_to(app)
 viewer_commands.add_to(app)
 console = Console()
 errors = Console(stderr=True)
@@ -72,6 +73,8 @@ _EXPECTED = (
     pictures.PlotsMissing,
     baselines.NoBaseline,
     calibration.CalibrationFailed,
+    bench_commands.BenchError,
+    bench_commands.ExperimentError,
 )
 
 

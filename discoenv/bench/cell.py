@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from discoenv import atomic
+from discoenv.tasks.yaml_text import load
 
 MATRIX: Final = "bench.json"
 CELLS: Final = "cells"
@@ -22,8 +23,8 @@ STATUS: Final = "status.json"
 
 #: ``done``: the episode ended with a submission; ``failed``: the agent raised; ``infra``: the machine failed again and
 #: again, which says nothing about the agent, so the next ``resume`` tries again; ``running``: begun and not ended
-#: (interrupted, if nothing runs any more); ``pending``: not begun.
-State = Literal["pending", "running", "done", "failed", "infra"]
+#: (killed, if nothing runs any more); ``interrupted``: told to stop; ``pending``: not begun.
+State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 
 
 class BenchError(ValueError):
@@ -195,15 +196,30 @@ def read_status(cell: Path) -> Status:
 
 
 def read_result(cell: Path) -> CellResult:
-    """The result in a cell's folder.
+    """The result in a cell's folder; of a cell that failed so badly that it has none, what is known of it.
 
     Raises:
         BenchError: there is none, or it is damaged.
     """
     try:
         return CellResult.from_json(json.loads((cell / RESULT).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        status = read_status(cell)
+        if status.state == "failed":
+            return _without_result(cell, status)
+        raise BenchError(f"{cell}: there is no result, the cell is {status.state}") from None
     except (OSError, ValueError) as error:
         raise BenchError(f"{cell / RESULT}: {error}") from error
+
+
+def _without_result(cell: Path, status: Status) -> CellResult:
+    from discoenv.tasks.config import TaskConfig  # noqa: PLC0415 - rarely needed
+
+    config = load((cell.parent / "config.yml").read_text(encoding="utf-8"))
+    task = TaskConfig.parse(config["task"])
+    seconds = (status.ended or 0.0) - (status.started or 0.0)
+    names = (config["agent"], task.task_id, task.domain, list(task.modules), int(cell.name))
+    return CellResult(*names, seconds=seconds, error=status.message)
 
 
 def read_results(directory: Path) -> list[CellResult]:

@@ -44,7 +44,7 @@ class Sample(Generic[_T]):
             rng: source of randomness; None: NumPy's global generator.
         """
         if self._takes_rng:
-            return self.f(rng=rng or np.random.default_rng(np.random.randint(2**31, size=4)))  # noqa: NPY002
+            return self.f(rng=rng or np.random.default_rng(np.random.randint(2**31, size=4)))
         with contextlib.nullcontext() if rng is None else _global_generators(rng):
             return self.f()
 
@@ -194,7 +194,7 @@ class _Partial(dict[str, Any]):
         return value
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 - it is what get() would call
 
 
 def _evaluated(config: dict[str, Any]) -> dict[str, Any]:
@@ -222,14 +222,14 @@ def _generator(seed: int | None, number: int, key: str) -> np.random.Generator |
 @contextlib.contextmanager
 def _global_generators(rng: np.random.Generator) -> Iterator[None]:
     """NumPy's and Python's global generators seeded by ``rng``, and put back as they were."""
-    numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
+    numpys, pythons = np.random.get_state(), random.getstate()
     word = int(rng.integers(2**32))
-    np.random.seed(word)  # noqa: NPY002
+    np.random.seed(word)
     random.seed(word)
     try:
         yield
     finally:
-        np.random.set_state(numpys)  # noqa: NPY002
+        np.random.set_state(numpys)
         random.setstate(pythons)
 
 

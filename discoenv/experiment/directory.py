@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import pickle
 import re
 import uuid
@@ -30,7 +29,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(os.path.abspath(path))
+        self.path = Path(path).absolute()
 
     @classmethod
     def create(

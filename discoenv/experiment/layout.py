@@ -12,12 +12,14 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import importlib
 import inspect
 import json
 import os
 import re
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -36,6 +38,7 @@ OnExists = Literal["error", "resume", "clean", "backup"]
 State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 CHECKPOINT: Final = "resume_checkpoint"
 _LARGEST_SOURCE: Final = 1 << 20
+_LOCK_ATTEMPTS: Final = 10
 
 
 class ExperimentError(RuntimeError):
@@ -103,13 +106,13 @@ class Checkpoint:
 
     def save(self, state: Any) -> None:
         """Keep ``state``, any picklable object, in the place of the one before; a kill leaves one or the other."""
-        atomic.write_bytes(self.path, _cloudpickle().dumps(state))
+        atomic.write_bytes(self.path, cloudpickle().dumps(state))
 
     def load(self, default: Any = None) -> Any:
         """The state that was kept last, or ``default``. Load only what you wrote: it is a pickle."""
         if not self.path.is_file():
             return default
-        return _cloudpickle().loads(self.path.read_bytes())
+        return cloudpickle().loads(self.path.read_bytes())
 
 
 class ExperimentFolder:
@@ -120,7 +123,7 @@ class ExperimentFolder:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.directory = Path(os.path.abspath(directory))
+        self.directory = Path(directory).absolute()
 
     def job(self, number: int, seed: int) -> Path:
         """Folder of one configuration and seed."""
@@ -137,7 +140,7 @@ class ExperimentFolder:
         if not path.is_file():
             return []
         try:
-            configs: list[dict[str, Any]] = _cloudpickle().loads(path.read_bytes())
+            configs: list[dict[str, Any]] = cloudpickle().loads(path.read_bytes())
         except Exception as error:
             raise ExperimentError(f"{path} cannot be read ({error!r}); use on_exists='backup' to start anew") from error
         return configs
@@ -183,7 +186,11 @@ class ExperimentFolder:
             ExperimentError: somebody else holds it.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        descriptor = try_lock(self.directory / ".lock", fcntl.LOCK_EX)
+        for _ in range(_LOCK_ATTEMPTS):  # who only looks whether it is locked holds it for a moment
+            descriptor = try_lock(self.directory / ".lock", fcntl.LOCK_EX)
+            if descriptor is not None:
+                break
+            time.sleep(0.05)
         if descriptor is None:
             raise ExperimentError(f"{self.directory} is being run by another process; wait for it, or stop it")
         try:
@@ -210,7 +217,7 @@ class ExperimentFolder:
             folder.mkdir(exist_ok=True)
             text = yaml.safe_dump(plain(dict(config)), sort_keys=False, allow_unicode=True)
             atomic.write_text(folder / "config.yml", text)
-        atomic.write_bytes(self.directory / "configs.pkl", _cloudpickle().dumps([dict(config) for config in configs]))
+        atomic.write_bytes(self.directory / "configs.pkl", cloudpickle().dumps([dict(config) for config in configs]))
         content = {"seed": seed, "seeds": list(seeds), "configs": [plain(dict(config)) for config in configs]}
         atomic.write_text(self.directory / "configs.json", json.dumps(content, indent=1) + "\n")
 
@@ -233,7 +240,7 @@ def write_result(directory: Path, result: Any) -> bool:
     """Keep a job's result, unless there is one already: of two that do the same job, the first counts."""
     text = json.dumps(plain(result), indent=1)
     if not _survives_json(result, text):
-        atomic.write_bytes(directory / "result.pkl", _cloudpickle().dumps(result))
+        atomic.write_bytes(directory / "result.pkl", cloudpickle().dumps(result))
     temporary = directory / f".result-{uuid.uuid4().hex}"
     temporary.write_text(text + "\n", encoding="utf-8")
     try:
@@ -249,7 +256,7 @@ def read_result(directory: Path) -> Any:
     """The result of a job that is done, equal to what its function returned."""
     pickled = directory / "result.pkl"
     if pickled.is_file():
-        return _cloudpickle().loads(pickled.read_bytes())
+        return cloudpickle().loads(pickled.read_bytes())
     return json.loads((directory / "result.json").read_text(encoding="utf-8"))
 
 
@@ -275,8 +282,6 @@ def plain(value: Any) -> Any:
         return value
     if hasattr(value, "tolist"):
         return plain(value.tolist())
-    if isinstance(value, (str, int, float)):  # subclasses, such as enumerations
-        return next(kind(value) for kind in (str, int, float) if isinstance(value, kind))
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
@@ -310,9 +315,13 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _cloudpickle() -> Any:
+def cloudpickle() -> Any:
+    """The module.
+
+    Raises:
+        ExperimentError: it is not installed.
+    """
     try:
-        import cloudpickle  # noqa: PLC0415 - an extra
+        return importlib.import_module("cloudpickle")  # an extra
     except ImportError:
         raise ExperimentError("experiments need cloudpickle: pip install 'discoenv[bench]'") from None
-    return cloudpickle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 from discoenv.experiment import worker
 
-_environment = threading.Lock()
+_environment = threading.RLock()
 
 
 class Pool(Protocol):
@@ -130,8 +131,6 @@ def one_thread_for_children() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _restored_path() -> Iterator[None]:
-    import sys  # noqa: PLC0415
-
     before = list(sys.path)
     try:
         yield

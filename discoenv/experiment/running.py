@@ -1,4 +1,4 @@
-"""Runs a function for every pair of a configuration and a seed, in a pool, so that nothing is lost and nothing done twice.
+"""Runs a function for every pair of a configuration and a seed, in a pool; nothing is lost, and nothing done twice.
 
 Jobs are ordered by configuration, then seed. Each has a folder, in which its worker writes what becomes of it, so that
 an experiment that was killed goes on where it was. Workers are new Python processes: a script that calls this needs
@@ -14,7 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ from discoenv.experiment.layout import (
     JobStatus,
     OnExists,
     State,
-    _cloudpickle,
+    cloudpickle,
     digest,
     forget_result,
     read_result,
@@ -148,7 +148,9 @@ def run_experiment(
     if chunksize < 1 or gpu_slots < 1 or retries < 0 or (max_workers is not None and max_workers < -1):
         raise ValueError("chunksize and gpu_slots must be positive, retries not negative, and max_workers at least -1")
     if job_timeout_s is not None and client is not None:
-        raise ValueError("job_timeout_s: jobs on Dask cannot be killed one by one; give the cluster's jobs a time limit")
+        raise ValueError(
+            "job_timeout_s: jobs on Dask cannot be killed one by one; give the cluster's jobs a time limit"
+        )
     folder = ExperimentFolder(Path(log_dir))
     with contextlib.ExitStack() as stack:
         folder.make_way(on_exists)
@@ -170,7 +172,7 @@ def run_experiment(
             None if gpu_ids is None else tuple(gpu_ids),
             gpu_slots,
             verbose,
-            tuple(os.path.abspath(entry) for entry in sys.path),
+            tuple(str(Path(entry).absolute()) for entry in sys.path),
         )
         to_do = [job for job in jobs if not _is_settled(job, redo_failed)]
         pool = _pool(max_workers, len(to_do), client, resources, in_process=job_timeout_s is None)
@@ -266,7 +268,7 @@ class _Driver:
                 done = wait(self._running, timeout=_POLL_S, return_when=FIRST_COMPLETED).done
                 self._kill_late_jobs()
                 for future in done:
-                    again = self._collect(self._running.pop(future), future.exception())
+                    again = self._collect(self._running.pop(future), _error(future))
                     waiting.extend(again)
         except BaseException:
             self._stop()
@@ -277,7 +279,7 @@ class _Driver:
             before = JobStatus.read(job.logdir)
             forget_result(job.logdir)
             JobStatus("pending", job.digest, before.attempts).write(job.logdir)
-        pickle = _cloudpickle()
+        pickle = cloudpickle()
         payload = pickle.dumps((self._terms.path, pickle.dumps((self._terms, chunk.jobs))))
         chunk.submitted = time.time()
         self._running[self._pool.submit(payload)] = chunk
@@ -334,9 +336,13 @@ class _Driver:
                     _kill(status.pid, signal.SIGKILL)
 
 
+def _error(future: Future[Any]) -> BaseException | None:
+    return CancelledError("it was cancelled, with its cluster perhaps") if future.cancelled() else future.exception()
+
+
 def _worker_died(error: BaseException) -> bool:
     """Whether a piece of work was lost with its worker, in a pool or on Dask."""
-    return isinstance(error, BrokenExecutor) or type(error).__name__ in ("KilledWorker", "Terminated", "CancelledError")
+    return isinstance(error, BrokenExecutor) or type(error).__name__ in ("KilledWorker", "Terminated")
 
 
 def _brief(error: BaseException) -> str:

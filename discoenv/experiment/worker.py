@@ -126,7 +126,7 @@ def perform_one(terms: Terms, job: Job) -> None:
     """Run a job, unless it was done meanwhile. What became of it is in its folder."""
     if not job.logdir.is_dir():
         raise ExperimentError(
-            f"{job.logdir} does not exist on {socket.gethostname()}: workers need the experiment's folder on a shared disk"
+            f"{job.logdir} is not on {socket.gethostname()}: workers need the experiment's folder on a shared disk"
         )
     before = JobStatus.read(job.logdir)
     if before.state == "done" and before.config == job.digest:
@@ -150,7 +150,7 @@ def perform_one(terms: Terms, job: Job) -> None:
 def _attempt(terms: Terms, job: Job, status: JobStatus) -> JobStatus:
     """Run the function once; the new status."""
     try:
-        with _output(job.logdir / "stdout.txt"), _device(terms) as device:
+        with _output(job.logdir / "stdout.txt", echo=terms.verbose), _device(terms) as device:
             _announce(terms, job, device)
             _limit_torch()
             value = terms.run(dict(job.config), job.seed, device, job.logdir)
@@ -199,18 +199,18 @@ def _announce(terms: Terms, job: Job, device: str) -> None:
 
 
 @contextlib.contextmanager
-def _output(path: Path) -> Iterator[None]:
-    """Keep what this process prints in ``path`` too; where several threads run jobs, that of the first alone."""
+def _output(path: Path, *, echo: bool) -> Iterator[None]:
+    """Keep what this process prints in ``path``; where several threads run jobs, that of the first alone."""
     if not _streams.acquire(blocking=False):
         yield
         return
     try:
-        with path.open("w", encoding="utf-8", buffering=1) as file:
-            with (
-                contextlib.redirect_stdout(_Tee(sys.stdout, file)),  # type: ignore[type-var]
-                contextlib.redirect_stderr(_Tee(sys.stderr, file)),  # type: ignore[type-var]
-            ):
-                yield
+        with (
+            path.open("w", encoding="utf-8", buffering=1) as file,
+            contextlib.redirect_stdout(_Tee(sys.stdout, file) if echo else file),
+            contextlib.redirect_stderr(_Tee(sys.stderr, file) if echo else file),
+        ):
+            yield
     finally:
         _streams.release()
 
