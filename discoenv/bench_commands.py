@@ -304,12 +304,13 @@ def _shown(console: Console, benchmark: Benchmark) -> Iterator[Any]:
 
 def _table(progress: Progress) -> RenderableType:
     """Cells by state and mean reward, per agent."""
-    table = Table("agent", *(f"[{style}]{state}" for state, style in _STATES.items()), "reward so far")
+    shown_states = {state: style for state, style in _STATES.items() if progress.states.get(state)}
+    table = Table("agent", *(f"[{style}]{state}" for state, style in shown_states.items()), "reward so far")
     for agent, states in progress.by_agent.items():
         rewards = progress.rewards.get(agent, [])
         spread = f" ± {statistics.stdev(rewards) / len(rewards) ** 0.5:.3f}" if len(rewards) > 1 else ""
         shown = f"{statistics.mean(rewards):.3f}{spread}" if rewards else "–"
-        table.add_row(Text(agent), *(str(states.get(state, 0) or "") for state in _STATES), shown)
+        table.add_row(Text(agent), *(str(states.get(state, 0) or "") for state in shown_states), shown)
     left = "" if progress.seconds_left is None else f", about {_duration(progress.seconds_left)} left"
     line = f"{progress.settled} of {progress.cells} cells{left if progress.settled < progress.cells else ''}"
     return Group(table, ProgressBar(total=progress.cells, completed=progress.settled, width=60), line)

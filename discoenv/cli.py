@@ -14,10 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from discoenv import audit_commands, bench_commands, data_commands, generation_commands, mcp_commands, pictures
+from discoenv.bench.cell import BenchError
 from discoenv.exams import baselines, calibration, devices, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
 from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.experiment.layout import ExperimentError
 from discoenv.recording import Run, RunError
 from discoenv.sandbox import checks, get_sandbox, inventory
 from discoenv.sandbox import commands as sandbox_commands
@@ -73,8 +75,8 @@ _EXPECTED = (
     pictures.PlotsMissing,
     baselines.NoBaseline,
     calibration.CalibrationFailed,
-    bench_commands.BenchError,
-    bench_commands.ExperimentError,
+    BenchError,
+    ExperimentError,
 )
 
 

@@ -1,4 +1,4 @@
-"""A benchmark: a matrix of agents, tasks and seeds in a directory, run as an experiment (:mod:`discoenv.experiment`)."""
+"""A benchmark: a matrix of agents, tasks and seeds in a directory, run as an experiment (see discoenv.experiment)."""
 
 from __future__ import annotations
 
