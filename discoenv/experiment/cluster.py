@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -85,9 +86,11 @@ def slurm_cluster(
         folder: for the jobs' logs.
 
     Raises:
-        ExperimentError: dask-jobqueue is not installed, or the file is wrong.
+        ExperimentError: dask-jobqueue or SLURM is not installed, or the file is wrong.
     """
     jobqueue = _module("dask_jobqueue")
+    if shutil.which("sbatch") is None:
+        raise ExperimentError("there is no sbatch here: start this on a node from which SLURM takes jobs")
     ours, arguments = slurm_arguments(path, resources=resources, folder=folder)
     try:
         cluster = jobqueue.SLURMCluster(**arguments)

@@ -112,7 +112,6 @@ class Command:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=os.environ,
         )
 
     def run(self, *arguments: object, code: int = 0) -> str:

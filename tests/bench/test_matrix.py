@@ -135,7 +135,7 @@ def test_on_dask_one_worker_may_die(command: Command, tmp_path: Path) -> None:
 SBATCH = """#!/bin/sh
 # As SLURM's: takes a batch script, starts it elsewhere, says its number.
 cp "$1" "$FAKE_SLURM/script-$$.sh"
-setsid bash "$1" > "$FAKE_SLURM/job-$$.log" 2>&1 &
+setsid bash "$FAKE_SLURM/script-$$.sh" > "$FAKE_SLURM/job-$$.log" 2>&1 &
 echo $! >> "$FAKE_SLURM/jobs"
 echo "Submitted batch job $!"
 """
