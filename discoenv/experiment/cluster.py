@@ -24,7 +24,12 @@ _OURS = ("jobs", "adapt")
 
 @contextlib.contextmanager
 def connect(
-    where: str, *, workers: int, resources: Mapping[str, float] | None = None, folder: Path | None = None
+    where: str,
+    *,
+    workers: int,
+    resources: Mapping[str, float] | None = None,
+    folder: Path | None = None,
+    timeout_s: float = 20.0,
 ) -> Iterator[Any]:
     """A ``distributed.Client`` of a cluster, closed at the end together with workers that were started for it.
 
@@ -36,6 +41,7 @@ def connect(
         resources: what one job of the experiment needs; local workers share the machine's GPUs and memory, those of
             SLURM declare just this.
         folder: for logs and temporary files of workers.
+        timeout_s: how long to wait for a scheduler that should be there already.
 
     Raises:
         ExperimentError: Dask is not installed, the file is wrong, or there is no such scheduler.
@@ -62,7 +68,7 @@ def connect(
         else:
             target = None
         try:
-            client = distributed.Client(target) if target is not None else _existing(distributed, where)
+            client = distributed.Client(target) if target is not None else _existing(distributed, where, timeout_s)
         except (OSError, TimeoutError, ValueError) as error:
             raise ExperimentError(
                 f"--dask {where}: no scheduler answers there ({error}); known are local, slurm:CONFIG.yaml, and the "
@@ -89,9 +95,9 @@ def slurm_cluster(
         ExperimentError: dask-jobqueue or SLURM is not installed, or the file is wrong.
     """
     jobqueue = _module("dask_jobqueue")
+    ours, arguments = slurm_arguments(path, resources=resources, folder=folder)
     if shutil.which("sbatch") is None:
         raise ExperimentError("there is no sbatch here: start this on a node from which SLURM takes jobs")
-    ours, arguments = slurm_arguments(path, resources=resources, folder=folder)
     try:
         cluster = jobqueue.SLURMCluster(**arguments)
     except (TypeError, ValueError) as error:
@@ -146,14 +152,14 @@ def slurm_arguments(
     return ours, arguments
 
 
-def _existing(distributed: ModuleType, where: str) -> Any:
+def _existing(distributed: ModuleType, where: str, timeout_s: float) -> Any:
     if Path(where).is_file():
         try:
             json.loads(Path(where).read_text(encoding="utf-8"))
         except ValueError as error:
             raise ExperimentError(f"--dask {where}: is not a scheduler file") from error
-        return distributed.Client(scheduler_file=where, timeout="20s")
-    return distributed.Client(where, timeout="20s")
+        return distributed.Client(scheduler_file=where, timeout=timeout_s)
+    return distributed.Client(where, timeout=timeout_s)
 
 
 def _local_share(needed: Mapping[str, float], workers: int) -> dict[str, float]:

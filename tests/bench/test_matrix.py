@@ -242,6 +242,3 @@ def test_another_matrix_does_not_go_into_the_same_folder(command: Command, tmp_p
     (tmp_path / "other/file").touch()
     output = command.run(*command.matrix("unchanged", tasks=1, seeds=1, out=tmp_path / "other"), code=1)
     assert "is not empty, and not a benchmark" in output
-    assert "no scheduler answers there" in command.run(
-        *command.matrix("unchanged", tasks=1, seeds=2, out=tmp_path / "third"), "--dask", "tcp://127.0.0.1:9", code=1
-    )

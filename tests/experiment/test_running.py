@@ -101,7 +101,7 @@ def test_results_are_what_was_returned_also_where_json_cannot_hold_it(tmp_path: 
         return np.arange(3) * seed, {1: float("nan")}
 
     for on_exists in ("error", "resume"):
-        ((array, mapping),) = run_experiment(run, Config({"x": 1}), [2], tmp_path / "a", on_exists=on_exists)  # type: ignore[arg-type]
+        ((array, mapping),) = run_experiment(run, Config({"x": 1}), [2], tmp_path / "a", on_exists=on_exists)
         assert array.tolist() == [0, 2, 4]
         assert list(mapping) == [1]
 
@@ -230,7 +230,7 @@ def test_resuming_takes_the_recorded_draws(tmp_path: Path) -> None:
 def test_a_checkpoint_survives_what_comes_after_it(tmp_path: Path) -> None:
     def run(config: dict[str, Any], seed: int, device: str, logdir: Path) -> list[int]:
         checkpoint = Checkpoint(logdir)
-        state = checkpoint.load([])
+        state: list[int] = checkpoint.load([])
         for step in range(len(state), 5):
             state.append(step)
             checkpoint.save(state)
@@ -362,6 +362,6 @@ def test_a_job_keeps_what_it_prints(tmp_path: Path, capfd: pytest.CaptureFixture
     ],
 )
 def test_arguments_are_checked(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
-    chosen = {"config": Config({"x": 1}), "seeds": [1], "log_dir": tmp_path / "a"} | arguments
+    chosen: dict[str, Any] = {"config": Config({"x": 1}), "seeds": [1], "log_dir": tmp_path / "a"} | arguments
     with pytest.raises(ValueError, match=message):
         run_experiment(lambda *_: None, **chosen)
