@@ -244,7 +244,8 @@ def _run(benchmark: Benchmark, means: _Means) -> None:
     except KeyboardInterrupt:
         console.print(f"stopped; go on with: {again}", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
-    console.print(_table(progress))
+    if not console.is_terminal:  # a terminal has it already
+        console.print(_table(progress))
     for line in benchmark.problems():
         console.print(Text(line, style="yellow"), soft_wrap=True)
     if progress.settled < progress.cells:
@@ -313,7 +314,9 @@ def _table(progress: Progress) -> RenderableType:
         table.add_row(Text(agent), *(str(states.get(state, 0) or "") for state in shown_states), shown)
     left = "" if progress.seconds_left is None else f", about {_duration(progress.seconds_left)} left"
     line = f"{progress.settled} of {progress.cells} cells{left if progress.settled < progress.cells else ''}"
-    return Group(table, ProgressBar(total=progress.cells, completed=progress.settled, width=60), line)
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(ProgressBar(total=progress.cells, completed=progress.settled, width=30), line)
+    return Group(table, bar)
 
 
 def _duration(seconds: float) -> str:
