@@ -50,9 +50,7 @@ class MakeBenchmark:
         self._root = root
         self._sandbox = sandbox
 
-    def __call__(
-        self, *agents: str, tasks: int = 1, seeds: int = 1, name: str = "bench", **environment: Any
-    ) -> Benchmark:
+    def __call__(self, *agents: str, tasks: int = 1, seeds: int = 1, **environment: Any) -> Benchmark:
         return Benchmark.create(
             self._root / "bench",
             agents=parse_agents(agents),

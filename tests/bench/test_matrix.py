@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
+from discoenv.bench.agents import parse_agents
 from discoenv.bench.benchmark import Benchmark
-from discoenv.bench.cell import read_results
+from discoenv.bench.cell import BenchError, read_results
 from discoenv.experiment.layout import JobStatus
-from tests.bench.conftest import Command
+from discoenv.tasks.config import TaskConfig
+from tests.bench.conftest import TASKS, Command, MakeBenchmark
 
 
 def reproducible(directory: Path) -> list[dict[str, Any]]:
@@ -108,6 +111,7 @@ def kill_a_worker(directory: Path, process: subprocess.Popen[str]) -> None:
     os.kill(players()[0], signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_on_dask_one_worker_may_die(command: Command, tmp_path: Path) -> None:
     submitting = "tests.bench.players:submitting:sleep=1"
     directory = tmp_path / "dask"
@@ -234,11 +238,30 @@ def test_mistakes_are_one_message(
     assert message in error
 
 
-def test_another_matrix_does_not_go_into_the_same_folder(command: Command, tmp_path: Path) -> None:
-    command.run(*command.matrix("unchanged", tasks=1, seeds=1, out=tmp_path / "bench"))
-    output = command.run(*command.matrix("unchanged", tasks=1, seeds=2, out=tmp_path / "bench"), code=1)
-    assert "is a benchmark with other seeds" in output
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/file").touch()
-    output = command.run(*command.matrix("unchanged", tasks=1, seeds=1, out=tmp_path / "other"), code=1)
-    assert "is not empty, and not a benchmark" in output
+def test_another_matrix_does_not_go_into_the_same_folder(make_benchmark: MakeBenchmark, tmp_path: Path) -> None:
+    benchmark = make_benchmark("unchanged", seeds=2)
+    assert make_benchmark("unchanged", seeds=2).matrix.created == benchmark.matrix.created
+    with pytest.raises(BenchError, match="is a benchmark with other seeds"):
+        make_benchmark("unchanged", seeds=3)
+    with pytest.raises(BenchError, match="is a benchmark with other agents"):
+        make_benchmark("baseline", seeds=2)
+    with pytest.raises(BenchError, match="is a benchmark with other environment"):
+        make_benchmark("unchanged", seeds=2, max_steps=9)
+    (benchmark.directory / "bench.json").unlink()
+    (benchmark.directory / "thesis.tex").touch()
+    with pytest.raises(BenchError, match="is not empty, and not a benchmark"):
+        make_benchmark("unchanged", seeds=2)
+
+
+def test_without_a_folder_there_is_a_new_one_with_time_name_and_id(toy_pack: Path, tmp_path: Path) -> None:
+    benchmark = Benchmark.create(
+        None,
+        agents=parse_agents(["unchanged"]),
+        tasks=[TaskConfig.parse(TASKS[0])],
+        seeds=[0],
+        name="first try",
+        root=tmp_path / "runs",
+    )
+    assert benchmark.directory.parent == tmp_path / "runs"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_first-try_[0-9a-f]{8}", benchmark.directory.name)
+    assert benchmark.progress().states == {"pending": 1}
