@@ -35,15 +35,16 @@ class ScriptedAgent:
     Args:
         domain: name of the domain; its candidates are tried in the order of their folders' names. A module that a
             candidate lacks is the baseline's.
+        candidates: folder of folders named after domains.
 
     Raises:
         LookupError: there are no candidates for the domain.
     """
 
-    def __init__(self, domain: str) -> None:
-        folders = sorted(path for path in (CANDIDATES / domain).glob("*") if path.is_dir())
+    def __init__(self, domain: str, candidates: Path = CANDIDATES) -> None:
+        folders = sorted(path for path in (candidates / domain).glob("*") if path.is_dir())
         if not folders:
-            raise LookupError(f"no candidates for {domain}: put folders of modules into {CANDIDATES / domain}/")
+            raise LookupError(f"no candidates for {domain}: put folders of modules into {candidates / domain}/")
         found = get_domain(domain)
         base = {f"{name}.py": found.module_text(name, backend="default", start="base") for name in found.modules}
         self._candidates = [

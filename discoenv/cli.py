@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from discoenv import audit_commands, data_commands, generation_commands, mcp_commands, pictures
+from discoenv import audit_commands, bench_commands, data_commands, generation_commands, mcp_commands, pictures
+from discoenv.bench.cell import BenchError
 from discoenv.exams import baselines, calibration, devices, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
 from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.experiment.layout import ExperimentError
 from discoenv.recording import Run, RunError
 from discoenv.sandbox import checks, get_sandbox, inventory
 from discoenv.sandbox import commands as sandbox_commands
@@ -48,6 +50,7 @@ sandbox_commands.add_to(app)
 audit_commands.add_to(app)
 mcp_commands.add_to(app)
 data_commands.add_to(app)
+bench_commands.add_to(app)
 viewer_commands.add_to(app)
 console = Console()
 errors = Console(stderr=True)
@@ -72,6 +75,8 @@ _EXPECTED = (
     pictures.PlotsMissing,
     baselines.NoBaseline,
     calibration.CalibrationFailed,
+    BenchError,
+    ExperimentError,
 )
 
 

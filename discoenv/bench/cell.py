@@ -1,0 +1,234 @@
+"""What a benchmark leaves on disk, and how it is read back: one result per cell (agent × task × seed).
+
+A benchmark's directory holds ``bench.json`` (what is compared, see :class:`Matrix`) and ``cells/<ID>/<seed>/``, one
+folder per cell, as :func:`discoenv.experiment.run_experiment` makes them, with ``status.json`` (see :class:`Status`),
+and with ``result.json`` (a :class:`CellResult`) where the state is ``done`` or ``failed``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from discoenv import atomic
+from discoenv.tasks.yaml_text import load
+
+MATRIX: Final = "bench.json"
+CELLS: Final = "cells"
+RESULT: Final = "result.json"
+STATUS: Final = "status.json"
+
+#: ``done``: the episode ended with a submission; ``failed``: the agent raised; ``infra``: the machine failed again and
+#: again, which says nothing about the agent, so the next ``resume`` tries again; ``running``: begun and not ended
+#: (killed, if nothing runs any more); ``interrupted``: told to stop; ``pending``: not begun.
+State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
+
+
+class BenchError(ValueError):
+    """A folder is not a benchmark that can be read, or one cannot be run; the message says why."""
+
+
+@dataclass(frozen=True)
+class DatasetOutcome:
+    """What became of the exams of one dataset.
+
+    Attributes:
+        score: the dataset's metric, in its own unit, mean over seeds; the floor's where an exam failed.
+        normalised: (score − floor) / (baseline − floor), oriented so that more is better.
+        ok: whether every exam was passed through to its end.
+    """
+
+    score: float
+    normalised: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """The result of one cell, ``result.json``.
+
+    Attributes:
+        agent: as given to ``--agents``, options included.
+        task: the task's id.
+        domain: the task's domain.
+        modules: the task's editable modules.
+        seed: of the matrix; the episode's own seed follows from it and the task.
+        reward: of the episode; None if the agent failed before the end.
+        meta_test: outcome per meta-test dataset; empty if the agent failed.
+        meta_train: outcome per dataset of the best ``run`` of the episode (by the objective); empty without any.
+        succeeded: whether every meta-test exam was passed through to its end.
+        steps: actions of the episode.
+        seconds: wall-clock time of the episode, exams and the agent together.
+        joules: energy of all exams of the episode, as far as it was measured; None if none was.
+        tokens: of language models: ``prompt``, ``completion``, ``total``, ``calls``; None without such calls.
+        cost_usd: of language models, in the unit of the prices that the agent was told; None without prices.
+        record: the episode's run directory, relative to the benchmark's directory; None if it did not begin.
+        error: why the agent failed, in one line; empty otherwise.
+    """
+
+    agent: str
+    task: str
+    domain: str
+    modules: list[str]
+    seed: int
+    reward: float | None = None
+    meta_test: dict[str, DatasetOutcome] = field(default_factory=dict)
+    meta_train: dict[str, DatasetOutcome] = field(default_factory=dict)
+    succeeded: bool = False
+    steps: int = 0
+    seconds: float = 0.0
+    joules: float | None = None
+    tokens: dict[str, int] | None = None
+    cost_usd: float | None = None
+    record: str | None = None
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for :func:`json.dumps`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """From what :meth:`to_json` gave; keys that are not known are ignored.
+
+        Raises:
+            BenchError: a key is missing, or a value is of the wrong kind.
+        """
+        known = {each.name for each in fields(cls)}
+        try:
+            values = {key: value for key, value in content.items() if key in known}
+            for side in ("meta_test", "meta_train"):
+                values[side] = {
+                    name: DatasetOutcome(float(each["score"]), float(each["normalised"]), bool(each["ok"]))
+                    for name, each in values.get(side, {}).items()
+                }
+            return cls(**values)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise BenchError(f"this is not the result of a cell: {error!r}") from error
+
+    def reproducible(self) -> dict[str, Any]:
+        """What depends on agent, task and seed alone: all but times, energy, and the place of the record."""
+        varying = ("seconds", "joules", "record")
+        return {key: value for key, value in self.to_json().items() if key not in varying}
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a cell is, ``status.json``.
+
+    Attributes:
+        state: see :data:`State`.
+        attempts: how often it was begun.
+        started, ended: Unix times in seconds; None where it has not come to that.
+        message: why it failed, in one line.
+    """
+
+    state: State = "pending"
+    attempts: int = 0
+    started: float | None = None
+    ended: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What is compared, ``bench.json``.
+
+    Attributes:
+        name: of the benchmark.
+        agents: as given to ``--agents``.
+        tasks: whole task configurations, as plain values.
+        seeds: of the cells.
+        scale: of the tasks.
+        environment: arguments of the environment that all cells share (``max_steps``, ``sandbox``, …).
+        left_out: tasks that cannot be run here, with the reason.
+        versions: of Python, discoenv and its dependencies when the benchmark was made.
+        machine: where it was made: host, platform, processor, cores, memory.
+        created: ISO 8601 time.
+    """
+
+    name: str
+    agents: list[str]
+    tasks: list[dict[str, Any]]
+    seeds: list[int]
+    scale: str
+    environment: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    created: str = ""
+
+    def save(self, directory: Path) -> None:
+        """Write ``bench.json``."""
+        atomic.write_text(directory / MATRIX, json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read ``bench.json``.
+
+        Raises:
+            BenchError: the folder is not a benchmark, or the file is damaged.
+        """
+        path = Path(directory) / MATRIX
+        if not path.is_file():
+            raise BenchError(f"{directory}: {MATRIX} is missing, so this is not a benchmark; see `discoenv bench run`")
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            known = {each.name for each in fields(cls)}
+            return cls(**{key: value for key, value in content.items() if key in known})
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BenchError(f"{path}: {error}") from error
+
+
+def read_status(cell: Path) -> Status:
+    """How far the cell in this folder is."""
+    try:
+        content = json.loads((cell / STATUS).read_text(encoding="utf-8"))
+        known = {each.name for each in fields(Status)}
+        return Status(**{key: value for key, value in content.items() if key in known})
+    except FileNotFoundError:
+        return Status()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BenchError(f"{cell / STATUS}: {error!r}; remove the folder {cell} to run this cell again") from error
+
+
+def read_result(cell: Path) -> CellResult:
+    """The result in a cell's folder; of a cell that failed so badly that it has none, what is known of it.
+
+    Raises:
+        BenchError: there is none, or it is damaged.
+    """
+    try:
+        return CellResult.from_json(json.loads((cell / RESULT).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        status = read_status(cell)
+        if status.state == "failed":
+            return _without_result(cell, status)
+        raise BenchError(f"{cell}: there is no result, the cell is {status.state}") from None
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{cell / RESULT}: {error}") from error
+
+
+def _without_result(cell: Path, status: Status) -> CellResult:
+    from discoenv.tasks.config import TaskConfig  # noqa: PLC0415 - rarely needed
+
+    config = load((cell.parent / "config.yml").read_text(encoding="utf-8"))
+    task = TaskConfig.parse(config["task"])
+    seconds = (status.ended or 0.0) - (status.started or 0.0)
+    names = (config["agent"], task.task_id, task.domain, list(task.modules), int(cell.name))
+    return CellResult(*names, seconds=seconds, error=status.message)
+
+
+def read_results(directory: Path) -> list[CellResult]:
+    """Results of all cells that are ``done`` or ``failed``, by ID, then seed.
+
+    Raises:
+        BenchError: the folder is not a benchmark, or a file is damaged.
+    """
+    Matrix.load(directory)
+    folders = [path for path in (Path(directory) / CELLS).glob("*/*") if path.is_dir() and path.parent.name.isdigit()]
+    folders.sort(key=lambda path: (int(path.parent.name), int(path.name)))
+    return [read_result(folder) for folder in folders if read_status(folder).state in ("done", "failed")]

@@ -1,0 +1,241 @@
+"""Plays one cell: an agent on a task with a seed, one episode, and what is to be known of it afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import gymnasium
+import numpy as np
+
+from discoenv.bench.agents import Agent
+from discoenv.bench.cell import BenchError, CellResult, DatasetOutcome
+from discoenv.calls import read_calls
+from discoenv.env import DiscoGenEnv
+from discoenv.exams.baselines import NoBaseline
+from discoenv.exams.client import InfraError
+from discoenv.exams.evaluation import Progress
+from discoenv.exams.slots import ExamSlots
+from discoenv.experiment.worker import Failed
+from discoenv.sandbox import AUTO_ORDER, get_sandbox
+from discoenv.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
+from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.domain import DatasetUnavailable
+from discoenv.tasks.packs import load_pack
+
+#: Errors that are the machine's or its installation's: a cell is tried again, and is never a score.
+INFRA_ERRORS: Final[tuple[type[Exception], ...]] = (InfraError, SandboxError, DatasetUnavailable, NoBaseline)
+#: Folder of the episodes' run directories in a cell's folder; attempts that were cut off leave theirs, too.
+RECORDS: Final = "episodes"
+#: What ``auto`` tries on a node: as the environment does, and Apptainer where there is nothing else.
+SANDBOXES: Final = (*AUTO_ORDER, "apptainer")
+
+
+class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """The environment of a cell: its task and seed cannot be changed, and there is one episode.
+
+    Args:
+        env: the environment.
+        seed: of the episode, whatever an agent passes to ``reset``.
+
+    Attributes:
+        steps: actions so far.
+        over: whether the episode has ended.
+        reward: of the episode.
+        info: of the last reset or step.
+        runs: info of each ``run``.
+        infra_error: why the machine failed, if it did.
+    """
+
+    def __init__(self, env: DiscoGenEnv, seed: int) -> None:
+        super().__init__(env)
+        self._seed = seed
+        self._begun = False
+        self.steps = 0
+        self.over = False
+        self.reward = 0.0
+        self.info: dict[str, Any] = {}
+        self.runs: list[dict[str, Any]] = []
+        self.infra_error = ""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start the episode. The seed is the cell's.
+
+        Raises:
+            BenchError: it has been started before, or another task is asked for.
+        """
+        if self._begun:
+            raise BenchError("an agent plays one episode per cell: call reset() once")
+        if options:
+            raise BenchError("the task of a cell is fixed: call reset() without options")
+        self._begun = True
+        observation, self.info = self.env.reset(seed=self._seed)
+        return observation, self.info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Apply an action.
+
+        Raises:
+            InfraError: the machine failed.
+        """
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.steps += 1
+        self.info = info
+        if "meta_train" in info:
+            self.runs.append(info)
+        self.over = terminated or truncated
+        self.reward = float(reward)
+        if "infra_error" in info:
+            self.infra_error = str(info["infra_error"])
+            raise InfraError(self.infra_error)
+        return observation, reward, terminated, truncated, info
+
+
+class _Energy:
+    """Adds up the energy of exams that are really run; an environment reports those that it remembers again."""
+
+    def __init__(self) -> None:
+        self.joules: float | None = None
+        self._fresh = False
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.result is not None and self._fresh and progress.result.energy.joules is not None:
+            self.joules = (self.joules or 0.0) + progress.result.energy.joules
+        self._fresh = progress.result is None
+
+
+def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> dict[str, Any]:
+    """Play a cell; as a ``run`` of :func:`discoenv.experiment.run_experiment`.
+
+    Args:
+        config: ``agent`` (text), ``task`` (plain values), and arguments of the environment under ``environment``.
+        seed: of the matrix; see :func:`episode_seed`.
+        device: not used: each exam leases what it needs.
+        logdir: the cell's folder, ``<benchmark>/cells/<ID>/<seed>``.
+
+    Returns:
+        A :class:`CellResult` as plain values.
+
+    Raises:
+        Failed: the agent raised; with the result.
+        InfraError, SandboxError, DatasetUnavailable, NoBaseline: the machine failed.
+    """
+    arguments = dict(config.get("environment", {}))
+    for pack in arguments.get("packs", ()):
+        load_pack(pack)
+    task = TaskConfig.parse(config["task"])
+    play = Agent.parse(config["agent"]).load()
+    episode = episode_seed(seed, task)
+    energy = _Energy()
+    sandbox = choose_sandbox(str(arguments.pop("sandbox", "auto")))
+    slots = ExamSlots(arguments.pop("slots", None))
+    begin = time.monotonic()
+    base = DiscoGenEnv(
+        task=task, sandbox=sandbox, runs_dir=logdir / RECORDS, exam_slots=slots, on_progress=energy, **arguments
+    )
+    env = OneEpisode(base, episode)
+
+    def result(**ending: Any) -> dict[str, Any]:
+        return CellResult(
+            agent=config["agent"],
+            task=task.task_id,
+            domain=task.domain,
+            modules=list(task.modules),
+            seed=seed,
+            meta_train=_best_run(env.runs),
+            steps=env.steps,
+            seconds=time.monotonic() - begin,
+            joules=energy.joules,
+            record=_relative(base.run_directory, logdir),
+            **_language_models(base.run_directory),
+            **ending,
+        ).to_json()
+
+    try:
+        try:
+            play(env, episode)
+            if not env.over and not env.infra_error:
+                if not env.info:
+                    env.reset()
+                env.step("submit")
+        except INFRA_ERRORS:
+            raise
+        except Exception as error:
+            if not env.infra_error:
+                line = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+                raise Failed(f"the agent raised {line}", result(error=line)) from error
+        if env.infra_error:
+            raise InfraError(env.infra_error)
+        outcomes = _outcomes(env.info["meta_test"])
+        succeeded = all(outcome.ok for outcome in outcomes.values())
+        return result(reward=env.reward, meta_test=outcomes, succeeded=succeeded)
+    finally:
+        env.close()
+        sandbox.close()
+
+
+def episode_seed(seed: int, task: TaskConfig) -> int:
+    """The seed of an episode: of the cell's seed and the task alone, so that agents are compared on the same exams."""
+    words = np.frombuffer(hashlib.sha256(task.task_id.encode()).digest(), dtype="<u4")
+    return int(np.random.SeedSequence([seed, *map(int, words)]).generate_state(1)[0])
+
+
+def choose_sandbox(names: str) -> Sandbox:
+    """The first of the sandboxes named (``auto`` stands for :data:`SANDBOXES`) that works on this node.
+
+    Raises:
+        SandboxUnavailable: none does.
+        ValueError: there is no such sandbox.
+    """
+    failures = []
+    for name in SANDBOXES if names == "auto" else names.split(","):
+        try:
+            found = get_sandbox(name.strip())
+            check = found.check()
+            if check.works:
+                return found
+            found.close()
+            failures.append(f"{name}: {check.detail}")
+        except SandboxUnavailable as error:
+            failures.append(f"{name}: {error}")
+    raise SandboxUnavailable(f"no sandbox works on this machine: {'; '.join(failures)}; see `discoenv doctor`")
+
+
+def _outcomes(records: Mapping[str, Mapping[str, Any]]) -> dict[str, DatasetOutcome]:
+    return {
+        name: DatasetOutcome(
+            float(record["value"]), float(record["normalised"]), all(status == "ok" for status in record["statuses"])
+        )
+        for name, record in records.items()
+    }
+
+
+def _best_run(runs: list[dict[str, Any]]) -> dict[str, DatasetOutcome]:
+    """Of the runs on most datasets the one with the best reward; of equal ones the last."""
+    best = max(
+        enumerate(runs),
+        key=lambda each: (len(each[1]["meta_train"]), each[1]["meta_train_reward"], each[1]["score"], each[0]),
+        default=None,
+    )
+    return {} if best is None else _outcomes(best[1]["meta_train"])
+
+
+def _language_models(record: Path | None) -> dict[str, Any]:
+    """Tokens and cost of the calls that an agent recorded beside the episode."""
+    calls = [call for call in read_calls(record) if call.get("event") == "model_call"] if record else []
+    if not calls:
+        return {}
+    prompt = sum(int(call.get("usage", {}).get("prompt_tokens", 0)) for call in calls)
+    completion = sum(int(call.get("usage", {}).get("completion_tokens", 0)) for call in calls)
+    cost = sum(float(call.get("cost") or 0.0) for call in calls)
+    tokens = {"prompt": prompt, "completion": completion, "total": prompt + completion, "calls": len(calls)}
+    return {"tokens": tokens, "cost_usd": cost or None}
+
+
+def _relative(record: Path | None, logdir: Path) -> str | None:
+    """A run directory relative to the benchmark's folder, which is three above the cell's."""
+    return None if record is None else os.path.relpath(record, logdir.parents[2])

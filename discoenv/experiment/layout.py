@@ -1,0 +1,327 @@
+"""The folder of an experiment: configurations, sources, and one folder per configuration and seed.
+
+``configs.json`` and ``configs.pkl`` (all configurations, draws included), ``source_files/*.py`` (what stands beside the
+function that is run), ``<ID>/config.yml``, and ``<ID>/<seed>/`` with ``status.json``, ``result.json`` (with
+``result.pkl``, where JSON cannot hold the result), ``stdout.txt``, ``error.txt`` (traceback of the last failure) and
+whatever the run writes there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import re
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+
+from discoenv import atomic
+from discoenv.sandbox.locks import try_lock
+from discoenv.sandbox.owner import is_abandoned
+
+OnExists = Literal["error", "resume", "clean", "backup"]
+#: ``failed``: the function raised; ``infra``: its worker died, or it raised what the caller counts as the machine's
+#: fault; ``running``: begun, perhaps killed; ``interrupted``: told to stop.
+State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
+CHECKPOINT: Final = "resume_checkpoint"
+_LARGEST_SOURCE: Final = 1 << 20
+_LOCK_ATTEMPTS: Final = 10
+
+
+class ExperimentError(RuntimeError):
+    """An experiment cannot be started; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """``status.json`` of one configuration and seed.
+
+    Attributes:
+        state: see :data:`State`.
+        config: digest of the configuration that was run.
+        attempts: how often it was begun.
+        started, ended: Unix times, seconds.
+        message: why it failed, in one line.
+        host, process: who runs it (see :mod:`discoenv.sandbox.owner`), and its ``pid``.
+    """
+
+    state: State = "pending"
+    config: str = ""
+    attempts: int = 0
+    started: float | None = None
+    ended: float | None = None
+    message: str = ""
+    host: str = ""
+    process: str = ""
+    pid: int = 0
+
+    @classmethod
+    def read(cls, directory: Path) -> JobStatus:
+        """The status in a job's folder; ``pending`` if there is none that can be read."""
+        try:
+            content = json.loads((directory / "status.json").read_text(encoding="utf-8"))
+            known = {each.name for each in fields(cls)}
+            return cls(**{key: value for key, value in content.items() if key in known})
+        except (OSError, ValueError, TypeError, AttributeError):
+            return cls()
+
+    def write(self, directory: Path) -> None:
+        """Replace the status in a job's folder."""
+        atomic.write_text(directory / "status.json", json.dumps(asdict(self), indent=1) + "\n")
+
+    def but(self, **changes: Any) -> JobStatus:
+        """The same with some attributes changed."""
+        return replace(self, **changes)
+
+    @property
+    def is_run_elsewhere(self) -> bool:
+        """Whether a living process of this machine other than this one is at it."""
+        if self.state != "running" or self.host != socket.gethostname() or self.pid == os.getpid():
+            return False
+        return bool(self.process) and not is_abandoned(f"discoenv-{self.process}-job") and _alive(self.pid)
+
+
+class Checkpoint:
+    """State of a run that is to go on where it was stopped; in its folder, the file ``resume_checkpoint``.
+
+    Args:
+        logdir: as the run was told.
+    """
+
+    def __init__(self, logdir: str | Path) -> None:
+        self.path = Path(logdir) / CHECKPOINT
+
+    def save(self, state: Any) -> None:
+        """Keep ``state``, any picklable object, in the place of the one before; a kill leaves one or the other."""
+        atomic.write_bytes(self.path, cloudpickle().dumps(state))
+
+    def load(self, default: Any = None) -> Any:
+        """The state that was kept last, or ``default``. Load only what you wrote: it is a pickle."""
+        if not self.path.is_file():
+            return default
+        return cloudpickle().loads(self.path.read_bytes())
+
+
+class ExperimentFolder:
+    """An experiment's folder.
+
+    Args:
+        directory: the folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(directory).absolute()
+
+    def job(self, number: int, seed: int) -> Path:
+        """Folder of one configuration and seed."""
+        return self.directory / str(number) / str(seed)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything in it (but the lock, and what hidden files there may be)."""
+        return self.directory.is_dir() and any(not path.name.startswith(".") for path in self.directory.iterdir())
+
+    def recorded(self) -> list[dict[str, Any]]:
+        """Configurations of an earlier run, draws included; none if there was none."""
+        path = self.directory / "configs.pkl"
+        if not path.is_file():
+            return []
+        try:
+            configs: list[dict[str, Any]] = cloudpickle().loads(path.read_bytes())
+        except Exception as error:
+            raise ExperimentError(f"{path} cannot be read ({error!r}); use on_exists='backup' to start anew") from error
+        return configs
+
+    def recorded_seed(self) -> int | None:
+        """Seed of the recorded draws."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            seed = json.loads((self.directory / "configs.json").read_text(encoding="utf-8"))["seed"]
+            return None if seed is None else int(seed)
+        return None
+
+    def make_way(self, on_exists: OnExists) -> None:
+        """What ``on_exists`` says is to be done with what is there.
+
+        Raises:
+            ExperimentError: the folder is not empty, and is to be neither resumed nor cleaned nor renamed; or it is to
+                be cleaned, but is not an experiment's.
+        """
+        if on_exists not in ("error", "resume", "clean", "backup"):
+            raise ValueError(f"on_exists is {on_exists!r}; known are 'error', 'resume', 'clean' and 'backup'")
+        if not self.exists or on_exists == "resume":
+            return
+        if on_exists == "error":
+            raise ExperimentError(
+                f"{self.directory} is not empty: on_exists='resume' goes on with it, 'backup' renames it, "
+                "'clean' removes it"
+            )
+        if on_exists == "clean":
+            if not (self.directory / "configs.json").is_file():
+                raise ExperimentError(f"{self.directory} is not the folder of an experiment, so it is not removed")
+            shutil.rmtree(self.directory)
+            return
+        old = self.directory.with_name(f"old_{self.directory.name}")
+        if old.exists():
+            old = old.with_name(f"{old.name}_{uuid.uuid4().hex[:8]}")
+        self.directory.rename(old)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, so that no two processes run the same jobs.
+
+        Raises:
+            ExperimentError: somebody else holds it.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for _ in range(_LOCK_ATTEMPTS):  # who only looks whether it is locked holds it for a moment
+            descriptor = try_lock(self.directory / ".lock", fcntl.LOCK_EX)
+            if descriptor is not None:
+                break
+            time.sleep(0.05)
+        if descriptor is None:
+            raise ExperimentError(f"{self.directory} is being run by another process; wait for it, or stop it")
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process is running the experiment."""
+        if not (self.directory / ".lock").exists():
+            return False
+        descriptor = try_lock(self.directory / ".lock", fcntl.LOCK_SH)
+        if descriptor is not None:
+            os.close(descriptor)
+        return descriptor is None
+
+    def write(self, configs: Sequence[Mapping[str, Any]], seeds: Sequence[int], seed: int | None) -> None:
+        """All folders, and the configurations."""
+        for config in configs:
+            folder = self.directory / str(config["ID"])
+            for each in seeds:
+                (folder / str(each)).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
+            text = yaml.safe_dump(plain(dict(config)), sort_keys=False, allow_unicode=True)
+            atomic.write_text(folder / "config.yml", text)
+        atomic.write_bytes(self.directory / "configs.pkl", cloudpickle().dumps([dict(config) for config in configs]))
+        content = {"seed": seed, "seeds": list(seeds), "configs": [plain(dict(config)) for config in configs]}
+        atomic.write_text(self.directory / "configs.json", json.dumps(content, indent=1) + "\n")
+
+    def write_sources(self, function: Callable[..., Any]) -> None:
+        """Copies of the Python files beside the one that defines ``function``, as far as that is in a file."""
+        target = self.directory / "source_files"
+        target.mkdir(exist_ok=True)
+        while isinstance(function, functools.partial):
+            function = function.func
+        try:
+            source = inspect.getsourcefile(inspect.unwrap(function))
+        except TypeError:
+            return
+        for path in sorted(Path(source).parent.glob("*.py")) if source and Path(source).is_file() else ():
+            if path.stat().st_size <= _LARGEST_SOURCE:
+                shutil.copyfile(path, target / path.name)
+
+
+def write_result(directory: Path, result: Any) -> bool:
+    """Keep a job's result, unless there is one already: of two that do the same job, the first counts."""
+    text = json.dumps(plain(result), indent=1)
+    if not _survives_json(result, text):
+        atomic.write_bytes(directory / "result.pkl", cloudpickle().dumps(result))
+    temporary = directory / f".result-{uuid.uuid4().hex}"
+    temporary.write_text(text + "\n", encoding="utf-8")
+    try:
+        os.link(temporary, directory / "result.json")
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def read_result(directory: Path) -> Any:
+    """The result of a job that is done, equal to what its function returned."""
+    pickled = directory / "result.pkl"
+    if pickled.is_file():
+        return cloudpickle().loads(pickled.read_bytes())
+    return json.loads((directory / "result.json").read_text(encoding="utf-8"))
+
+
+def forget_result(directory: Path) -> None:
+    """Remove a result, so that the job can be run again."""
+    for name in ("result.json", "result.pkl"):
+        (directory / name).unlink(missing_ok=True)
+
+
+def digest(config: Mapping[str, Any]) -> str:
+    """A hash of a configuration; ``ID`` does not count."""
+    content = plain({key: value for key, value in config.items() if key != "ID"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON and YAML have it: NumPy values as Python's, functions by name, all else as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, bool) or value is None or type(value) in (int, float, str):
+        return value
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def _survives_json(value: Any, text: str) -> bool:
+    """Whether reading ``text`` gives ``value`` again, with equal types all through."""
+    try:
+        return _same(json.loads(text), value)
+    except Exception:  # comparisons are the value's own code
+        return False
+
+
+def _same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def cloudpickle() -> Any:
+    """The module.
+
+    Raises:
+        ExperimentError: it is not installed.
+    """
+    try:
+        return importlib.import_module("cloudpickle")  # an extra
+    except ImportError:
+        raise ExperimentError("experiments need cloudpickle: pip install 'discoenv[bench]'") from None

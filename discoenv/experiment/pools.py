@@ -1,0 +1,138 @@
+"""Where the jobs of an experiment run: in this process, in worker processes, or on Dask. All take pickled work."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any, Protocol
+
+from discoenv.experiment import worker
+
+_environment = threading.RLock()
+
+
+class Pool(Protocol):
+    """Runs pieces of work.
+
+    Attributes:
+        slots: how many pieces it takes at a time; None: any number.
+    """
+
+    slots: int | None
+
+    def submit(self, payload: bytes) -> Future[Any]:
+        """Begin a piece of work (see :func:`discoenv.experiment.worker.perform`)."""
+        ...
+
+    def close(self) -> None:
+        """End the workers; nothing is waited for."""
+        ...
+
+
+class SerialPool:
+    """This process."""
+
+    slots: int | None = 1
+
+    def submit(self, payload: bytes) -> Future[Any]:
+        """Do the work now."""
+        future: Future[Any] = Future()
+        with one_thread_for_children(), _restored_path():
+            future.set_result(worker.perform(payload))
+        return future
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class ProcessPool:
+    """Worker processes, each with an executor of its own, so that the death of one is no other's.
+
+    They are spawned, not forked: forks of processes with CUDA or JAX threads deadlock.
+
+    Args:
+        workers: how many.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.slots: int | None = workers
+        self._lanes: list[ProcessPoolExecutor | None] = [None] * workers
+        self._busy: dict[int, Future[Any]] = {}
+
+    def submit(self, payload: bytes) -> Future[Any]:
+        """Give the work to an idle worker; a dead one is replaced."""
+        lane = next(
+            number for number in range(len(self._lanes)) if number not in self._busy or self._busy[number].done()
+        )
+        before = self._busy.get(lane)
+        executor = self._lanes[lane]
+        if executor is None or (before is not None and (before.cancelled() or before.exception() is not None)):
+            if executor is not None:
+                executor.shutdown(wait=False, cancel_futures=True)
+            context = multiprocessing.get_context("spawn")
+            executor = ProcessPoolExecutor(1, mp_context=context, initializer=worker.initialise)
+            self._lanes[lane] = executor
+        with one_thread_for_children():
+            self._busy[lane] = executor.submit(worker.perform, payload)
+        return self._busy[lane]
+
+    def close(self) -> None:
+        """Let the workers end."""
+        for executor in self._lanes:
+            if executor is not None:
+                executor.shutdown(wait=False, cancel_futures=True)
+
+
+class DaskPool:
+    """The workers of a Dask cluster. They may come and go: what a worker leaves behind, another begins anew.
+
+    Args:
+        client: a ``distributed.Client``.
+        workers: most pieces at a time; None: as many as the cluster takes.
+        resources: what a piece needs of a worker (its ``--resources``), such as ``{"GPU": 1}``.
+    """
+
+    def __init__(self, client: Any, workers: int | None = None, resources: Mapping[str, float] | None = None) -> None:
+        self.slots = workers
+        chosen: dict[str, Any] = {"resources": dict(resources)} if resources else {}
+        self._executor = client.get_executor(pure=False, **chosen)
+
+    def submit(self, payload: bytes) -> Future[Any]:
+        """Give the work to the scheduler."""
+        future: Future[Any] = self._executor.submit(worker.perform, payload)
+        return future
+
+    def close(self) -> None:
+        """Cancel what has not begun."""
+        self._executor.shutdown(wait=False)
+
+
+@contextlib.contextmanager
+def one_thread_for_children() -> Iterator[None]:
+    """The environment in which workers are started, so that libraries find it before they are first imported."""
+    with _environment:
+        changes = worker.one_thread()
+        before = {name: os.environ.get(name) for name in changes}
+        os.environ.update(changes)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _restored_path() -> Iterator[None]:
+    before = list(sys.path)
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -1,0 +1,77 @@
+"""Agents for the harness's tests, by its protocol: functions ``(env, seed, **options)``."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from discoenv.exams.client import InfraError
+from discoenv.sandbox.base import Check
+from discoenv.sandbox.process import ProcessSandbox
+
+Env = gym.Env[Any, Any]
+
+
+def submitting(env: Env, seed: int, *, note: str = "", sleep: float = 0.0) -> None:
+    """Submits at once; notes its seed, if told where."""
+    env.reset(seed=seed)
+    if note:
+        with Path(note).open("a") as file:
+            file.write(f"{seed}\n")
+    time.sleep(sleep)
+    env.step("submit")
+
+
+def leaving(env: Env, seed: int) -> None:
+    """Writes good modules, and leaves without submitting."""
+    observation, _ = env.reset(seed=seed + 1)  # whatever it passes, the seed is the cell's
+    source = observation["files"]["features.py"]
+    better = source.replace("np.stack([np.ones_like(x), x], axis=1)", "np.stack([x**p for p in range(6)], axis=1)")
+    env.step({"edits": [{"path": "features.py", "content": better}], "command": "run"})
+
+
+def raising(env: Env, seed: int) -> None:
+    """Fails after its first run."""
+    env.reset(seed=seed)
+    env.step("run")
+    raise ZeroDivisionError("a bug of the agent's own")
+
+
+def playing_twice(env: Env, seed: int) -> None:
+    """Wants to choose the better of two episodes."""
+    env.reset(seed=seed)
+    env.step("submit")
+    env.reset(seed=seed + 1)
+
+
+def on_a_bad_machine(env: Env, seed: int, *, failures: int = 1) -> None:
+    """Meets failures of the machine, counted by the run directories that it leaves."""
+    _, info = env.reset(seed=seed)
+    if len(list(Path(info["run_directory"]).parent.iterdir())) <= failures:
+        raise InfraError("the disk is full")
+    env.step("submit")
+
+
+def dying_once(env: Env, seed: int) -> None:
+    """Takes its worker with it, the first time."""
+    _, info = env.reset(seed=seed)
+    if len(list(Path(info["run_directory"]).parent.iterdir())) == 1:
+        os.kill(os.getpid(), 9)
+    env.step("submit")
+
+
+NOT_A_FUNCTION = 3
+
+
+class BrokenSandbox(ProcessSandbox):
+    """A provider that is not installed."""
+
+    name = "broken"
+
+    @classmethod
+    def check(cls) -> Check:
+        return Check("broken", False, "it never works here")

@@ -1,0 +1,65 @@
+"""Agents are named on the command line, and found by their import path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from discoenv.bench.agents import REFERENCE, Agent, parse_agents
+from discoenv.bench.cell import BenchError
+
+
+def test_reference_agents_go_by_short_names_and_options() -> None:
+    agents = parse_agents(["baseline, random_search:steps=3,changes=2.5,scripted", "react:model=gpt-5-mini"])
+    assert [agent.text for agent in agents] == [
+        "baseline",
+        "random_search:steps=3,changes=2.5",
+        "scripted",
+        "react:model=gpt-5-mini",
+    ]
+    assert agents[1] == Agent(agents[1].text, "agents.roster:random_search", {"steps": 3, "changes": 2.5})
+    assert agents[3].options == {"model": "gpt-5-mini"}
+
+
+def test_every_reference_agent_can_be_loaded() -> None:
+    for name in REFERENCE:
+        assert callable(Agent.parse(name).load())
+
+
+def test_an_agent_of_ones_own_goes_by_its_import_path() -> None:
+    agent = Agent.parse("tests.bench.players:submitting:note=/tmp/x,sleep=0.5")
+    assert agent.function == "tests.bench.players:submitting"
+    assert agent.options == {"note": "/tmp/x", "sleep": 0.5}
+    assert callable(agent.load())
+
+
+def test_an_agent_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_own_agent.py").write_text("def play(env, seed): pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert callable(Agent.parse("my_own_agent:play").load())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("random_serch", "did you mean random_search"),
+        ("random_search:steps", "'steps' is not an option key=value"),
+        ("no_such_module_at_all:play", "cannot be imported"),
+        ("tests.bench.players:missing", "cannot be imported"),
+        ("tests.bench.players:NOT_A_FUNCTION", "is no function"),
+        ("tests.bench.players:submitting:speed=3", "unexpected keyword argument 'speed'"),
+        ("baseline:steps=3", "unexpected keyword argument 'steps'"),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(text: str, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        Agent.parse(text).load()
+
+
+def test_there_must_be_agents_and_each_only_once() -> None:
+    with pytest.raises(BenchError, match="no agent to compare"):
+        parse_agents([" , "])
+    with pytest.raises(BenchError, match="baseline is there twice"):
+        parse_agents(["baseline,scripted", "baseline"])
