@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from discoenv import pictures
-from discoenv.bench import ratings, stats, tables
+from discoenv.bench import ratings, stats
 from discoenv.bench.cell import CellResult
 from discoenv.bench.contents import Contents, readable
 from discoenv.bench.intervals import Estimate
@@ -66,11 +66,11 @@ def figures(contents: Contents) -> list[Figure]:
 
 def _ratings(contents: Contents) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
-        found = tables.rate(contents, "every").bradley_terry.get("meta_test", {})
+        found = ratings.bradley_terry(ratings.games(stats.results(contents.cells, "meta_test", contents.objectives)))
         order = sorted(found, key=lambda player: found[player].value)
+        numbers = {agent: number for number, agent in enumerate(stats.by_agent(contents.cells))}
         for row, player in enumerate(order):
-            number = list(stats.by_agent(contents.cells)).index(player) if player != ratings.BASELINE else None
-            _interval(axes, found[player], row, number)
+            _interval(axes, found[player], row, numbers.get(player))
         axes.set_yticks(range(len(order)), [_name(player) for player in order])
         axes.set_ylim(-0.6, len(order) - 0.4)
         axes.set_xlabel("rating")

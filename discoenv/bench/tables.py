@@ -109,57 +109,37 @@ def _over(contents: Contents) -> str:
     return " or ".join(words[each] for each in sorted(found)) or "seeds"
 
 
-@dataclass(frozen=True)
-class Rated:
-    """Ratings of one setting: by side, then by player."""
-
-    bradley_terry: dict[str, dict[str, Estimate]]
-    elo: dict[str, dict[str, Estimate]]
-
-
-def rate(contents: Contents, setting: stats.Setting) -> Rated:
-    """Both ratings on both sides of a setting."""
-    cells = stats.select(contents.cells, setting)
-    sides: tuple[stats.Side, ...] = ("meta_train", "meta_test")
-    played = {side: ratings.games(stats.results(cells, side, contents.objectives)) for side in sides}
-    return Rated(
-        {side: ratings.bradley_terry(table) for side, table in played.items() if table.tasks},
-        {side: ratings.elo(table) for side, table in played.items() if table.tasks},
-    )
-
-
 def rated(contents: Contents, setting: stats.Setting) -> Table:
     """Success and ratings in one of DiscoGen's settings."""
     cells = stats.select(contents.cells, setting)
-    found = rate(contents, setting)
-
-    def rating(kind: dict[str, dict[str, Estimate]], side: str, player: str) -> Cell:
-        return number(kind.get(side, {}).get(player), digits=0)
+    sides: tuple[stats.Side, ...] = ("meta_train", "meta_test")
+    games = {side: ratings.games(stats.results(cells, side, contents.objectives)) for side in sides}
+    found = {
+        (kind, side): rate(table)
+        for kind, rate in (("elo", ratings.elo), ("bradley_terry", ratings.bradley_terry))
+        for side, table in games.items()
+        if table.tasks
+    }
 
     def rows() -> Rows:
         agents = stats.by_agent(cells)
-        first = found.bradley_terry.get("meta_test", {})
+        first = found.get(("bradley_terry", "meta_test"), {})
         for player in sorted([*agents, ratings.BASELINE], key=lambda player: -_value(first.get(player))):
             yield (
                 text(player),
                 share(stats.success_rate(agents[player])) if player in agents else Cell(NOTHING, number=True),
-                rating(found.elo, "meta_train", player),
-                rating(found.elo, "meta_test", player),
-                rating(found.bradley_terry, "meta_train", player),
-                rating(found.bradley_terry, "meta_test", player),
+                *(
+                    number(found.get((kind, side), {}).get(player), digits=0)
+                    for kind in ("elo", "bradley_terry")
+                    for side in sides
+                ),
             )
 
+    columns = ("Elo, meta-train", "Elo, meta-test", "Bradley–Terry, meta-train", "Bradley–Terry, meta-test")
     return Table(
         f"ratings-{setting.replace('_', '-')}",
         f"Ratings: {stats.SETTINGS[setting]}",
-        (
-            "Player",
-            "Success",
-            "Elo, meta-train",
-            "Elo, meta-test",
-            "Bradley–Terry, meta-train",
-            "Bradley–Terry, meta-test",
-        ),
+        ("Player", "Success", *columns),
         tuple(rows()) if cells else (),
         f"{_SETTING_NOTES[setting]} Tasks: {len({cell.task for cell in cells})}; runs: {len(cells)}. The mean rating "
         "of a table is 1000; intervals are over tasks, and there are none for fewer than five.",

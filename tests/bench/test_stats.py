@@ -70,8 +70,9 @@ def test_optimality_gap_counts_what_is_better_than_the_baseline_as_the_baseline(
     assert stats.optimality_gap(np.array([0.5, 1.0, 3.0, 0.0])) == pytest.approx(1 - (0.5 + 1 + 1 + 0) / 4)
 
 
-def test_pooled_statistics_have_nominal_coverage_over_seeds() -> None:
-    """Twelve tasks of different difficulty with four seeds each, and what an endless number of seeds would give."""
+@pytest.mark.parametrize(("runs", "least"), [(3, 0.9), (4, 0.92), (8, 0.93)])
+def test_pooled_statistics_have_nominal_coverage_over_seeds(runs: int, least: float) -> None:
+    """Twelve tasks of different difficulty with a few seeds each, and what an endless number of seeds would give."""
     middles = np.linspace(0.2, 1.5, 12)[:, None]
 
     def pooled(scores: intervals.Floats) -> intervals.Floats:
@@ -80,13 +81,13 @@ def test_pooled_statistics_have_nominal_coverage_over_seeds() -> None:
 
     truth = pooled(np.random.default_rng(0).normal(middles, 0.3, size=(12, 100_000)).ravel())
     covered = []
-    for seed in range(400):
-        runs = np.random.default_rng(1 + seed).normal(middles, 0.3, size=(12, 4))
-        _, low, high, over = intervals.aggregate(list(runs), pooled, replicates=500, seed=seed)
+    for seed in range(500):
+        scores = np.random.default_rng(1 + seed).normal(middles, 0.3, size=(12, runs))
+        _, low, high, over = intervals.aggregate(list(scores), pooled, replicates=500, seed=seed)
         assert over == "seeds"
         assert low is not None and high is not None
         covered.append((low <= truth) & (truth <= high))
-    assert np.all(np.mean(covered, axis=0) >= 0.92)
+    assert np.all(np.mean(covered, axis=0) >= least)
     assert np.all(np.mean(covered, axis=0) <= 0.98)
 
 
