@@ -73,7 +73,8 @@ def expanded_level(blocks: float, freedom: float, confidence: float = 0.95) -> f
 def percentile(replicates: Floats, *, blocks: float, freedom: float, confidence: float = 0.95) -> tuple[Floats, Floats]:
     """Both ends of the expanded percentile interval of float64[replicates, ...], each float64[...]."""
     level = expanded_level(blocks, freedom, confidence)
-    low, high = np.quantile(replicates, [level, 1 - level], axis=0)
+    # NumPy's default plotting positions lie too far inwards for levels near the ends of few replicates.
+    low, high = np.quantile(replicates, [level, 1 - level], axis=0, method="weibull")
     return np.asarray(low), np.asarray(high)
 
 

@@ -70,7 +70,7 @@ def test_optimality_gap_counts_what_is_better_than_the_baseline_as_the_baseline(
     assert stats.optimality_gap(np.array([0.5, 1.0, 3.0, 0.0])) == pytest.approx(1 - (0.5 + 1 + 1 + 0) / 4)
 
 
-@pytest.mark.parametrize(("runs", "least"), [(3, 0.9), (4, 0.92), (8, 0.93)])
+@pytest.mark.parametrize(("runs", "least"), [(3, 0.88), (4, 0.92), (8, 0.93)])
 def test_pooled_statistics_have_nominal_coverage_over_seeds(runs: int, least: float) -> None:
     """Twelve tasks of different difficulty with a few seeds each, and what an endless number of seeds would give."""
     middles = np.linspace(0.2, 1.5, 12)[:, None]
