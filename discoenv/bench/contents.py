@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import yaml
 from discoenv.bench.cell import CELLS, CellResult, Matrix, Status, read_results, read_status
 from discoenv.tasks.config import TaskConfig, TaskError
 from discoenv.tasks.domain import DomainError, UnknownName, get_domain
+from discoenv.tasks.packs import load_pack
 
 #: Longer texts of agents are cut.
 _LONGEST = 300
@@ -77,6 +79,9 @@ def read(directory: Path) -> Contents:
         BenchError: the folder is not a benchmark, or a file in it is damaged.
     """
     matrix = Matrix.load(directory)
+    for pack in matrix.environment.get("packs") or ():
+        with contextlib.suppress(DomainError, OSError):  # a report does not need the domains that it is about
+            load_pack(pack)
     cells = read_results(directory)
     tasks = [_task(config, cells) for config in matrix.tasks]
     labels = _labels(tasks, cells)

@@ -17,6 +17,7 @@ from discoenv.bench import contents, tables
 from discoenv.bench.cell import BenchError, CellResult, DatasetOutcome, Matrix
 from discoenv.bench.report import report
 from discoenv.tasks.config import TaskConfig
+from tests.bench.conftest import Command
 from tests.bench.records import cell, task, write
 
 TABLES = {
@@ -256,3 +257,19 @@ def test_importing_the_report_loads_neither_scipy_nor_matplotlib() -> None:
     program = "import sys, discoenv.bench.report; print({'scipy', 'matplotlib', 'jinja2'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_command_reports_what_the_runner_has_left(command: Command, candidates: Path, tmp_path: Path) -> None:
+    out = tmp_path / "played"
+    agents = (f"scripted:candidates={candidates}", "tests.bench.players:raising")
+    command.run(*command.matrix(*agents, tasks=2, seeds=1, out=out))
+    said = command.run("report", out)
+    assert str(out / "report" / "index.html") in said
+    rows = Page(out / "report" / "index.html").rows
+    assert {row[0] for row in rows["leaderboard"][1:]} == set(agents)
+    assert {row[1] for row in rows["tasks"][1:]} == set(agents)
+    assert {row[0] for row in rows["failed"][1:]} == {agents[1]}
+    assert {tuple(row[:3]) for row in rows["editable-modules"][1:]} == {
+        (number, agent, "1") for number in "12" for agent in agents
+    }
+    assert not rows["missing"]
