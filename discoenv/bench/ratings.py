@@ -231,7 +231,10 @@ def _estimates(table: Games, value: Floats, found: Floats | None, confidence: fl
     if found is None:
         return {name: Estimate(float(rating), n=count) for name, rating in zip(table.players, value, strict=True)}
     low, high = percentile(found, blocks=count, freedom=count - 1, confidence=confidence)
+    played = (table.played.sum(axis=2) > 0).sum(axis=0)  # a player of few tasks is known no better for the others' many
     return {
         name: Estimate(float(value[index]), float(low[index]), float(high[index]), count, "tasks")
+        if played[index] >= MINIMUM_BLOCKS
+        else Estimate(float(value[index]), n=int(played[index]))
         for index, name in enumerate(table.players)
     }

@@ -105,8 +105,8 @@ def _over(contents: Contents) -> str:
         for cells in stats.by_agent(contents.cells).values()
         if (estimate := stats.summary(cells, stats.optimality_gap)) is not None
     }
-    words = {"seeds": "seeds within tasks", "tasks": "tasks", "": "nothing, for there are too few seeds and tasks"}
-    return " or ".join(words[each] for each in sorted(found)) or "seeds"
+    words = {"seeds": "seeds within tasks", "tasks": "tasks"}
+    return " or ".join(words[each] for each in sorted(found) if each) or "seeds within tasks"
 
 
 def rated(contents: Contents, setting: stats.Setting) -> Table:

@@ -95,6 +95,14 @@ def test_there_are_no_intervals_for_fewer_than_five_tasks() -> None:
         assert more.low is not None and more.high is not None and more.low < more.value < more.high
 
 
+def test_a_player_of_few_tasks_has_no_interval() -> None:
+    results = [Result("a", f"t{number}", "d", number % 3) for number in range(8)] + [Result("b", "t0", "d", 2.0)]
+    for rate in (bradley_terry, elo):
+        found = rate(games(results))
+        assert found["a"].low is not None
+        assert found["b"].low is None
+
+
 def test_the_same_seed_gives_the_same_ratings() -> None:
     table = simulated(np.random.default_rng(0), tasks=8)
     assert bradley_terry(table, seed=3) == bradley_terry(table, seed=3)
