@@ -56,8 +56,9 @@ def make_env(tmp_path: Path) -> Iterator[Callable[..., DiscoGenEnv]]:
     made: list[DiscoGenEnv] = []
 
     def make(**arguments: Any) -> DiscoGenEnv:
-        # tests share the cores with each other, and perhaps with other programs
-        made.append(DiscoGenEnv(**({"runs_dir": tmp_path / "runs", "budget_scale": 20.0} | arguments)))
+        # the cores are shared with other tests, and perhaps with other programs
+        settings: dict[str, Any] = {"runs_dir": tmp_path / "runs", "budget_scale": 20.0}
+        made.append(DiscoGenEnv(**(settings | arguments)))
         return made[-1]
 
     yield make
