@@ -1,11 +1,14 @@
-"""``python -m discoenv.imagesets digests`` prints what is generated here; ``sheets FOLDER`` draws every set."""
+"""``python -m discoenv.imagesets digests`` prints what is generated here; ``sheets FOLDER`` draws samples of datasets.
+
+``FOLDER`` is a domain's folder ``datasets``: each dataset of it that uses one of these sets gets a ``samples.png``.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from discoenv.imagesets.store import GENERATORS, load
+from discoenv.imagesets.store import GENERATORS
 
 
 def main(arguments: list[str]) -> int:
@@ -17,8 +20,8 @@ def main(arguments: list[str]) -> int:
         case ["sheets", folder]:
             from discoenv.imagesets import sheets  # noqa: PLC0415 - needs Pillow
 
-            for name in GENERATORS:
-                sheets.write(load(name), Path(folder) / f"{name}.png")
+            for path in sheets.write_all(Path(folder)):
+                print(path)
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -6,16 +6,18 @@ import io
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from discoenv import atomic
 from discoenv.imagesets.exact import Bytes
 from discoenv.imagesets.images import Images, Split
+from discoenv.imagesets.store import GENERATORS, load
 
 #: Grey between images.
 _GAP = 60
 
 
-def sheet(split: Split, *, classes: int = 10, each: int = 6, scale: int = 2) -> Bytes:
+def sheet(split: Split, *, classes: int = 10, each: int = 5, scale: int = 2) -> Bytes:
     """An image, uint8[H, W, 3], that has a row for each of the first ``each`` images of a class, a column per class.
 
     Args:
@@ -42,6 +44,17 @@ def write(images: Images, path: Path) -> None:
     scale = max(1, 32 // images.shape[0])
     pixels = sheet(images.test if corrupted else images.train, scale=scale)
     file = io.BytesIO()
-    Image.fromarray(pixels).quantize(64).save(file, "png", optimize=True)
+    Image.fromarray(pixels).quantize(48).save(file, "png", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, file.getvalue())
+
+
+def write_all(folder: Path) -> list[Path]:
+    """``samples.png`` for every dataset in ``folder`` whose ``config.yaml`` names one of our sets (IMAGES)."""
+    made = []
+    for path in sorted(folder.glob("*/config.yaml")):
+        name = yaml.safe_load(path.read_text(encoding="utf-8")).get("all", {}).get("IMAGES")
+        if name in GENERATORS:
+            made.append(path.with_name("samples.png"))
+            write(load(name), made[-1])
+    return made
