@@ -43,7 +43,7 @@ def blur(x: Floats, draws: Draws, severity: int) -> Floats:
 
 def motion_blur(x: Floats, draws: Draws, severity: int) -> Floats:
     """The mean along a stroke in one of four directions."""
-    length = max(2, (2, 3, 4)[severity] * x.shape[1] // 12)
+    length = 2 + severity * max(1, x.shape[1] // 12)
     chosen = draws.integers(4, len(x))
     moved = np.empty_like(x)
     for number, (down, right) in enumerate(((0, 1), (1, 0), (1, 1), (1, -1))):

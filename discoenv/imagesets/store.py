@@ -31,7 +31,7 @@ GENERATORS: Final[dict[str, Callable[[], Images]]] = {
 DIGESTS: Final[dict[str, str]] = {
     "digits": "f84ecfbc9c9f7d56aa9b0a9c32339c57bf34bba286394dc3e9f9273a605d0978",
     "digits_lt": "15936ad287b1fb92f23d88dfa4256d7e8588669e53087aae754a50c1616fefea",
-    "digits_c": "d115d53943d9826d1e303fa1c09b89d109f5db38dac1ba2c9850d33b8ab85c7c",
+    "digits_c": "4d7fca7ed0b0592df47d990e6fa5f450caaceb2b504ee1d786587a0a20a160ca",
     "glyphs100": "7487ab650cd7829c348af65d846ddb1034a367f4e48519338ceb9d3b87f993d7",
     "shapes10": "119769b2237592099845dbb84df4b35c0d93b75ba5f17d3db81611ca4087067f",
     "flowers60": "0475fa96a3c00eeb30bd9375fe899cb26b8ea6a7511b67aca855304e71c34736",
