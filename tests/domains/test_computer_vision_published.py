@@ -145,6 +145,18 @@ def test_photographs_keep_their_labels_and_are_decoded_once(
     np.testing.assert_array_equal(again.train.x, images.train.x)
 
 
+def test_photographs_are_used_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> str:
+        raise PermissionError("read-only")
+
+    kept = opened("TinyImageNet", tmp_path).images
+    for path in (tmp_path / "decoded-64").iterdir():
+        path.unlink()
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    images = opened("TinyImageNet", tmp_path).images
+    np.testing.assert_array_equal(images.train.y, kept.train.y)
+
+
 def test_a_photograph_is_scaled_to_its_shorter_side_and_cut_in_the_middle() -> None:
     from PIL import Image
 

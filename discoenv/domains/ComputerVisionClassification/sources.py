@@ -15,10 +15,9 @@ import numpy as np
 from discoenv import imagesets
 from discoenv.imagesets import Images, Split, long_tail
 from discoenv.imagesets.exact import Draws
+from discoenv.imagesets.images import SPLITS
 
-from .archives import Bytes, Labels, decoded, map_npy, read_cifar, read_idx, read_mat, read_member, read_pictures
-
-__all__ = ["PUBLISHED", "decoded", "load"]
+from .archives import Bytes, Labels, map_npy, read_cifar, read_idx, read_mat, read_member, read_pictures
 
 #: Share of the training images that is set aside for validation where a set has no part for it.
 _VALIDATION: Final = 0.1
@@ -119,21 +118,28 @@ def cifar100(folder: Path, size: int) -> Images:
 def _kept(make: Callable[[Path, int], dict[str, np.ndarray[Any, Any]]], folder: Path, size: int) -> list[Split]:
     """Splits train, validation and test of decoded photographs; decoding takes minutes, so the arrays are kept."""
     place = folder / f"decoded-{size}"
-    parts = ("train", "validation", "test")
-    if not place.is_dir():
+    try:
+        return _mapped(place)
+    except OSError:
         arrays = make(folder, size)
+    with contextlib.suppress(OSError):  # no place to write to, or another process was faster
         temporary = Path(tempfile.mkdtemp(prefix=".decoding-", dir=folder))
-        for name, values in arrays.items():
-            np.save(temporary / f"{name}.npy", values)
         try:
+            for name, values in arrays.items():
+                np.save(temporary / f"{name}.npy", values)
+            temporary.chmod(0o755)
             temporary.replace(place)
-        except OSError:  # another process was faster
-            shutil.rmtree(temporary)
-    with contextlib.suppress(PermissionError):
-        place.chmod(0o755)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return _mapped(place)
+    return [Split(arrays[f"{part}_x"], arrays[f"{part}_y"]) for part in SPLITS]
+
+
+def _mapped(place: Path) -> list[Split]:
+    """The arrays that are kept in a folder; images are read as they are used."""
     return [
         Split(np.load(place / f"{part}_x.npy", mmap_mode="r"), np.load(place / f"{part}_y.npy").astype(np.int64))
-        for part in parts
+        for part in SPLITS
     ]
 
 
