@@ -1,0 +1,47 @@
+"""Contact sheets: a few training images of some classes of an image set, side by side."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from discoenv import atomic
+from discoenv.imagesets.exact import Bytes
+from discoenv.imagesets.images import Images, Split
+
+#: Grey between images.
+_GAP = 60
+
+
+def sheet(split: Split, *, classes: int = 10, each: int = 6, scale: int = 2) -> Bytes:
+    """An image, uint8[H, W, 3], that has a row for each of the first ``each`` images of a class, a column per class.
+
+    Args:
+        split: where they are from; of many classes, every nth is shown.
+        classes, each: columns and rows.
+        scale: pixels per pixel.
+    """
+    labels = np.unique(split.y)
+    labels = labels[:: max(1, len(labels) // classes)][:classes]
+    height, width = split.x.shape[1:3]
+    made = np.full((each * (height + 1) - 1, len(labels) * (width + 1) - 1, 3), _GAP, np.uint8)
+    for column, label in enumerate(labels):
+        for row, image in enumerate(split.x[split.y == label][:each]):
+            top, left = row * (height + 1), column * (width + 1)
+            made[top : top + height, left : left + width] = image
+    return made.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def write(images: Images, path: Path) -> None:
+    """The contact sheet of a set's training images as a small PNG; corrupted sets show their held-out ones."""
+    from PIL import Image  # noqa: PLC0415 - comes with matplotlib, and only pictures need it
+
+    corrupted = images.name.endswith("_c")
+    scale = max(1, 32 // images.shape[0])
+    pixels = sheet(images.test if corrupted else images.train, scale=scale)
+    file = io.BytesIO()
+    Image.fromarray(pixels).quantize(64).save(file, "png", optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(path, file.getvalue())
