@@ -22,10 +22,10 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class ContinualLearningExaminer(Examiner):
-    """Sends experience t by ``learn`` when the learner has answered for t - 1, then asks ``predict`` about those so far.
+    """Sends experience t by ``learn`` when the learner has answered for t - 1, then asks ``predict`` about all so far.
 
-    The images of a question come from all experiences so far, in random order; which, the learner is not told. After the
-    last experience it is asked about images that it has not been asked about before, so that nothing is gained by
+    The images of a question come from all experiences so far, in random order; which, the learner is not told. After
+    the last experience it is asked about images that it has not been asked about before, so that nothing is gained by
     remembering one's own answers. The metrics are those of :func:`metrics_of`.
     """
 
@@ -106,8 +106,8 @@ def metrics_of(accuracy: FloatArray, chance: float | None = None) -> dict[str, f
       perfectly and is forgotten wholly counts 1.
     * ``score`` = AA - F / 2.
     * ``backward_transfer`` = mean over i < T - 1 of a[i, T - 1] - a[i, i] (Lopez-Paz & Ranzato 2017).
-    * ``forward_transfer`` = mean over i > 0 of a[i, i - 1], minus chance: what is known of an experience before it comes
-      (Lopez-Paz & Ranzato 2017, with chance in place of an untrained network). Only if ``chance`` is given.
+    * ``forward_transfer`` = mean over i > 0 of a[i, i - 1], minus chance: what is known of an experience before it
+      comes (Lopez-Paz & Ranzato 2017, with chance in place of an untrained network). Only if ``chance`` is given.
     * ``learning_accuracy`` = mean over i of a[i, i] (Riemer et al. 2019).
     * ``anytime_accuracy`` = mean over t of the mean over i <= t of a[i, t] (Caccia et al. 2022).
 

@@ -1,4 +1,4 @@
-"""Streams of experiences: permuted, rotated, or split image sets. Orders, permutations and angles are always the same."""
+"""Streams of experiences: permuted, rotated, or split image sets. Orders, permutations, angles are always the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from discoenv.imagesets import Images, Split, load
 
 from . import published
 
-#: ``numpy.random.RandomState``, which will never change, is seeded with these: plus the number of the experience, and as it is.
+#: Seeds of ``numpy.random.RandomState``, which will never change; the first plus the number of the experience.
 PERMUTATION_SEED = 17
 CLASS_ORDER_SEED = 23
 #: Degrees between one experience and the next of a rotated stream.
@@ -124,9 +124,9 @@ def class_order(classes: int) -> np.ndarray[Any, Any]:
 
 
 def rotated(images: Bytes, degrees: int) -> Bytes:
-    """Images uint8[N, H, W, C] on a canvas half as large again, uint8[N, H', W', C], turned anticlockwise about its middle.
+    """Images uint8[N, H, W, C] on a canvas half as large again, turned anticlockwise about its middle.
 
-    Bilinear, in whole numbers.
+    Bilinear, in whole numbers. Returns uint8[N, H', W', C].
     """
     count, height, width, channels = images.shape
     size = max(height, width) * 3 // 2
@@ -171,7 +171,7 @@ def _split(images: Images, tasks: int) -> list[_View]:
     return [_Classes(classes) for classes in class_order(images.classes).reshape(tasks, -1)]
 
 
-#: Kinds of streams: the first two change the images (domain-incremental), the last brings new classes (class-incremental).
+#: Kinds of streams: the first two change the images (domain-incremental), the last brings classes (class-incremental).
 VIEWS: Mapping[str, Callable[[Images, int], list[_View]]] = {
     "permuted": _permuted,
     "rotated": _rotations,

@@ -132,4 +132,6 @@ class ContinualLearner:
     def predict(self, images):
         """Labels int64[N] of images uint8[N, H, W, C] of any experience; which one is not told."""
         images = torch.from_numpy(np.array(images))
-        return torch.cat([self.network.predict(as_input(part, self.device)) for part in images.split(CHUNK)]).cpu().numpy()
+        return (
+            torch.cat([self.network.predict(as_input(part, self.device)) for part in images.split(CHUNK)]).cpu().numpy()
+        )

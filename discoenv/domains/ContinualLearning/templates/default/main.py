@@ -1,4 +1,4 @@
-"""Builds a network and its modules; what it learns, it learns while the examiner presents one experience after another."""
+"""Builds a network and its modules, which learn while the examiner presents one experience after another."""
 
 from pathlib import Path
 from types import MappingProxyType

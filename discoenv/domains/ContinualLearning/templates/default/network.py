@@ -25,7 +25,7 @@ class Network(nn.Module):
         self.seen[classes] = True
 
     def forward(self, images, tasks):
-        """Logits float32[N, CLASSES] and features float32[N, F] of float32[N, C, H, W]; ``tasks`` makes no difference."""
+        """Logits float32[N, CLASSES] and features float32[N, F] of float32[N, C, H, W]; ``tasks`` is not used."""
         features = self.trunk(images)
         return self.head(features).masked_fill(~self.seen, self.UNKNOWN), features
 

@@ -31,7 +31,7 @@ class Regularizer:
         """What is added to the mean loss of a batch.
 
         Args:
-            step: a ``Step`` (see views.py): parameters, logits, features and losses, through all of which gradients flow.
+            step: a ``Step`` (see views.py): parameters, logits, features and losses; gradients flow through them.
 
         Returns:
             torch.Tensor: a finite scalar, or 0.0.
@@ -50,7 +50,7 @@ class Regularizer:
 
         Args:
             step: its number over the whole stream.
-            gradients: copies of its gradients by parameter name, the penalty's included; those that got none are missing.
+            gradients: copies of its gradients by parameter name, the penalty's included; some may have none.
             params: copies of the parameters after it, by name.
         """
         # <solution>

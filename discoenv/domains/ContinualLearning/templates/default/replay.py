@@ -29,7 +29,7 @@ class Replay:
             ones (N to N + M - 1) that are kept.
         """
         # <solution>
-        # A uniform sample of all items so far, as reservoir sampling gives it (Vitter 1985), whole experiences at a time.
+        # A uniform sample of all items so far, as by reservoir sampling (Vitter 1985), whole experiences at a time.
         self.seen += len(incoming)
         kept = min(capacity, len(stored) + len(incoming))
         old = min(len(stored), round(kept * (1 - len(incoming) / self.seen)))

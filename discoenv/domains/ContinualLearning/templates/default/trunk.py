@@ -1,5 +1,7 @@
 """The network without its last layer: three convolutions with group normalisation."""
 
+from itertools import pairwise
+
 from torch import nn
 
 
@@ -20,7 +22,7 @@ class Trunk(nn.Module):
         super().__init__()
         channels = [config["IMAGE_SHAPE"][2], *config["WIDTHS"]]
         layers = []
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             layers += [
                 nn.Conv2d(before, after, 3, padding=1),
                 nn.GroupNorm(self.GROUPS, after),

@@ -91,7 +91,7 @@ class Step:
 
 
 class Finished:
-    """The end of an experience: gradients at its validation images, for whoever wants to know which parameters matter."""
+    """The end of an experience: gradients at its validation images, to find out which parameters matter."""
 
     def __init__(self, network, task, images, labels, generator):
         self._network = network
@@ -105,7 +105,7 @@ class Finished:
 
         Args:
             count: number of images; drawn at random, without repetition as long as there are enough.
-            of: what is differentiated. "label": log-likelihood of the image's label; "sampled": log-likelihood of a label
+            of: what is differentiated. "label": log-likelihood of the image's label; "sampled": that of a label
                 drawn from the network's own prediction, as in the Fisher information; "norm": squared length of the
                 vector of logits of known classes.
         """
