@@ -272,6 +272,8 @@ def test_streams_are_as_the_configuration_says(dataset: str, scale: str) -> None
         assert sum(map(len, images)) == len(set.union(*images))
         classes = set(experience.train.y.tolist())
         assert len(classes) == config["CLASSES_PER_TASK"]
+        counts = np.bincount(experience.train.y)[sorted(classes)]
+        assert counts.max() - counts.min() <= 1
         assert set(experience.test.y.tolist()) | set(experience.probe.y.tolist()) <= classes
         assert config["STREAM"] != "split" or not classes & seen
         seen |= classes

@@ -78,7 +78,14 @@ def _offline(name: str) -> Images:
 
 
 def _some(split: Split, count: int, generator: np.random.Generator) -> Split:
-    return split.take(generator.permutation(len(split))[:count])
+    """``count`` images, in random order, of all classes alike as far as there are enough."""
+    order = generator.permutation(len(split))
+    rank = np.zeros(len(split), np.int64)
+    for label in np.unique(split.y):
+        members = order[split.y[order] == label]
+        rank[members] = np.arange(len(members))
+    chosen = order[np.argsort(rank[order], kind="stable")[:count]]
+    return split.take(generator.permutation(chosen))
 
 
 def _check(experience: Experience, config: Mapping[str, Any], task: int) -> None:

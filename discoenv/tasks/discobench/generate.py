@@ -48,6 +48,12 @@ SPLITS: dict[str, Split] = {
         ("MinAtar/Asterix", "MinAtar/SpaceInvaders", "Classic/Acrobot"),
         ("q_update", "policy", "rb"),
     ),
+    # Trained on permutations and on new characters; tested on a slow drift, and on more classes with fewer images.
+    "ContinualLearning": Split(
+        ("PermutedDigits", "SplitGlyphs"),
+        ("RotatedDigits", "SplitTextures"),
+        ("regularizer", "replay", "sampler"),
+    ),
     # Trained on a picture, on images and on physics; tested on pictures without symmetry, on another use of the images,
     # and on computing.
     "NeuralCellularAutomata": Split(

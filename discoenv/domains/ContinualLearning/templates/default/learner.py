@@ -90,8 +90,8 @@ class ContinualLearner:
             logits=logits,
             features=features,
             losses=losses,
-            labels=labels,
-            tasks=tasks,
+            labels=labels.clone(),
+            tasks=tasks.clone(),
             replayed=torch.arange(count, device=self.device) >= len(chosen),
             previous=lambda: self.teacher and self.teacher(inputs, tasks),
         )

@@ -24,8 +24,6 @@ class Regularizer:
             task: its number, 0 to TASKS - 1.
             params: copies of the network's parameters by name.
         """
-        # <solution>
-        # </solution>
 
     def penalty(self, step):
         """What is added to the mean loss of a batch.
@@ -53,8 +51,6 @@ class Regularizer:
             gradients: copies of its gradients by parameter name, the penalty's included; some may have none.
             params: copies of the parameters after it, by name.
         """
-        # <solution>
-        # </solution>
 
     def end_experience(self, task, params, finished):
         """An experience is over.
