@@ -53,7 +53,7 @@ def draw(config: Mapping[str, Any], folder: Path | None, generator: np.random.Ge
         ValueError: the set has fewer images than the configuration asks for, or they have another shape.
     """
     images = published.load(config["IMAGES"], folder) if folder is not None else _offline(config["IMAGES"])
-    views = VIEWS[config["STREAM"]](images, config["TASKS"])
+    views = VIEWS[config["STREAM"]](images, config["TASKS"], config["CLASSES"])
     held_out = generator.permutation(len(images.test))
     experiences = []
     for task, view in enumerate(views):
@@ -106,18 +106,22 @@ class _View:
 
 
 class _Classes(_View):
-    """An experience that sees images of some classes only."""
+    """An experience that sees images of some classes only, which it numbers from ``first`` on."""
 
-    def __init__(self, classes: np.ndarray[Any, Any]) -> None:
+    def __init__(self, classes: np.ndarray[Any, Any], first: int) -> None:
         super().__init__(np.copy)
         self._classes = classes
+        self._first = first
 
     def rows(self, split: Split) -> np.ndarray[Any, Any]:
         """Rows of its classes."""
         return np.flatnonzero(np.isin(split.y, self._classes))
 
     def __call__(self, split: Split, rows: Any = None) -> Split:
-        return super().__call__(split, self.rows(split) if rows is None else rows)
+        seen = super().__call__(split, self.rows(split) if rows is None else rows)
+        order = np.argsort(self._classes)
+        places = order[np.searchsorted(self._classes, seen.y, sorter=order)]
+        return Split(seen.x, (self._first + places).astype(np.int64))
 
 
 def permutations(pixels: int, tasks: int) -> np.ndarray[Any, Any]:
@@ -156,7 +160,7 @@ def rotated(images: Bytes, degrees: int) -> Bytes:
     return ((found + whole // 2) // whole).astype(np.uint8)
 
 
-def _permuted(images: Images, tasks: int) -> list[_View]:
+def _permuted(images: Images, tasks: int, classes: int) -> list[_View]:
     height, width, channels = images.shape
 
     def change(order: np.ndarray[Any, Any]) -> Callable[[Bytes], Bytes]:
@@ -165,21 +169,23 @@ def _permuted(images: Images, tasks: int) -> list[_View]:
     return [_View(change(order)) for order in permutations(height * width, tasks)]
 
 
-def _rotations(images: Images, tasks: int) -> list[_View]:
+def _rotations(images: Images, tasks: int, classes: int) -> list[_View]:
     def change(degrees: int) -> Callable[[Bytes], Bytes]:
         return lambda x: rotated(x, degrees)
 
     return [_View(change(ROTATION_STEP * task)) for task in range(tasks)]
 
 
-def _split(images: Images, tasks: int) -> list[_View]:
-    if images.classes % tasks:
-        raise ValueError(f"{images.name} has {images.classes} classes, which {tasks} experiences cannot share equally")
-    return [_Classes(classes) for classes in class_order(images.classes).reshape(tasks, -1)]
+def _split(images: Images, tasks: int, classes: int) -> list[_View]:
+    """The first ``classes`` in the order of classes, which are their new numbers."""
+    if classes % tasks or classes > images.classes:
+        raise ValueError(f"{tasks} experiences cannot share {classes} of the {images.classes} classes of {images.name}")
+    parts = class_order(images.classes)[:classes].reshape(tasks, -1)
+    return [_Classes(part, task * len(part)) for task, part in enumerate(parts)]
 
 
 #: Kinds of streams: the first two change the images (domain-incremental), the last brings classes (class-incremental).
-VIEWS: Mapping[str, Callable[[Images, int], list[_View]]] = {
+VIEWS: Mapping[str, Callable[[Images, int, int], list[_View]]] = {
     "permuted": _permuted,
     "rotated": _rotations,
     "split": _split,
