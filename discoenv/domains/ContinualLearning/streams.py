@@ -58,7 +58,7 @@ def draw(config: Mapping[str, Any], folder: Path | None, generator: np.random.Ge
     experiences = []
     for task, view in enumerate(views):
         train, validation = view(images.train), view(images.validation)
-        chosen = held_out[np.isin(held_out, view.rows(images.test))] if isinstance(view, _Classes) else held_out
+        chosen = held_out[np.isin(held_out, view.rows(images.test))]
         probe, test = np.split(chosen[: config["PROBE_SAMPLES"] + config["TEST_SAMPLES"]], [config["PROBE_SAMPLES"]])
         experience = Experience(
             train=_some(train, config["TRAIN_SAMPLES"], generator),
@@ -101,8 +101,17 @@ class _View:
     def __init__(self, change: Callable[[Bytes], Bytes]) -> None:
         self._change = change
 
-    def __call__(self, split: Split, rows: Any = slice(None)) -> Split:
-        return Split(self._change(split.x[rows]), split.y[rows].copy())
+    def rows(self, split: Split) -> np.ndarray[Any, Any]:
+        """Rows of the images that it sees."""
+        return np.arange(len(split))
+
+    def labels(self, y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """What it calls the classes ``y``."""
+        return y.copy()
+
+    def __call__(self, split: Split, rows: Any = None) -> Split:
+        rows = self.rows(split) if rows is None else rows
+        return Split(self._change(split.x[rows]), self.labels(split.y[rows]))
 
 
 class _Classes(_View):
@@ -114,14 +123,11 @@ class _Classes(_View):
         self._first = first
 
     def rows(self, split: Split) -> np.ndarray[Any, Any]:
-        """Rows of its classes."""
         return np.flatnonzero(np.isin(split.y, self._classes))
 
-    def __call__(self, split: Split, rows: Any = None) -> Split:
-        seen = super().__call__(split, self.rows(split) if rows is None else rows)
+    def labels(self, y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         order = np.argsort(self._classes)
-        places = order[np.searchsorted(self._classes, seen.y, sorter=order)]
-        return Split(seen.x, (self._first + places).astype(np.int64))
+        return (self._first + order[np.searchsorted(self._classes, y, sorter=order)]).astype(np.int64)
 
 
 def permutations(pixels: int, tasks: int) -> np.ndarray[Any, Any]:
