@@ -25,8 +25,8 @@ class ContinualLearningExaminer(Examiner):
     """Sends experience t by ``learn`` when the learner has answered for t - 1, then asks ``predict`` about all so far.
 
     The images of a question come from all experiences so far, in random order; which, the learner is not told. After
-    the last experience it is asked about images that it has not been asked about before, so that nothing is gained by
-    remembering one's own answers. The metrics are those of :func:`metrics_of`.
+    the last experience it is asked about images that it has not been asked about before, so that
+    remembering one's own answers does not raise the average accuracy. The metrics are those of :func:`metrics_of`.
     """
 
     def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
