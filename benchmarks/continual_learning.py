@@ -188,16 +188,16 @@ def main(
     console = Console(stderr=True)
     domain = get_domain("ContinualLearning")
     offline = [name for name, entry in domain.specification.datasets.items() if entry.source == "offline"]
-    found = {}
+    found: dict[str, dict[Method, list[dict[str, float]]]] = {}
     for name in dataset or offline:
         console.print(f"{name} …", highlight=False)
         found[name] = measure(domain, name, scale, backend, range(seeds))
-    text = table(scale, backend, seeds, found)
-    print(text)
-    if out is not None:
-        before, _, rest = out.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
-        atomic.write_text(out, f"{before}{_BEGIN}\n{text}{_END}{after}")
+        if out is not None:  # after each dataset, since all of them take a while
+            before, _, rest = out.read_text(encoding="utf-8").partition(_BEGIN)
+            after = rest.partition(_END)[2]
+            text = table(scale, backend, seeds, found)
+            atomic.write_text(out, f"{before}{_BEGIN}\n{text}{_END}{after}")
+    print(table(scale, backend, seeds, found))
 
 
 if __name__ == "__main__":
