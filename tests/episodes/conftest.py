@@ -15,7 +15,7 @@ from discoenv.tasks.domain import get_domain
 #: One editable module per domain that every training run passes through.
 MODULE = {
     "BayesianOptimisation": "acq_fn",
-    "ContinualLearning": "sampler",
+    "ContinualLearning": "optim",
     "GreenhouseGasPrediction": "model",
     "NeuralCellularAutomata": "update",
     "OffPolicyRL": "q_update",
