@@ -16,6 +16,7 @@ from discoenv.tasks.domain import get_domain
 MODULE = {
     "BayesianOptimisation": "acq_fn",
     "ComputerVisionClassification": "loss",
+    "ContinualLearning": "optim",
     "GreenhouseGasPrediction": "model",
     "NeuralCellularAutomata": "update",
     "OffPolicyRL": "q_update",
@@ -24,6 +25,7 @@ MODULE = {
 DATASETS = {
     "BayesianOptimisation": (("Branin2d",), ("HolderTable2d",)),
     "ComputerVisionClassification": (("Digits",), ("DigitsLT",)),
+    "ContinualLearning": (("PermutedDigits",), ("RotatedDigits",)),
     "GreenhouseGasPrediction": (("BoxModel/N2O",), ("BoxModel/SF6",)),
     "NeuralCellularAutomata": (("MatrixOperations",), ("DigitsInpainting",)),
     "OffPolicyRL": (("Classic/CartPole",), ("Classic/Acrobot",)),

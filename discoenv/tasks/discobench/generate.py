@@ -55,6 +55,12 @@ SPLITS: dict[str, Split] = {
         ("Glyphs100", "ProcFlowers", "Textures200"),
         ("loss", "optim", "preprocess"),
     ),
+    # Trained on permutations and on new characters; tested on a slow drift, and on more classes with fewer images.
+    "ContinualLearning": Split(
+        ("PermutedDigits", "SplitGlyphs"),
+        ("RotatedDigits", "SplitTextures"),
+        ("regularizer", "replay", "sampler"),
+    ),
     # Trained on a picture, on images and on physics; tested on pictures without symmetry, on another use of the images,
     # and on computing.
     "NeuralCellularAutomata": Split(
