@@ -122,7 +122,7 @@ def jointly(code: Any, examiner: ContinualLearningExaminer, seed: int) -> dict[s
     parts = [[each.train for each in experiences], [each.validation for each in experiences]]
     model.learn(*(np.concatenate([getattr(split, name) for split in part]) for part in parts for name in "xy"))
     accuracy = float(np.mean([(model.predict(each.test.x) == each.test.y).mean() for each in experiences]))
-    return {"score": accuracy, "average_accuracy": accuracy, "forgetting": 0.0}
+    return {"average_accuracy": accuracy, "forgetting_score": accuracy, "forgetting": 0.0}
 
 
 def measure(
@@ -145,8 +145,8 @@ def values(metrics: Sequence[Mapping[str, float]], name: str) -> FloatArray:
 
 
 def is_ordered(found: Mapping[Method, Sequence[Mapping[str, float]]]) -> bool:
-    """Whether the scores rise from method to method by more than three standard errors of the difference."""
-    rows = [values(found[method], "score") for method in METHODS]  # type: ignore[index]
+    """Whether average accuracies rise from method to method by over three standard errors of the difference."""
+    rows = [values(found[method], "average_accuracy") for method in METHODS]  # type: ignore[index]
     return all(
         upper.mean() - lower.mean() > 3 * np.hypot(_standard_error(upper), _standard_error(lower))
         for lower, upper in itertools.pairwise(rows)
@@ -157,12 +157,12 @@ def table(scale: str, backend: str, seeds: int, found: Mapping[str, Mapping[Meth
     """The comparison in Markdown: means and standard errors over seeds."""
     lines = [
         f"Scale `{scale}`, backend `{backend}`, {seeds} exams, mean ± standard error.\n",
-        "| dataset | | score | average accuracy | forgetting |",
+        "| dataset | | average accuracy | forgetting | AA − F/2 |",
         "|---|---|---|---|---|",
     ]
     for dataset, methods in found.items():
         for method in METHODS:
-            columns = [values(methods[method], name) for name in ("score", "average_accuracy", "forgetting")]  # type: ignore[index]
+            columns = [values(methods[method], name) for name in ("average_accuracy", "forgetting", "forgetting_score")]  # type: ignore[index]
             cells = [f"{column.mean():.3f} ± {_standard_error(column):.3f}" for column in columns]
             lines.append(f"| {dataset} | {method} | {' | '.join(cells)} |")
     ordered = sum(is_ordered(methods) for methods in found.values())

@@ -13,7 +13,7 @@ from .streams import Experience, draw
 
 #: Images in one question.
 QUESTION = 500
-#: How much forgetting counts in the score.
+#: How much forgetting counts in ``forgetting_score``.
 FORGETTING_WEIGHT = 0.5
 #: Images of each experience that are kept for pictures.
 _KEPT = 4
@@ -104,7 +104,7 @@ def metrics_of(accuracy: FloatArray, chance: float | None = None) -> dict[str, f
     * ``forgetting`` F = mean over i < T - 1 of max over t of a[i, t], minus a[i, T - 1] (Chaudhry et al. 2018, with the
       last accuracy among those that the maximum is of, so that it is at least 0). An experience that was learned
       perfectly and is forgotten wholly counts 1.
-    * ``score`` = AA - F / 2.
+    * ``forgetting_score`` = AA - F / 2. It is reported, not scored: wrong answers in the course of the stream raise it.
     * ``backward_transfer`` = mean over i < T - 1 of a[i, T - 1] - a[i, i] (Lopez-Paz & Ranzato 2017).
     * ``forward_transfer`` = mean over i > 0 of a[i, i - 1], minus chance: what is known of an experience before it
       comes (Lopez-Paz & Ranzato 2017, with chance in place of an untrained network). Only if ``chance`` is given.
@@ -121,7 +121,7 @@ def metrics_of(accuracy: FloatArray, chance: float | None = None) -> dict[str, f
     best = np.where(past, accuracy, -np.inf).max(axis=1)
     average, forgetting = final.mean(), (best - final)[:-1].mean()
     metrics = {
-        "score": average - FORGETTING_WEIGHT * forgetting,
+        "forgetting_score": average - FORGETTING_WEIGHT * forgetting,
         "average_accuracy": average,
         "forgetting": forgetting,
         "backward_transfer": (final - diagonal)[:-1].mean(),
