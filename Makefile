@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # Each test process trains on one core and takes about 1 GiB.
 JOBS ?= --numprocesses=auto --maxprocesses=4 --dist=worksteal
 BENCH ?=
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# constraints.txt: see there; without it torch can come with gigabytes of CUDA.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test test-all lint types bench calibrate clean
 
@@ -43,10 +44,10 @@ $(BIN)/python:
 	  { echo "discoenv needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: pyproject.toml | $(BIN)/python
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[sklearn]"
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[dev]"
 	@touch $@ $(VENV)/.demo

@@ -20,6 +20,8 @@ class Target:
 
 TARGETS: Final = {
     "BayesianOptimisation": Target("acq_fn", "Branin2d"),
+    "ComputerVisionClassification": Target("loss", "Digits"),
+    "ContinualLearning": Target("sampler", "PermutedDigits"),
     "GreenhouseGasPrediction": Target("model", "BoxModel/N2O"),
     "NeuralCellularAutomata": Target("update", "MatrixOperations"),
     "OffPolicyRL": Target("q_update", "Classic/CartPole"),

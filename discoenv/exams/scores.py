@@ -11,7 +11,7 @@ import numpy as np
 
 from discoenv.exams.baselines import Entry
 from discoenv.exams.runner import ExamResult
-from discoenv.tasks.domain import Metric
+from discoenv.tasks.specification import Metric
 
 
 @dataclass(frozen=True)

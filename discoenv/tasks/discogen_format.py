@@ -19,17 +19,9 @@ from typing import Any
 
 import yaml
 
-from discoenv.tasks.domain import (
-    Backend,
-    Dataset,
-    Domain,
-    Integrity,
-    Metric,
-    Module,
-    ResourceLimits,
-    Specification,
-)
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.tasks.specification import Backend, Dataset, Integrity, Metric, Module, ResourceLimits, Specification
 
 #: DiscoGen bounds nothing; an exam of ours always ends.
 _BUDGET_S = 24 * 3600.0

@@ -8,16 +8,16 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from discoenv.tasks import downloads, stubs
 from discoenv.tasks.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 __all__ = [
     "SCALES",
@@ -32,122 +32,8 @@ __all__ = [
     "register_domains",
 ]
 
-Scale = Literal["tiny", "small", "full"]
-SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
 #: Folder of the domains that come with discoenv.
 BUILTIN = Path(__file__).resolve().parent.parent / "domains"
-
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Module(_Record):
-    """One editable source file, ``<name>.py``. ``prompt`` tells the agent what to write in it."""
-
-    prompt: str
-
-
-class Backend(_Record):
-    """An alternative code base.
-
-    Attributes:
-        prompts: replace those of the modules whose interface it changes.
-        inherits: the backend whose files and prompts it has where it has none of its own.
-    """
-
-    summary: str
-    prompts: dict[str, str] = {}
-    inherits: str = "default"
-
-
-class Dataset(_Record):
-    """One data set or environment.
-
-    Attributes:
-        source: ``offline`` needs no network; ``download`` is fetched once into the cache.
-        files: what is fetched, for the examiner alone; see :mod:`discoenv.tasks.downloads`.
-        gpu: scales at which it cannot train usefully on a CPU.
-        requires: packages, by the names that they are imported by, that this dataset needs and others do not.
-    """
-
-    source: Literal["offline", "download"]
-    files: tuple[downloads.File, ...] = ()
-    gpu: tuple[Scale, ...] = ()
-    requires: tuple[str, ...] = ()
-
-
-class Metric(_Record):
-    """The metric that an exam is scored by; ``lower`` and ``upper`` bound its possible values."""
-
-    name: str
-    unit: str
-    direction: Literal["max", "min"]
-    lower: float | None = None
-    upper: float | None = None
-
-    @property
-    def sign(self) -> float:
-        """1 if more is better, −1 if less is."""
-        return 1.0 if self.direction == "max" else -1.0
-
-
-class ResourceLimits(_Record):
-    """What one exam of the domain may use. ``minimum_budget_s`` is the least compute budget, in seconds."""
-
-    memory_gib: float = 8.0
-    scratch_gib: float = 1.0
-    minimum_budget_s: float = 30.0
-
-
-class Integrity(_Record):
-    """How a score comes to be, and what this domain cannot exclude, in a sentence each."""
-
-    level: Literal["examined", "rerun", "self-reported"] = "examined"
-    notes: list[str] = []
-
-
-class Specification(_Record):
-    """The content of ``domain.yaml``."""
-
-    name: _Name
-    version: int = Field(ge=1)
-    title: str
-    summary: str
-    extra: str
-    requirements: list[str]
-    modules: dict[_Name, Module] = Field(min_length=1)
-    fixed_files: list[str]
-    backends: dict[_Name, Backend]
-    datasets: dict[str, Dataset] = Field(min_length=2)
-    contract: dict[str, str]
-    metric: Metric
-    other_metrics: dict[str, str] = {}
-    limits: ResourceLimits = ResourceLimits()
-    hidden_packages: list[str] = []
-    integrity: Integrity = Integrity()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Specification:
-        if "default" not in self.backends:
-            raise ValueError("backends: there is no backend 'default'")
-        if "main.py" not in self.fixed_files:
-            raise ValueError("fixed_files: main.py is missing")
-        both = sorted({f"{module}.py" for module in self.modules} & set(self.fixed_files))
-        if both:
-            raise ValueError(f"fixed_files: {', '.join(both)} is a module as well")
-        for backend, entry in self.backends.items():
-            unknown = sorted(set(entry.prompts) - set(self.modules))
-            if unknown:
-                raise ValueError(f"backends.{backend}.prompts: no module is called {', '.join(unknown)}")
-            if entry.inherits not in self.backends or self.backends[entry.inherits].inherits != "default":
-                raise ValueError(f"backends.{backend}.inherits: {entry.inherits!r} is not a backend on top of default")
-        for dataset in self.datasets:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", dataset):
-                raise ValueError(f"datasets: {dataset!r} is not a relative path of plain names")
-        return self
 
 
 class Domain:

@@ -15,6 +15,8 @@ from discoenv.tasks.domain import get_domain
 #: One editable module per domain that every training run passes through.
 MODULE = {
     "BayesianOptimisation": "acq_fn",
+    "ComputerVisionClassification": "loss",
+    "ContinualLearning": "optim",
     "GreenhouseGasPrediction": "model",
     "NeuralCellularAutomata": "update",
     "OffPolicyRL": "q_update",
@@ -22,6 +24,8 @@ MODULE = {
 }
 DATASETS = {
     "BayesianOptimisation": (("Branin2d",), ("HolderTable2d",)),
+    "ComputerVisionClassification": (("Digits",), ("DigitsLT",)),
+    "ContinualLearning": (("PermutedDigits",), ("RotatedDigits",)),
     "GreenhouseGasPrediction": (("BoxModel/N2O",), ("BoxModel/SF6",)),
     "NeuralCellularAutomata": (("MatrixOperations",), ("DigitsInpainting",)),
     "OffPolicyRL": (("Classic/CartPole",), ("Classic/Acrobot",)),

@@ -21,7 +21,8 @@ from discoenv.exams.meters import Energy
 from discoenv.exams.runner import ExamResult
 from discoenv.exams.scores import score
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.domain import Domain, DomainError, Metric
+from discoenv.tasks.domain import Domain, DomainError
+from discoenv.tasks.specification import Metric
 from tests.conftest import TOY, MakeVariant
 
 

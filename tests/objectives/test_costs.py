@@ -16,7 +16,8 @@ from discoenv.exams.meters import Energy, EnergyMeter, rapl_counters
 from discoenv.exams.runner import ExamResult
 from discoenv.exams.scores import DatasetScore, score
 from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import Domain, Metric, UnknownName
+from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.tasks.specification import Metric
 
 MAXIMISED = Metric(name="score", unit="", direction="max")
 MINIMISED = Metric(name="score", unit="", direction="min")

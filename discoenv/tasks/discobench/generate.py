@@ -48,6 +48,19 @@ SPLITS: dict[str, Split] = {
         ("MinAtar/Asterix", "MinAtar/SpaceInvaders", "Classic/Acrobot"),
         ("q_update", "policy", "rb"),
     ),
+    # Trained on digits, which are public and share held-out images, and on shapes; tested on sets that nobody has: many
+    # classes by unseen hands, few images of fine-grained classes, and textures.
+    "ComputerVisionClassification": Split(
+        ("Digits", "DigitsLT", "DigitsC", "Shapes10"),
+        ("Glyphs100", "ProcFlowers", "Textures200"),
+        ("loss", "optim", "preprocess"),
+    ),
+    # Trained on permutations and on new characters; tested on a slow drift, and on more classes with fewer images.
+    "ContinualLearning": Split(
+        ("PermutedDigits", "SplitGlyphs"),
+        ("RotatedDigits", "SplitTextures"),
+        ("regularizer", "replay", "sampler"),
+    ),
     # Trained on a picture, on images and on physics; tested on pictures without symmetry, on another use of the images,
     # and on computing.
     "NeuralCellularAutomata": Split(

@@ -1,0 +1,1 @@
+"""Continual learning: one network, many experiences, one after another."""

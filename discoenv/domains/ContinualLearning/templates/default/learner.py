@@ -1,0 +1,137 @@
+"""Trains one network on a stream of experiences, each seen once, and answers the examiner."""
+
+import copy
+
+import numpy as np
+import torch
+from memory import Memory
+from network import Network
+from optim import create_optimizer
+from regularizer import Regularizer
+from replay import Replay
+from sampler import Sampler
+from scheduler import create_scheduler
+from torch.nn import functional
+from views import Finished, Items, Step, as_input, rows_of
+
+#: Images that are put through the network at once where no gradients are needed.
+CHUNK = 256
+
+
+class ContinualLearner:
+    """A network and the five modules.
+
+    Args:
+        config: the run's configuration (immutable mapping).
+        seed: of all randomness.
+    """
+
+    def __init__(self, config, seed):
+        torch.manual_seed(seed)
+        self.config = config
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = Network(config).to(self.device)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.steps_per_experience = config["EPOCHS"] * -(-config["TRAIN_SAMPLES"] // config["BATCH"])
+        self.total_steps = config["TASKS"] * self.steps_per_experience
+        # All parameters, those of the whole head as well, are the optimiser's from the start.
+        self.optimizer = create_optimizer(list(self.network.named_parameters()), config)
+        self.scheduler = create_scheduler(self.optimizer, self.total_steps, self.steps_per_experience, config)
+        self.regularizer = Regularizer(config, seed)
+        self.replay = Replay(config, seed)
+        self.sampler = Sampler(config, seed)
+        self.memory = Memory(config)
+        self.teacher = None
+        self.task = 0
+        self.step = 0
+
+    def learn(self, images, labels, validation_images, validation_labels):
+        """Train on the next experience: uint8[N, H, W, C] and int64[N], and M images for validation."""
+        images, labels, validation_images, validation_labels = (
+            torch.from_numpy(np.array(values)) for values in (images, labels, validation_images, validation_labels)
+        )
+        tasks = torch.full_like(labels, self.task)
+        self.network.begin_experience(self.task, labels.unique())
+        self.regularizer.begin_experience(self.task, self.parameters())
+        for _ in range(self.config["EPOCHS"]):
+            for rows in torch.randperm(len(labels), generator=self.generator).split(self.config["BATCH"]):
+                self.train_step(images[rows], labels[rows], tasks[rows])
+        finished = Finished(self.network, self.task, validation_images, validation_labels, self.generator)
+        self.regularizer.end_experience(self.task, self.parameters(), finished)
+        self.memory.update(self.replay, images, labels, tasks, self.outputs)
+        self.teacher = copy.deepcopy(self.network).requires_grad_(False)
+        self.task += 1
+
+    def train_step(self, images, labels, tasks):
+        """One update, on the items of the current batch and of the memory that the sampler chooses."""
+        current = Items(labels, tasks, lambda: self.outputs(images, tasks))
+        stored = self.memory.items(self.outputs)
+        chosen, drawn, weights = self.sampler.compose(current, stored, self.draw(stored))
+        chosen, drawn = rows_of(chosen, len(current), "sampler.py"), rows_of(drawn, len(stored), "sampler.py")
+        count = len(chosen) + len(drawn)
+        if not 0 < count <= self.config["MAX_BATCH"]:
+            raise ValueError(f"sampler.py: compose() chose {count} items; 1 to {self.config['MAX_BATCH']} are allowed")
+        images = torch.cat([images[chosen], self.memory.images[drawn]])
+        labels = torch.cat([labels[chosen], self.memory.labels[drawn]]).to(self.device)
+        tasks = torch.cat([tasks[chosen], self.memory.tasks[drawn]]).to(self.device)
+        inputs = self.augmented(as_input(images, self.device))
+        weights = torch.ones(count) if weights is None else torch.as_tensor(weights, dtype=torch.float32)
+        if weights.shape != (count,):
+            raise ValueError(f"sampler.py: compose() chose {count} items and gave weights {tuple(weights.shape)}")
+
+        self.scheduler.step(self.step, self.task)
+        logits, features = self.network(inputs, tasks)
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+        step = Step(
+            index=self.step,
+            task=self.task,
+            # Copies: gradients pass through them, assignments do not reach the network.
+            params={name: value.clone() for name, value in self.network.named_parameters()},
+            logits=logits,
+            features=features,
+            losses=losses,
+            labels=labels.clone(),
+            tasks=tasks.clone(),
+            replayed=torch.arange(count, device=self.device) >= len(chosen),
+            previous=lambda: self.teacher and self.teacher(inputs, tasks),
+        )
+        penalty = self.regularizer.penalty(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        ((weights.to(self.device) * losses).mean() + penalty).backward()
+        self.network.isolate(tasks)
+        gradients = {name: p.grad.clone() for name, p in self.network.named_parameters() if p.grad is not None}
+        self.optimizer.step()
+        self.regularizer.after_step(self.step, gradients, self.parameters())
+        self.step += 1
+
+    def draw(self, stored):
+        """``draw(count)`` for the sampler: rows of the memory that the replay module chooses."""
+        return lambda count: rows_of(self.replay.draw(stored, count), len(stored), "replay.py")
+
+    def augmented(self, inputs):
+        """A random half of the images mirrored, if the configuration says FLIP."""
+        if not self.config["FLIP"]:
+            return inputs
+        mirrored = torch.rand(len(inputs), generator=self.generator).to(self.device) < 0.5
+        return torch.where(mirrored[:, None, None, None], inputs.flip(3), inputs)
+
+    def parameters(self):
+        """Copies of all parameters by name."""
+        return {name: value.detach().clone() for name, value in self.network.named_parameters()}
+
+    @torch.no_grad()
+    def outputs(self, images, tasks):
+        """Logits float32[N, CLASSES] and features float32[N, F] of the network as it is now, on the CPU."""
+        parts = [
+            self.network(as_input(images[rows], self.device), tasks[rows].to(self.device))
+            for rows in torch.arange(len(images)).split(CHUNK)
+        ]
+        return tuple(torch.cat(part).cpu() for part in zip(*parts, strict=True))
+
+    @torch.no_grad()
+    def predict(self, images):
+        """Labels int64[N] of images uint8[N, H, W, C] of any experience; which one is not told."""
+        images = torch.from_numpy(np.array(images))
+        return (
+            torch.cat([self.network.predict(as_input(part, self.device)) for part in images.split(CHUNK)]).cpu().numpy()
+        )

@@ -1,0 +1,60 @@
+"""Contact sheets: a few training images of some classes of an image set, side by side."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from discoenv import atomic
+from discoenv.imagesets.exact import Bytes
+from discoenv.imagesets.images import Images, Split
+from discoenv.imagesets.store import GENERATORS, load
+
+#: Grey between images.
+_GAP = 60
+
+
+def sheet(split: Split, *, classes: int = 10, each: int = 5, scale: int = 2) -> Bytes:
+    """An image, uint8[H, W, 3], that has a row for each of the first ``each`` images of a class, a column per class.
+
+    Args:
+        split: where they are from; of many classes, every nth is shown.
+        classes, each: columns and rows.
+        scale: pixels per pixel.
+    """
+    labels = np.unique(split.y)
+    labels = labels[:: max(1, len(labels) // classes)][:classes]
+    height, width = split.x.shape[1:3]
+    made = np.full((each * (height + 1) - 1, len(labels) * (width + 1) - 1, 3), _GAP, np.uint8)
+    for column, label in enumerate(labels):
+        for row, image in enumerate(split.x[split.y == label][:each]):
+            top, left = row * (height + 1), column * (width + 1)
+            made[top : top + height, left : left + width] = image
+    return made.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def write(images: Images, path: Path) -> None:
+    """The contact sheet of a set's training images as a small PNG; corrupted sets show their held-out ones."""
+    from PIL import Image  # noqa: PLC0415 - comes with matplotlib, and only pictures need it
+
+    corrupted = images.name.endswith("_c")
+    scale = max(1, 32 // images.shape[0])
+    pixels = sheet(images.test if corrupted else images.train, scale=scale)
+    file = io.BytesIO()
+    Image.fromarray(pixels).quantize(48).save(file, "png", optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(path, file.getvalue())
+
+
+def write_all(folder: Path) -> list[Path]:
+    """``samples.png`` for every dataset in ``folder`` whose ``config.yaml`` names one of our sets (IMAGES)."""
+    made = []
+    for path in sorted(folder.glob("*/config.yaml")):
+        name = yaml.safe_load(path.read_text(encoding="utf-8")).get("all", {}).get("IMAGES")
+        if name in GENERATORS:
+            made.append(path.with_name("samples.png"))
+            write(load(name), made[-1])
+    return made

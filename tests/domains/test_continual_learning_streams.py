@@ -1,0 +1,216 @@
+"""ContinualLearning's streams: the same everywhere, as configured, and read from published files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discoenv.domains.ContinualLearning import published, streams
+from discoenv.imagesets import load
+from tests.domains.continual_learning import DOMAIN, OFFLINE, config_of, examiner
+
+PERMUTATIONS_8 = "7989e298b32d5bf1f8789f7bbb7cfbb44a42a2c61c1710b4b9aebc2152c1eb3b"
+PERMUTATIONS_28 = "e3d6517d86beaea635b628b88a4d06959645be5f067388ddf2354ae1ab681df2"
+CLASS_ORDERS = "518c10807120930da0fe300eaf1ec439d87bcf74631270f465b740753c76517b"
+ROTATIONS = "73fb265755db2e9dada36eb939ad4684474a73088f1240c9e0fc604478baf535"
+
+
+def digest(*arrays: Any) -> str:
+    joined = hashlib.sha256()
+    for array in arrays:
+        little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
+        joined.update(f"{little.dtype.str}{little.shape}".encode() + little.tobytes())
+    return joined.hexdigest()
+
+
+def test_orders_permutations_and_rotations_are_the_same_everywhere() -> None:
+    assert digest(streams.permutations(64, 10).astype(np.int64)) == PERMUTATIONS_8
+    assert digest(streams.permutations(784, 10).astype(np.int64)) == PERMUTATIONS_28
+    assert digest(*(streams.class_order(count).astype(np.int64) for count in (100, 200))) == CLASS_ORDERS
+    x = load("digits").test.x[:50]
+    assert digest(*(streams.rotated(x, 18 * task) for task in range(10))) == ROTATIONS
+
+
+def test_permutations_are_permutations_and_all_differ() -> None:
+    orders = streams.permutations(64, 10)
+    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(64), (10, 1)))
+    assert len({order.tobytes() for order in orders}) == 10
+    assert (orders[0] != np.arange(64)).any()
+
+
+def test_rotations_turn_about_the_middle() -> None:
+    x = np.random.default_rng(0).integers(256, size=(3, 8, 8, 2)).astype(np.uint8)
+    framed = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    np.testing.assert_array_equal(streams.rotated(x, 0), framed)
+    np.testing.assert_array_equal(streams.rotated(x, 90), np.rot90(framed, axes=(1, 2)))
+    np.testing.assert_array_equal(streams.rotated(x, 180), framed[:, ::-1, ::-1])
+
+
+def test_rotations_are_bilinear() -> None:
+    x = load("digits").test.x[:3]
+    degrees, size = 36, 12
+    framed = np.pad(x.astype(float), ((0, 0), (3, 3), (3, 3), (0, 0)))
+    angle = np.radians(degrees)
+    wanted = np.zeros((3, size, size, 1))
+    for i in range(size):
+        for j in range(size):
+            y, z = i - 5.5, j - 5.5
+            row, column = np.cos(angle) * y + np.sin(angle) * z + 6.5, np.cos(angle) * z - np.sin(angle) * y + 6.5
+            if not (0 <= row < 13 and 0 <= column < 13):
+                continue
+            r, c = int(row), int(column)
+            v, h = row - r, column - c
+            wanted[:, i, j] = (
+                (1 - v) * (1 - h) * framed[:, r, c]
+                + (1 - v) * h * framed[:, r, c + 1]
+                + v * (1 - h) * framed[:, r + 1, c]
+                + v * h * framed[:, r + 1, c + 1]
+            )
+    assert np.abs(streams.rotated(x, degrees) - wanted).max() < 4.0  # weights are multiples of 1/256
+
+
+@pytest.mark.parametrize("dataset", OFFLINE)
+@pytest.mark.parametrize("scale", ["tiny", "small", "full"])
+def test_streams_are_as_the_configuration_says(dataset: str, scale: str) -> None:
+    exam_ = examiner(dataset, scale)
+    config = exam_.config
+    experiences = exam_.experiences(1)
+    assert len(experiences) == config["TASKS"]
+    seen: set[int] = set()
+    for experience in experiences:
+        for name, split in vars(experience).items():
+            assert split.x.shape == (config[f"{name.upper()}_SAMPLES"], *config["IMAGE_SHAPE"])
+        images = [{image.tobytes() for image in split.x} for split in vars(experience).values()]
+        assert sum(map(len, images)) == len(set.union(*images))
+        classes = set(experience.train.y.tolist())
+        assert len(classes) == config["CLASSES_PER_TASK"]
+        counts = np.bincount(experience.train.y)[sorted(classes)]
+        assert counts.max() - counts.min() <= 1
+        assert set(experience.test.y.tolist()) | set(experience.probe.y.tolist()) <= classes
+        assert config["STREAM"] != "split" or not classes & seen
+        seen |= classes
+    assert seen == set(range(config["CLASSES"]))
+
+
+@pytest.mark.parametrize("dataset", DOMAIN.datasets)
+@pytest.mark.parametrize("scale", ["tiny", "small", "full"])
+def test_configurations_fit_together(dataset: str, scale: str) -> None:
+    config = config_of(dataset, scale)
+    assert config["BATCH"] < config["MAX_BATCH"]
+    assert config["CLASSES_PER_TASK"] * (config["TASKS"] if config["STREAM"] == "split" else 1) == config["CLASSES"]
+    height, width, channels = config["IMAGE_SHAPE"]
+    assert height % config["PATCH"] == width % config["PATCH"] == 0
+    assert config["TOKEN_WIDTH"] % config["HEADS"] == 0
+    whole = config["TASKS"] * config["TRAIN_SAMPLES"] * height * width * channels
+    assert config["MEMORY_BYTES"] < 0.2 * whole
+
+
+def test_an_exam_is_repeatable_and_another_seed_has_other_images() -> None:
+    first, again, other = (examiner("SplitTextures").experiences(seed) for seed in (1, 1, 2))
+    for one, two in zip(first, again, strict=True):
+        for name in vars(one):
+            np.testing.assert_array_equal(getattr(one, name).x, getattr(two, name).x)
+    assert (first[0].train.x != other[0].train.x).any()
+    assert set(first[0].train.y) == set(other[0].train.y)
+
+
+def test_classes_that_cannot_be_shared_equally_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot share"):
+        examiner("SplitGlyphs", TASKS=7).experiences(0)
+    with pytest.raises(ValueError, match="as configured"):
+        examiner("PermutedDigits", TRAIN_SAMPLES=1001).experiences(0)
+
+
+# --- published image sets ---------------------------------------------------------------------------------------------
+
+
+def write_mnist(folder: Path, generator: np.random.Generator) -> None:
+    for part, count in (("train", 60), ("t10k", 30)):
+        arrays = {
+            "images-idx3": generator.integers(256, size=(count, 28, 28)),
+            "labels-idx1": np.arange(count) % 10,
+        }
+        for kind, values in arrays.items():
+            header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+            path = folder / f"{part}-{kind}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes()))
+
+
+def write_cifar100(folder: Path, generator: np.random.Generator) -> None:
+    with tarfile.open(folder / "cifar-100-binary.tar.gz", "w:gz") as archive:
+        for part, count in (("train", 400), ("test", 200)):
+            records = generator.integers(256, size=(count, 2 + 3072)).astype(np.uint8)
+            records[:, 1] = np.arange(count) % 100
+            records[:, 2:] = np.arange(count)[:, None] % 251
+            records[:, 2 + 1024 : 2 + 2048] = 7  # the green plane
+            member = tarfile.TarInfo(f"cifar-100-binary/{part}.bin")
+            member.size = records.nbytes
+            archive.addfile(member, io.BytesIO(records.tobytes()))
+
+
+def write_tiny_imagenet(folder: Path, generator: np.random.Generator) -> None:
+    image = pytest.importorskip("PIL.Image")
+
+    def jpeg(number: int) -> bytes:
+        file = io.BytesIO()
+        pixels = np.full((64, 64, 3) if number % 2 else (64, 64), number % 256, np.uint8)  # some are grey, as there
+        image.fromarray(pixels).save(file, "jpeg")
+        return file.getvalue()
+
+    names = [f"n{number:08}" for number in range(200)]
+    with zipfile.ZipFile(folder / "tiny-imagenet-200.zip", "w") as archive:
+        root = "tiny-imagenet-200"
+        archive.writestr(f"{root}/wnids.txt", "\n".join(names) + "\n")
+        for number, name in enumerate(names):
+            for copy in range(4):
+                archive.writestr(f"{root}/train/{name}/images/{name}_{copy}.JPEG", jpeg(number))
+        lines = [f"val_{number}.JPEG\t{names[number // 2]}\t0\t0\t9\t9" for number in range(400)]
+        archive.writestr(f"{root}/val/val_annotations.txt", "\n".join(lines) + "\n")
+        for number in range(400):
+            archive.writestr(f"{root}/val/images/val_{number}.JPEG", jpeg(number // 2))
+        archive.writestr(f"{root}/test/images/test_0.JPEG", b"not read")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "write", "train"),
+    [
+        ("PermutedMNIST", write_mnist, 50),
+        ("SplitCIFAR100", write_cifar100, 30),
+        ("TinyImageNetSplit", write_tiny_imagenet, 30),
+    ],
+)
+def test_downloaded_sets_are_read_from_their_published_files(
+    tmp_path: Path, dataset: str, write: Any, train: int
+) -> None:
+    write(tmp_path, np.random.default_rng(0))
+    files = [file.name for file in DOMAIN.specification.datasets[dataset].files]
+    assert sorted(files) == sorted(path.name for path in tmp_path.iterdir())
+    exam_ = examiner(dataset, TRAIN_SAMPLES=train, VALIDATION_SAMPLES=8, PROBE_SAMPLES=8, TEST_SAMPLES=12)
+    with pytest.raises(FileNotFoundError, match="not been downloaded"):
+        exam_.experiences(0)
+    exam_.data = tmp_path
+    experiences = exam_.experiences(0)
+    assert len(experiences) == exam_.config["TASKS"]
+    assert experiences[0].train.x.shape == (train, *exam_.config["IMAGE_SHAPE"])
+    if dataset == "SplitCIFAR100":
+        assert (experiences[0].train.x[..., 1] == 7).all()
+        assert (experiences[0].train.x[..., 0] == experiences[0].train.x[..., 2]).all()
+    if dataset == "TinyImageNetSplit":
+        published_class = streams.class_order(200)[experiences[0].test.y]
+        assert np.abs(experiences[0].test.x[:, 9, 9, 0].astype(int) - published_class).max() <= 2
+
+
+def test_a_damaged_download_is_named(tmp_path: Path) -> None:
+    write_mnist(tmp_path, np.random.default_rng(0))
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x09only"))
+    with pytest.raises(ValueError, match="incomplete"):
+        published.load("mnist", tmp_path)
