@@ -4,7 +4,7 @@
     >>> images.train.x.shape, images.train.y.shape, images.classes
     ((1000, 8, 8, 1), (1000,), 10)
 
-For examiners, which import this; learners never see it.
+Also a reader of the format of MNIST (:mod:`discoenv.imagesets.idx`). For examiners; learners never see any of it.
 """
 
 from discoenv.imagesets.images import Images, Split

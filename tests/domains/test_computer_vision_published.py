@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from discoenv.exams.examiner import Array, Learner
+from discoenv.imagesets.idx import read_idx
 from discoenv.tasks.domain import BUILTIN, Domain
 from discoenv.tasks.errors import DatasetUnavailable
 from tests.domains import published_images as files
@@ -75,13 +76,13 @@ def test_a_published_set_is_trained_on_and_examined(dataset: str, tmp_path: Path
 
 def test_mnist_is_split_as_published(tmp_path: Path) -> None:
     images = opened("MNIST", tmp_path).images
-    labels = archives.read_idx(tmp_path / "train-labels-idx1-ubyte.gz")
-    pixels = archives.read_idx(tmp_path / "train-images-idx3-ubyte.gz")
+    labels = read_idx(tmp_path / "train-labels-idx1-ubyte.gz")
+    pixels = read_idx(tmp_path / "train-images-idx3-ubyte.gz")
     known = {x.tobytes(): y for x, y in zip(pixels, labels, strict=True)}
     assert (len(images.train), len(images.validation), len(images.test)) == (54, 6, 20)
     for split in (images.train, images.validation):
         assert all(known[x.tobytes()] == y for x, y in zip(split.x, split.y, strict=True))
-    np.testing.assert_array_equal(images.test.x[..., 0], archives.read_idx(tmp_path / "t10k-images-idx3-ubyte.gz"))
+    np.testing.assert_array_equal(images.test.x[..., 0], read_idx(tmp_path / "t10k-images-idx3-ubyte.gz"))
 
 
 def test_a_damaged_idx_file_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -90,10 +91,10 @@ def test_a_damaged_idx_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(gzip.compress(gzip.decompress(files.idx(files.pixels(3, 4)))[:-1]))
     with pytest.raises(ValueError, match=r"images\.gz is incomplete: 11 bytes instead of 12"):
-        archives.read_idx(path)
+        read_idx(path)
     path.write_bytes(gzip.compress(b"GIF89a"))
     with pytest.raises(ValueError, match=r"images\.gz is no IDX file"):
-        archives.read_idx(path)
+        read_idx(path)
 
 
 def test_cifar_planes_become_pixels(tmp_path: Path) -> None:

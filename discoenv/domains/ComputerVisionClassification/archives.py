@@ -5,10 +5,8 @@ Pickled files are read without running anything that they name.
 
 from __future__ import annotations
 
-import gzip
 import io
 import pickle
-import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -19,23 +17,6 @@ import numpy as np
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
-
-
-def read_idx(path: Path) -> Bytes:
-    """The array of bytes in a gzipped IDX file (MNIST, FashionMNIST).
-
-    Raises:
-        ValueError: it is not such a file, or incomplete.
-    """
-    with gzip.open(path) as file:
-        content = file.read()
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise ValueError(f"{path} is no IDX file of bytes")
-    shape = struct.unpack_from(f">{content[3]}I", content, 4)
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
-    if values.size != np.prod(shape):
-        raise ValueError(f"{path} is incomplete: {values.size} bytes instead of {np.prod(shape)}")
-    return values.reshape(shape)
 
 
 #: What a pickled array needs to be rebuilt, by the names that NumPy 1 and 2 give it.

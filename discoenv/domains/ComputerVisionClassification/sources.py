@@ -15,9 +15,10 @@ import numpy as np
 from discoenv import imagesets
 from discoenv.imagesets import Images, Split, long_tail
 from discoenv.imagesets.exact import Draws
+from discoenv.imagesets.idx import read_idx
 from discoenv.imagesets.images import SPLITS
 
-from .archives import Bytes, Labels, map_npy, read_cifar, read_idx, read_mat, read_member, read_pictures
+from .archives import Bytes, Labels, map_npy, read_cifar, read_mat, read_member, read_pictures
 
 #: Share of the training images that is set aside for validation where a set has no part for it.
 _VALIDATION: Final = 0.1

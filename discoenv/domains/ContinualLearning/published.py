@@ -5,9 +5,7 @@ The last images of each class that are there to train on are used for validation
 
 from __future__ import annotations
 
-import gzip
 import io
-import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from discoenv.imagesets import Images, Split
+from discoenv.imagesets.idx import read_idx
 
 #: Share of the training images that are for validation.
 VALIDATION = 0.1
@@ -55,23 +54,6 @@ def _mnist(folder: Path) -> Images:
         pixels, labels = (read_idx(folder / f"{part}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
         parts.append((pixels[..., None], labels.astype(np.int64)))
     return _images("mnist", *parts)
-
-
-def read_idx(path: Path) -> Bytes:
-    """The array of bytes in a gzipped IDX file.
-
-    Raises:
-        ValueError: it is not such a file, or incomplete.
-    """
-    with gzip.open(path) as file:
-        content = file.read()
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise ValueError(f"{path} is no IDX file of bytes")
-    shape = struct.unpack_from(f">{content[3]}I", content, 4)
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
-    if values.size != np.prod(shape):
-        raise ValueError(f"{path} is incomplete: {values.size} bytes instead of {np.prod(shape)}")
-    return values.reshape(shape)
 
 
 def _cifar100(folder: Path) -> Images:

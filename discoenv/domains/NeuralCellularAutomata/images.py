@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from discoenv.imagesets.idx import read_idx
 
 #: Share of scikit-learn's digits that is held out.
 _HELD_OUT = 1 / 3
@@ -60,20 +60,3 @@ def _mnist(folder: Path, part: str) -> Images:
     pixels = read_idx(folder / f"{part}-images-idx3-ubyte.gz")
     labels = read_idx(folder / f"{part}-labels-idx1-ubyte.gz")
     return Images((pixels / 255.0).astype(np.float32), labels.astype(np.int64))
-
-
-def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The array of bytes in a gzipped IDX file.
-
-    Raises:
-        ValueError: it is not such a file, or incomplete.
-    """
-    with gzip.open(path) as file:
-        content = file.read()
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise ValueError(f"{path} is no IDX file of bytes")
-    shape = struct.unpack_from(f">{content[3]}I", content, 4)
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
-    if values.size != np.prod(shape):
-        raise ValueError(f"{path} is incomplete: {values.size} bytes instead of {np.prod(shape)}")
-    return values.reshape(shape)
