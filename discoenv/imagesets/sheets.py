@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,22 +28,32 @@ def sheet(split: Split, *, classes: int = 10, each: int = 5, scale: int = 2) -> 
     """
     labels = np.unique(split.y)
     labels = labels[:: max(1, len(labels) // classes)][:classes]
-    height, width = split.x.shape[1:3]
-    made = np.full((each * (height + 1) - 1, len(labels) * (width + 1) - 1, 3), _GAP, np.uint8)
-    for column, label in enumerate(labels):
-        for row, image in enumerate(split.x[split.y == label][:each]):
-            top, left = row * (height + 1), column * (width + 1)
+    return columns([split.x[split.y == label][:each] for label in labels], scale=scale)
+
+
+def columns(images: Sequence[Bytes], *, scale: int = 2) -> Bytes:
+    """Columns of images, each uint8[N, h, w, 1 or 3], side by side: an image, uint8[H, W, 3]."""
+    height, width = images[0].shape[1:3]
+    rows = max(len(column) for column in images)
+    made = np.full((rows * (height + 1) - 1, len(images) * (width + 1) - 1, 3), _GAP, np.uint8)
+    for number, column in enumerate(images):
+        for row, image in enumerate(column):
+            top, left = row * (height + 1), number * (width + 1)
             made[top : top + height, left : left + width] = image
     return made.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def write(images: Images, path: Path) -> None:
     """The contact sheet of a set's training images as a small PNG; corrupted sets show their held-out ones."""
-    from PIL import Image  # noqa: PLC0415 - comes with matplotlib, and only pictures need it
-
     corrupted = images.name.endswith("_c")
     scale = max(1, 32 // images.shape[0])
-    pixels = sheet(images.test if corrupted else images.train, scale=scale)
+    write_png(sheet(images.test if corrupted else images.train, scale=scale), path)
+
+
+def write_png(pixels: Bytes, path: Path) -> None:
+    """An image, uint8[H, W, 3], in 48 colours."""
+    from PIL import Image  # noqa: PLC0415 - comes with matplotlib, and only pictures need it
+
     file = io.BytesIO()
     Image.fromarray(pixels).quantize(48).save(file, "png", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
