@@ -13,6 +13,7 @@ import yaml
 from discoenv.bench.agents import parse_agents
 from discoenv.bench.benchmark import Benchmark
 from discoenv.sandbox.base import Sandbox
+from discoenv.tasks import domain as domains
 from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.packs import load_pack
 from tests.conftest import POLYNOMIAL_FEATURES, TOY
@@ -62,7 +63,8 @@ class MakeBenchmark:
 
 @pytest.fixture
 def toy_pack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The toy domain as a pack; the user's cache is an empty folder, also for other processes."""
+    """The toy domain as a pack of this test; the user's cache is an empty folder, also for other processes."""
+    monkeypatch.setattr(domains, "_REGISTERED", dict(domains._REGISTERED))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     load_pack(TOY)
