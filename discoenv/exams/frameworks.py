@@ -12,8 +12,8 @@ def on_cpu(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
     XLA's thread pools deadlock where parallel work waits for parallel work in the same pool: batched linear algebra
     (``vmap`` over an orthogonal initialiser, seen with jaxlib 0.10.2) and large parallel loops. A pool of one thread
-    (``NPROC``) cannot; it made the base modules no slower on two cores, and what is computed does not depend on the
-    number of cores.
+    (``NPROC``) cannot. OnPolicyRL's base modules train no slower with it on two cores (``benchmarks/overhead.py``), and
+    what is computed does not depend on the number of cores.
     """
     flags = (environment or {}).get("XLA_FLAGS", "")
     if _FLAGS not in flags:

@@ -53,7 +53,8 @@ class ExaminerPool:
 
     def close(self) -> None:
         """End the processes that wait; one in use ends after its exam. Safe to call again."""
-        self._end()
+        with self._lock:
+            self._end()
 
 
 def _end_all(entries: list[tuple[Path, ExaminerProcess]]) -> None:
