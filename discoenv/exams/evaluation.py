@@ -15,12 +15,13 @@ from discoenv.exams import baselines, calibration, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.devices import CPU, Device
 from discoenv.exams.pool import ExaminerPool
+from discoenv.exams.programs import Programs, of_base
 from discoenv.exams.runner import ExamResult, ExamRunner
 from discoenv.exams.scores import DatasetScore, score
 from discoenv.exams.slots import ExamSlots, WaitEnded
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.config import Side, TaskConfig
-from discoenv.tasks.workspace import materialise, write_modules
+from discoenv.tasks.workspace import base_modules, materialise, write_modules
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Evaluator:
         self._slots = slots
         self._closed = threading.Event()
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
+        self._base_modules = base_modules(task)
         self.spent_s = 0.0
 
     def place(self, modules: Mapping[str, str]) -> None:
@@ -144,7 +146,7 @@ class Evaluator:
                     key = (digest, dataset, seed)
                     if key not in self._finished:
                         self._on_progress(progress)
-                        result = self._exam(workspace, dataset, seed)
+                        result = self._exam(workspace, dataset, seed, self._programs(modules, side, dataset, digest))
                         self.spent_s += result.wall_s
                         if result.status != "timeout":
                             self._finished[key] = result
@@ -212,14 +214,35 @@ class Evaluator:
             sandbox=sandbox,
         )
 
-    def _exam(self, workspace: Path, dataset: str, seed: int) -> ExamResult:
+    def _programs(self, modules: Mapping[str, str], side: Side, dataset: str, digest: str) -> Programs:
+        """Which compiled programs an exam may use, or whether those that it compiles are kept."""
+        task = self.task
+        ours = of_base(self.domain, backend=task.backend, dataset=dataset, scale=task.scale)
+        if modules == self._base_modules:
+            return Programs(used=ours) if ours.is_dir() else Programs(kept_in=ours)
+        if side == "meta_train" and task.train_seeds > 1:
+            folder = self.directory / "programs" / digest / dataset
+            return Programs(used=folder) if folder.is_dir() else Programs(kept_in=folder)
+        return Programs(used=ours if ours.is_dir() else None)
+
+    def _exam(self, workspace: Path, dataset: str, seed: int, programs: Programs) -> ExamResult:
         """One exam, repeated once if the machine, not the agent's code, failed."""
-        arguments = {"dataset": dataset, "scale": self.task.scale, "seed": seed, "budget_s": self.budget_s(dataset)}
+
+        def run() -> ExamResult:
+            return self._runner.run(
+                workspace,
+                dataset=dataset,
+                scale=self.task.scale,
+                seed=seed,
+                budget_s=self.budget_s(dataset),
+                programs=programs,
+            )
+
         with self._slot():
             try:
-                return self._runner.run(workspace, **arguments)  # type: ignore[arg-type]
+                return run()
             except InfraError:
-                return self._runner.run(workspace, **arguments)  # type: ignore[arg-type]
+                return run()
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[None]:

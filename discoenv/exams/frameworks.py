@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
+#: What a learner that requires a package may have imported before it starts: modules whose import starts no thread and
+#: touches no device. A fork after an operation of JAX or torch hangs; gymnax and brax compute on import.
+_PRELOADED = {
+    "flax": "flax.linen",
+    "jax": "jax.numpy",
+    "numpy": "numpy",
+    "optax": "optax",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn.pipeline",
+    "torch": "torch.nn.functional",
+}
 _FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
 
@@ -19,3 +31,9 @@ def on_cpu(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     if _FLAGS not in flags:
         flags = f"{flags} {_FLAGS}".strip()
     return {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "NPROC": "1"}
+
+
+def preloaded(requirements: Iterable[str]) -> tuple[str, ...]:
+    """The modules that can be imported before a learner with these requirements is forked, sorted."""
+    names = (re.split(r"[^a-z0-9.-]", requirement.lower(), maxsplit=1)[0] for requirement in requirements)
+    return tuple(sorted(_PRELOADED[name] for name in names if name in _PRELOADED))

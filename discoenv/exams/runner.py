@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 from discoenv.exams import frameworks, reported, scratch, tracebacks
+from discoenv.exams import programs as compiled
 from discoenv.exams.client import Examination, ExaminerProcess, InfraError
 from discoenv.exams.devices import CPU, Device
 from discoenv.exams.gpu_meter import GpuMeter
 from discoenv.exams.meters import Energy, EnergyMeter
 from discoenv.exams.pool import ExaminerPool
+from discoenv.exams.programs import Programs
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox, SandboxError
 from discoenv.sandbox.gpu import Lease
 from discoenv.tasks.domain import Domain
@@ -127,7 +129,16 @@ class ExamRunner:
         self._running: Running | None = None
         self._closed = threading.Event()
 
-    def run(self, workspace: Path, *, dataset: str, scale: str, seed: int, budget_s: float) -> ExamResult:
+    def run(
+        self,
+        workspace: Path,
+        *,
+        dataset: str,
+        scale: str,
+        seed: int,
+        budget_s: float,
+        programs: Programs | None = None,
+    ) -> ExamResult:
         """Train with the modules of ``workspace`` on ``dataset`` and examine the result.
 
         Args:
@@ -136,6 +147,7 @@ class ExamRunner:
             scale: its scale, as materialised.
             seed: fixes the held-out data, the evaluation and (through :func:`learner_seed`) the training.
             budget_s: most seconds of training and answering together.
+            programs: compiled in earlier exams; not used where costs are measured, which would depend on them.
 
         Raises:
             InfraError: the examiner or the sandbox failed; the learner is not to blame.
@@ -154,7 +166,9 @@ class ExamRunner:
                             if self.domain.self_reported:
                                 return self._run_reported(directory, workspace, dataset, seed, budget_s, lease)
                             with self._leased() as examiner:
-                                return self._run(directory, workspace, target, seed, budget_s, lease, examiner)
+                                return self._run(
+                                    directory, workspace, target, seed, budget_s, lease, examiner, programs
+                                )
                         finally:
                             self._kill_running()  # before anyone else may have its GPU
                 finally:
@@ -225,6 +239,7 @@ class ExamRunner:
         budget_s: float,
         lease: Lease | None,
         examiner: ExaminerProcess,
+        programs: Programs | None,
     ) -> ExamResult:
         dataset = str(target["dataset"])
         exam = directory / "exam"
@@ -233,18 +248,19 @@ class ExamRunner:
         if len(os.fsencode(exam / "socket")) > _MAX_SOCKET_PATH:
             raise InfraError(f"{exam} is too long for a socket; set TMPDIR to a folder with a shorter path")
         examiner.request("prepare", target=target, seed=seed, data=str(exam), address=str(exam / "socket"))
+        if self._measure_costs or lease is not None or not compiled.compiles(self.domain):
+            programs = None
+        own = {"EXAM_SOCKET": f"{_EXAM}/socket", "EXAM_DATA": _EXAM, "EXAM_SEED": str(learner_seed(seed))}
+        specification = self.domain.specification
         command = Command(
             argv=("python", "main.py"),
             cwd=f"{WORKSPACE}/{dataset}",
-            mounts=(Mount(workspace, WORKSPACE), Mount(exam, _EXAM)),
-            env={
-                "EXAM_SOCKET": f"{_EXAM}/socket",
-                "EXAM_DATA": _EXAM,
-                "EXAM_SEED": str(learner_seed(seed)),
-                **frameworks.on_cpu(),
-            },
-            hidden_packages=tuple(self.domain.specification.hidden_packages),
-            family=self.domain.specification.extra,
+            mounts=(Mount(workspace, WORKSPACE), Mount(exam, _EXAM), *(programs.mounts() if programs else ())),
+            env={**frameworks.on_cpu(), **(compiled.environment() if programs else {}), **own},
+            hidden_packages=tuple(specification.hidden_packages),
+            family=specification.extra,
+            preload=() if self._measure_costs else frameworks.preloaded(specification.requirements),
+            env_after_preload=tuple(own),
         )
         meter = self._meter(lease)
         meter.start()
@@ -267,6 +283,7 @@ class ExamRunner:
             started=running.started,
             budget_s=budget_s,
             cpu_clock=None if clock is None else vars(clock),
+            programs=str(programs.kept_in) if programs and programs.kept_in else None,
         )
         if reply["metrics"] is not None:
             self._require_metric(dataset, reply["metrics"])

@@ -24,12 +24,15 @@ from typing import Any
 
 import numpy as np
 
+from discoenv.exams import programs as compiled
 from discoenv.exams.client import Examination
 from discoenv.exams.examiner import Examiner, Learner
 from discoenv.exams.wire import AnswerTooLate, Channel, LearnerGone, ProtocolError
 from discoenv.sandbox.cpu_clock import CpuClock
 
 _ACCEPT_POLL_S = 0.02
+#: A learner that has passed gets this long to hand over what it has compiled.
+_HANDOVER_S = 10.0
 #: Datasets whose examiners a process keeps; the oldest goes first.
 _MOST_EXAMINERS = 16
 
@@ -103,10 +106,12 @@ class Server:
         started: float,
         budget_s: float,
         cpu_clock: dict[str, Any] | None = None,
+        programs: str | None = None,
     ) -> Examination:
         """Wait for the learner and examine it; times are those of ``time.monotonic()``.
 
         ``cpu_clock`` holds the fields of the :class:`CpuClock` of the learner's processes, if there is one.
+        ``programs`` is the folder for the programs that a passed learner has compiled, if they are to be kept.
         """
         examiner = self._examiner(target)
         result = Examination(
@@ -130,7 +135,10 @@ class Server:
                 np.savez_compressed(file, **examiner.kept)  # type: ignore[arg-type]
                 result["kept"] = base64.b64encode(file.getvalue()).decode()
             result["status"] = "ok"
-            channel.send({"done": True}, time.monotonic() + 1.0)
+            channel.send({"done": True, "programs": programs is not None}, time.monotonic() + 1.0)
+            if programs is not None:
+                sent = channel.receive(time.monotonic() + _HANDOVER_S).get("programs")
+                compiled.keep(Path(programs), sent if isinstance(sent, dict) else {})
         except LearnerGone as error:
             if result["metrics"] is None:
                 result["message"] = str(error)
@@ -138,7 +146,8 @@ class Server:
             if result["metrics"] is None:
                 result["status"], result["message"] = "timeout", str(error)
         except ProtocolError as error:
-            result["status"], result["message"] = "protocol_error", str(error)
+            if result["metrics"] is None:
+                result["status"], result["message"] = "protocol_error", str(error)
         finally:
             self._close_listener()
             if channel is not None:

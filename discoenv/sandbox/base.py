@@ -73,6 +73,10 @@ class Command:
             because they contain held-out data. ``discoenv`` itself is always hidden.
         family: the group of packages that the command needs (the domain's pip extra: ``sklearn``, ``jax``, …);
             providers with images choose one by it, others offer the host's packages.
+        preload: modules of the interpreter's packages that are imported before ``argv`` runs, a Python program in a
+            file: they must not start threads or touch a device. Providers may keep a process that has imported them and
+            fork it; what a provider does not support it ignores.
+        env_after_preload: names in ``env`` that those imports do not depend on, and that differ between commands.
         gpus: UUIDs of the GPUs that the command may use, as leased from :class:`discoenv.sandbox.gpu.Broker`.
     """
 
@@ -82,6 +86,8 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     hidden_packages: tuple[str, ...] = ()
     family: str = ""
+    preload: tuple[str, ...] = ()
+    env_after_preload: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
 
 

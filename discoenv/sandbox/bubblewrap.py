@@ -8,6 +8,7 @@ and so is the top directory of a read-only one that others may not enter; what l
 from __future__ import annotations
 
 import functools
+import json
 import os
 import platform
 import re
@@ -17,16 +18,17 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from discoenv.sandbox.base import Check, Command, Limits, Mount, Running, Sandbox, SandboxError, SandboxUnavailable
 from discoenv.sandbox.cgroup import CgroupTree, usable_place
 from discoenv.sandbox.environment import minimal_environment
+from discoenv.sandbox.forkserver import CannotFork, ForkServer, ForkServers, Warmth, place_in
 from discoenv.sandbox.gpu import device_nodes
 from discoenv.sandbox.interpreter import SYSTEM, View, interpreter_view
 from discoenv.sandbox.mounts import NOBODY, check_mount, lend
 from discoenv.sandbox.obstacles import install_command, namespace_obstacle
-from discoenv.sandbox.running import Launch, LocalRunning, entering, telling_ready
+from discoenv.sandbox.running import OPEN_FILES, Launch, LocalRunning, entering, standing_in, telling_ready
 from discoenv.sandbox.seccomp import ARCHITECTURES, learner_filter
 from discoenv.sandbox.supervised import Live
 from discoenv.sandbox.tree import ProcessTree, Stat, WatchedTree, tasks_of
@@ -38,7 +40,9 @@ _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 (paths inside)
 _CAP_SYS_ADMIN = 21
 _FORK_BOMB_FACTOR = 8
 _OLDEST, _SIZED_TMPFS = (0, 5), (0, 7)  # bwrap has --perms and --clearenv, and --size, since these versions
-_OWN_PROCESSES = 2  # bwrap and the init of the pid namespace count towards the limit, but are not the command's
+# What counts towards the limit, but is not the command's: bwrap and the init of the pid namespace, and for a forked
+# command what stands in for it inside and what waits for it outside.
+_OWN_PROCESSES, _OWN_PROCESSES_FORKED = 2, 4
 
 _ETC = {
     "/etc/passwd": f"root:x:0:0::/:/bin/false\nguest:x:{GUEST}:{GUEST}::/tmp:/bin/false\n"
@@ -69,6 +73,8 @@ class BubblewrapSandbox(Sandbox):
     def __init__(self, also_visible: tuple[Path, ...] = ()) -> None:
         self._also_visible = also_visible
         self._live = Live()
+        self._servers = ForkServers()
+        self._paths: dict[Any, tuple[str, ...]] = {}  # sys.path inside, by what it depends on
 
     @classmethod
     def check(cls) -> Check:
@@ -91,32 +97,87 @@ class BubblewrapSandbox(Sandbox):
         """
         program = _program()
         view = interpreter_view(command.hidden_packages, self._also_visible)
-        privileged = _is_privileged()
         for mount in command.mounts:
             check_mount(mount)
-            if privileged:
+            if _is_privileged():
                 lend(mount)
-        tree, join_files = _new_tree(limits)
+        if command.preload and not command.gpus and command.argv[0] == "python" and usable_place():
+            warmth = self._warmth(command, limits, view)
+            try:
+                server = self._servers.get(warmth)
+                return self._launched(program, command, limits, view, server)
+            except CannotFork as error:
+                self._servers.forget(warmth, str(error))
+        return self._launched(program, command, limits, view, None)
+
+    def _warmth(self, command: Command, limits: Limits, view: View) -> Warmth:
+        """What a fork server for this command has to have imported, and how."""
+        fixed = {name: value for name, value in command.env.items() if name not in command.env_after_preload}
+        environment = _environment(fixed, limits, view)
+        key = (command.hidden_packages, tuple(sorted(environment.items())))
+        if key not in self._paths:
+            show = "import json, sys; print(json.dumps(sys.path[1:]))"
+            seen = self.run(replace(command, argv=("python", "-c", show), preload=(), mounts=(), cwd="/"), limits)
+            self._paths[key] = tuple(json.loads(seen.stdout)) if seen.exit_code == 0 else ()
+        return Warmth(
+            executable=view.executable,
+            modules=command.preload,
+            path=self._paths[key],
+            covered=tuple(map(str, (*view.masked_directories, *view.masked_files))),
+            environment=tuple(sorted(environment.items())),
+        )
+
+    def _launched(
+        self, program: str, command: Command, limits: Limits, view: View, server: ForkServer | None
+    ) -> LocalRunning:
+        """The command in a sandbox of its own: as a new program, or forked by ``server``."""
+        privileged = _is_privileged()
+        tree, join_files = _new_tree(limits, _OWN_PROCESSES if server is None else _OWN_PROCESSES_FORKED)
+        environment = _environment(command.env, limits, view)
         descriptors: list[int] = []
         try:
             # Later mounts cover earlier ones, so the order matters.
-            options = _isolation(privileged, isinstance(tree, CgroupTree), descriptors)
+            filtered = learner_filter(unmapped_memory=isinstance(tree, CgroupTree))
+            options = _isolation(privileged, filtered, descriptors)
             options += [*_system(limits.scratch_bytes, descriptors), *_interpreter(view, descriptors)]
             options += [option for mount in command.mounts for option in _mounted(mount)]
             options += _gpu_devices(command.gpus)
             options += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", command.cwd, "--clearenv"]
-            for name, value in _environment(command.env, limits, view).items():
+            for name, value in environment.items():
                 options += ["--setenv", name, value]
             arguments = _memory_file("\0".join(options) + "\0", descriptors)  # not in argv, which programs inside see
             argv = [view.executable if command.argv[0] == "python" else command.argv[0], *command.argv[1:]]
             become = _BECOME_NOBODY if privileged else []
-            ready = telling_ready(_user_processes(tree, limits))
+            user_processes = _user_processes(tree, limits)
+            inside = [*telling_ready(user_processes), *argv] if server is None else standing_in()
+
+            def fork(sandbox: int, stdout: int, stderr: int, status: int) -> None:
+                assert server
+                first, place = place_in(sandbox)
+                request = {
+                    **place,
+                    "join": list(map(str, join_files)),
+                    "cwd": command.cwd,
+                    "argv": list(command.argv[1:]),
+                    "env": environment,
+                    "user": NOBODY if privileged else None,
+                    "filter": filtered.hex(),
+                    "open_files": OPEN_FILES,
+                    "file_bytes": limits.file_bytes,
+                    "processes": user_processes,
+                }
+                try:
+                    server.fork(request, (first, stdout, stderr, status))
+                finally:
+                    os.close(first)
+
             launch = Launch(
-                argv=[*entering(join_files, limits), program, "--args", str(arguments), "--", *become, *ready, *argv],
+                argv=[*entering(join_files, limits), program, "--args", str(arguments), "--", *become, *inside],
                 env={"PATH": "/usr/bin:/bin"},
                 tree=tree,
                 descriptors=tuple(descriptors),
                 exit_offset=128,
+                fork=fork if server else None,
             )
         except BaseException:
             for descriptor in descriptors:
@@ -128,11 +189,12 @@ class BubblewrapSandbox(Sandbox):
         return running
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """Kill what still runs, and end the fork servers."""
         self._live.kill_all()
+        self._servers.close()
 
 
-def _isolation(privileged: bool, unmapped_memory: bool, descriptors: list[int]) -> list[str]:
+def _isolation(privileged: bool, filtered: bytes, descriptors: list[int]) -> list[str]:
     """New namespaces, no capabilities but those that becoming nobody needs, and the system-call filter."""
     options = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     options += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
@@ -141,7 +203,7 @@ def _isolation(privileged: bool, unmapped_memory: bool, descriptors: list[int]) 
             options += ["--cap-add", capability]
     else:
         options += ["--unshare-user", "--uid", str(GUEST), "--gid", str(GUEST)]
-    return [*options, "--seccomp", str(_memory_file(learner_filter(unmapped_memory=unmapped_memory), descriptors))]
+    return [*options, "--seccomp", str(_memory_file(filtered, descriptors))]
 
 
 def _system(scratch_bytes: int, descriptors: list[int]) -> list[str]:
@@ -255,9 +317,9 @@ def _environment(chosen: Mapping[str, str], limits: Limits, view: View) -> dict[
     return environment
 
 
-def _new_tree(limits: Limits) -> tuple[ProcessTree, list[Path]]:
+def _new_tree(limits: Limits, own_processes: int) -> tuple[ProcessTree, list[Path]]:
     """How this command is measured: by a cgroup where one can be made."""
-    limits = replace(limits, processes=limits.processes + _OWN_PROCESSES)
+    limits = replace(limits, processes=limits.processes + own_processes)
     place = usable_place()
     if place:
         try:

@@ -10,6 +10,7 @@ import os
 import select
 import selectors
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -39,6 +40,11 @@ _TELL_READY = """
 shift; echo >&0; exec "$@" </dev/null
 """
 
+# In place of a command that is forked into the sandbox: ends as that did, which whoever waits for it writes back.
+_STAND_IN = """
+echo >&0; read -r code && exit "$code"; exit 137
+"""
+
 
 def entering(join_files: list[Path], limits: Limits) -> list[str]:
     """The start of an argv that joins cgroups and sets resource limits before the rest of it."""
@@ -54,17 +60,25 @@ def telling_ready(user_processes: int | None = None) -> list[str]:
     return ["/bin/sh", "-c", _TELL_READY, "sh", str(user_processes or "-")]
 
 
+def standing_in() -> list[str]:
+    """An argv that reports success and then ends as a forked command does; it must come last."""
+    return ["/bin/sh", "-c", _STAND_IN]
+
+
 @dataclass(frozen=True)
 class Launch:
     """What is really executed on the host.
 
     Attributes:
-        argv: must contain :func:`telling_ready`.
+        argv: must contain :func:`telling_ready`, or, with ``fork``, :func:`standing_in`.
         env: the whole environment.
         tree: how its processes are measured and killed.
         cwd: working directory on the host.
         descriptors: open files that it inherits; closed here once it has started.
         exit_offset: set where a signal n inside shows as exit code ``exit_offset + n`` (bubblewrap: 128).
+        fork: where the command is not part of ``argv``: starts it in the sandbox that ``argv`` has made. It is called
+            with the pid of ``argv``'s process, and descriptors of standard output, standard error, and what the exit
+            status (0 to 255, 128 + n for a signal n) and a newline are to be written to.
         release: called once, when everything is over.
     """
 
@@ -74,6 +88,7 @@ class Launch:
     cwd: str = "/"
     descriptors: tuple[int, ...] = ()
     exit_offset: int | None = None
+    fork: Callable[[int, int, int, int], None] | None = None
     release: Callable[[], None] = lambda: None
 
 
@@ -88,6 +103,8 @@ class LocalRunning(Supervised):
         super().__init__(limits)
         self._launch = launch
         self._process: subprocess.Popen[bytes] | None = None
+        self._outputs: list[tuple[int, int]] = []  # of stdout and stderr: (where we read, where is written or -1)
+        self._ready_out = -1
         self._exit_code: int | None = None
         self._children_cpu_s = 0.0
         self._broken_at_end: EndReason | None = None
@@ -98,71 +115,85 @@ class LocalRunning(Supervised):
         return self._launch.tree.cpu_clock()
 
     def _spawn_and_watch(self) -> EndReason:
-        ready_out, ready_in = os.pipe()
         try:
-            self._started = time.monotonic()
-            self._process = subprocess.Popen(
+            self._outputs = [os.pipe(), os.pipe()]
+            for reading, _ in self._outputs:
+                os.set_blocking(reading, False)
+            process = self._process = self._spawn()
+            if not self._launch.fork:
+                self._close_inputs()
+            self._launch.tree.begin(process.pid)
+            return self._watch(process)
+        finally:
+            self._close_inputs()
+            if self._ready_out >= 0:
+                os.close(self._ready_out)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self._ready_out, ready_in = (end.detach() for end in socket.socketpair())
+        self._started = time.monotonic()
+        try:
+            return subprocess.Popen(
                 self._launch.argv,
                 stdin=ready_in,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=self._outputs[0][1],
+                stderr=self._outputs[1][1],
                 env=self._launch.env,
                 cwd=self._launch.cwd,
                 pass_fds=self._launch.descriptors,
                 start_new_session=True,
             )
         except OSError as error:
-            os.close(ready_out)
             program = self._launch.argv[0]
             raise SandboxError(f"{program} could not be started: {error}. Run `discoenv doctor`.") from error
         finally:
-            os.close(ready_in)
-            for descriptor in self._launch.descriptors:
+            for descriptor in (ready_in, *self._launch.descriptors):
                 os.close(descriptor)
-        try:
-            self._launch.tree.begin(self._process.pid)
-            return self._watch(self._process, ready_out)
-        finally:
-            os.close(ready_out)
 
-    def _watch(self, process: subprocess.Popen[bytes], ready_out: int) -> EndReason:
+    def _close_inputs(self) -> None:
+        """Close our copies of what the command writes to, so that its end shows as the end of the streams."""
+        for number, (reading, writing) in enumerate(self._outputs):
+            if writing >= 0:
+                os.close(writing)
+                self._outputs[number] = (reading, -1)
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> EndReason:
         """Serve the pipes until the command ends, a limit is broken or a kill is asked for."""
         deadline = self._started + self._limits.wall_s
         pause, next_sample = FIRST_SAMPLE_S, self._started
         exit_signal = open_pidfd(process.pid)
         try:
             with selectors.DefaultSelector() as selector:
-                for stream, tail in zip((process.stdout, process.stderr), self._tails, strict=True):
-                    assert stream
-                    os.set_blocking(stream.fileno(), False)
-                    selector.register(stream, selectors.EVENT_READ, tail)
-                for descriptor in (ready_out, self._wake_out, exit_signal):
+                for (reading, _), tail in zip(self._outputs, self._tails, strict=True):
+                    selector.register(reading, selectors.EVENT_READ, tail)
+                for descriptor in (self._ready_out, self._wake_out, exit_signal):
                     if descriptor is not None:
                         selector.register(descriptor, selectors.EVENT_READ)
                 while True:
-                    self._serve(selector, min(next_sample, deadline), ready_out)
+                    self._serve(selector, min(next_sample, deadline), process)
                     reason = self._reason_to_end(process, deadline)
                     if not reason and time.monotonic() >= next_sample:
                         reason = self._launch.tree.sample()
                         next_sample = time.monotonic() + pause
                         pause = min(1.5 * pause, SLOWEST_SAMPLE_S)
                     if reason:
-                        if not self._is_ready and select.select([ready_out], [], [], 0)[0]:
-                            self._note_ready(ready_out)  # it came between the last event and the end
+                        ready = self._ready_out
+                        if not self._is_ready and ready >= 0 and select.select([ready], [], [], 0)[0]:
+                            self._note_ready(process)  # it came between the last event and the end
                         return reason
         finally:
             if exit_signal is not None:
                 os.close(exit_signal)
 
-    def _serve(self, selector: selectors.BaseSelector, until: float, ready_out: int) -> None:
+    def _serve(self, selector: selectors.BaseSelector, until: float, process: subprocess.Popen[bytes]) -> None:
         """Wait for events up to the moment ``until`` and read what has come."""
         for key, _ in selector.select(max(0.0, until - time.monotonic())):
             if isinstance(key.data, Tail):
                 if not _read_some(key.fd, key.data):
                     selector.unregister(key.fileobj)
-            elif key.fd == ready_out:
-                selector.unregister(ready_out)
-                self._note_ready(ready_out)
+            elif key.fd == self._ready_out:
+                selector.unregister(self._ready_out)
+                self._note_ready(process)
 
     def _reason_to_end(self, process: subprocess.Popen[bytes], deadline: float) -> EndReason | None:
         if self._has_exited(process):
@@ -171,11 +202,18 @@ class LocalRunning(Supervised):
             return "killed"
         return "wall_time" if time.monotonic() >= deadline else None
 
-    def _note_ready(self, ready_out: int) -> None:
-        if os.read(ready_out, 1):
-            self._is_ready = True
-            self._launch.tree.sample()
-            self._ready.set()
+    def _note_ready(self, process: subprocess.Popen[bytes]) -> None:
+        if not os.read(self._ready_out, 1):
+            return
+        if self._launch.fork:
+            stdout, stderr = (writing for _, writing in self._outputs)
+            self._launch.fork(process.pid, stdout, stderr, self._ready_out)
+            self._close_inputs()
+            os.close(self._ready_out)  # now the stand-in ends when whoever waits for the command does
+            self._ready_out = -1
+        self._is_ready = True
+        self._launch.tree.sample()
+        self._ready.set()
 
     def _has_exited(self, process: subprocess.Popen[bytes]) -> bool:
         """Reap the process if it has ended, keeping its exit code and the CPU time of what it waited for."""
@@ -201,11 +239,10 @@ class LocalRunning(Supervised):
             while process and not self._has_exited(process):
                 time.sleep(0.0005)
         finally:
-            for stream, tail in zip((process.stdout, process.stderr) if process else (), self._tails, strict=False):
-                assert stream
-                while _read_some(stream.fileno(), tail, on_empty=False):
+            for (reading, _), tail in zip(self._outputs, self._tails, strict=False):
+                while _read_some(reading, tail, on_empty=False):
                     pass
-                stream.close()
+                os.close(reading)
             self._launch.release()
 
     def _conclude(self, reason: EndReason) -> None:
