@@ -21,6 +21,8 @@ from discoenv.sandbox.base import SandboxError
 from discoenv.sandbox.tree import children
 
 _SOURCE = Path(__file__).with_name("forked.py")
+# Learners inherit the command line, which must not tell where discoenv is.
+_RUN = "import sys; exec(open(int(sys.argv[2])).read())"
 _MAX_MESSAGE = 1 << 20
 #: Importing from a slow network disk may take long; a fork does not.
 _IMPORT_PATIENCE_S, _FORK_PATIENCE_S, _END_PATIENCE_S = 120.0, 20.0, 5.0
@@ -70,14 +72,15 @@ class ForkServer:
     def __init__(self, warmth: Warmth) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, _SOURCE.open("rb") as source:
+            descriptors = [theirs.fileno(), source.fileno()]
             try:
                 self._process = subprocess.Popen(
-                    [warmth.executable, "-c", _SOURCE.read_text(), str(theirs.fileno())],
+                    [warmth.executable, "-c", _RUN, *map(str, descriptors)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=descriptors,
                     env=dict(warmth.environment),
                     cwd="/",
                     start_new_session=True,

@@ -102,7 +102,7 @@ def test_nothing_tells_where_discoenv_is(play: Start) -> None:
     home = str(Path(discoenv.__file__).parents[1])
     code = f"""
         import gc, os, sys
-        texts = [open(f"/proc/self/{{name}}").read() for name in ("cmdline", "environ", "maps", "mountinfo")]
+        texts = [open(f"/proc/self/{{name}}").read() for name in ("cmdline", "environ", "maps")]
         texts += [repr(sys.path), repr(sys.meta_path), repr(sys.orig_argv), repr(dict(sys.path_importer_cache))]
         texts += [str(getattr(module, "__file__", "")) for module in sys.modules.values()]
         place = "/".join({home.split("/")!r})
@@ -110,9 +110,7 @@ def test_nothing_tells_where_discoenv_is(play: Start) -> None:
         print(os.path.exists(place + "/discoenv/__init__.py"))
     """
     seen = play(code)
-    assert seen.stderr == ""
-    assert seen.stdout.endswith("False\n")
-    assert "/sandbox/" not in seen.stdout
+    assert (seen.stdout, seen.stderr) == ("[]\nFalse\n", "")
 
 
 @pytest.mark.parametrize(
