@@ -1,9 +1,9 @@
 """The program of a fork server: imports frameworks once, and forks itself into sandboxes that exist already.
 
 Its text is executed by ``python -c ... CONTROL TEXT``, where ``CONTROL`` is a descriptor of a socket to
-:mod:`discoenv.sandbox.forkserver` and ``TEXT`` one of this file; it must not import ``discoenv``. No untrusted code ever
-runs in the server, and none can reach it: a fork enters the namespaces, the control group and the identity of its sandbox
-before it becomes the learner's ``main.py``. Two forks are needed, because only a child is born into another pid
+:mod:`discoenv.sandbox.forkserver` and ``TEXT`` one of this file; it must not import ``discoenv``. No untrusted code
+ever runs in the server, and none can reach it: a fork enters the namespaces, the control group and the identity of its
+sandbox before it becomes the learner's ``main.py``. Two forks are needed, because only a child is born into another pid
 namespace: the first stays outside as the parent that learns how the second ends.
 """
 
