@@ -12,6 +12,7 @@ import os
 import tempfile
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,14 +100,21 @@ class ExamSlots:
 
     @contextlib.contextmanager
     def _machine(self, alone: bool, give_up: Callable[[], bool]) -> Iterator[int | None]:
-        """Go through the door, one at a time, and take a place, or the whole machine; yields the place's core."""
+        """Go through the door, one at a time, and take a place, or the whole machine; yields the place's core, if any.
+
+        Those who wait for places stand in a line of those who may use the same cores, so that nobody waits behind
+        someone whose own cores are taken; only the first of a line is past the door.
+        """
         shared_folder(self._folder)
         cores = sorted(os.sched_getaffinity(0))
         core: int | None = cores[-1]  # always the same one when alone, and rather not 0, which serves most interrupts
         with contextlib.ExitStack() as held:
-            with contextlib.ExitStack() as door:
-                self._lock(door, ["door"], fcntl.LOCK_EX, give_up)
-                self._lock(held, ["machine"], fcntl.LOCK_EX if alone else fcntl.LOCK_SH, give_up)
+            with contextlib.ExitStack() as line:
+                if not alone:
+                    self._lock(line, [f"line-{zlib.crc32(str(cores).encode()):08x}"], fcntl.LOCK_EX, give_up)
+                with contextlib.ExitStack() as door:
+                    self._lock(door, ["door"], fcntl.LOCK_EX, give_up)
+                    self._lock(held, ["machine"], fcntl.LOCK_EX if alone else fcntl.LOCK_SH, give_up)
                 if not alone:
                     places = [f"place-{number}" for number in cores]
                     places += [f"shared-{number}" for number in range(self.count - len(cores))]

@@ -179,3 +179,38 @@ def test_nothing_is_pinned_where_that_is_switched_off(tmp_path: Path, monkeypatc
     monkeypatch.setenv(PIN_VARIABLE, "0")
     assert cores_of(ExamSlots(1, tmp_path), 1) == [()]
     assert cores_of(ExamSlots(1, tmp_path, pin=True), 1) != [()]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
+def test_nobody_waits_behind_someone_whose_own_core_is_taken(tmp_path: Path) -> None:
+    taken, free = sorted(os.sched_getaffinity(0))[:2]
+    held, waiting, over = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        os.sched_setaffinity(0, [taken])  # of this thread
+        with ExamSlots(1, tmp_path).hold():
+            held.set()
+            assert over.wait(60)
+
+    def wait_for_the_same() -> None:
+        def give_up() -> bool:
+            waiting.set()
+            return over.is_set()
+
+        os.sched_setaffinity(0, [taken])
+        with contextlib.suppress(WaitEnded), ExamSlots(1, tmp_path).hold(give_up=give_up):
+            pass
+
+    def take_another() -> None:
+        os.sched_setaffinity(0, [free])
+        got.append(ends_at_once(ExamSlots(1, tmp_path)))
+
+    got: list[bool] = []
+    for function, event in ((hold, held), (wait_for_the_same, waiting)):
+        threading.Thread(target=function, daemon=True).start()
+        assert event.wait(60)
+    other = threading.Thread(target=take_another)
+    other.start()
+    other.join(60)
+    over.set()
+    assert got == [True]
