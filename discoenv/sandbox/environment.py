@@ -18,7 +18,8 @@ _THREADS = (
 def minimal_environment(limits: Limits, home: str = "/tmp") -> dict[str, str]:  # noqa: S108 (a path inside)
     """A reproducible environment, with as many threads as ``limits.cpus``; ``home`` is the scratch directory.
 
-    OpenBLAS gets one: it would use no more than it sees cores, so that its sums would depend on where it runs.
+    OpenBLAS gets one: it would use no more than it sees cores, so that its sums would depend on where it runs. OpenMP's
+    threads sleep while they wait: on one core, one that spins keeps the other from what it waits for.
     """
     return {
         "HOME": home,
@@ -31,4 +32,5 @@ def minimal_environment(limits: Limits, home: str = "/tmp") -> dict[str, str]:  
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
     } | dict.fromkeys(_THREADS, str(limits.cpus))
