@@ -19,6 +19,7 @@ from discoenv.exams import baselines, calibration, devices, scratch
 from discoenv.exams.client import InfraError
 from discoenv.exams.evaluation import Evaluator, Progress
 from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.exams.slots import ExamSlots
 from discoenv.experiment.layout import ExperimentError
 from discoenv.recording import Run, RunError
 from discoenv.sandbox import checks, get_sandbox, inventory
@@ -211,16 +212,18 @@ def _calibrate(
             f"  {label} seed {result.seed}: {value:.4g} in {result.seconds:.1f} s", highlight=False, soft_wrap=True
         )
 
-    entry = calibration.calibrate(
-        domain,
-        dataset=dataset,
-        backend=backend,
-        scale=scale,
-        seeds=range(seeds),
-        sandbox=sandbox,
-        device=device,
-        on_exam=show,
-    )
+    with ExamSlots().hold(alone=local) as cores:  # costs are compared with this machine's own only
+        entry = calibration.calibrate(
+            domain,
+            dataset=dataset,
+            backend=backend,
+            scale=scale,
+            seeds=range(seeds),
+            sandbox=sandbox,
+            device=device,
+            cores=() if device.broker else cores,
+            on_exam=show,
+        )
     path = calibration.destination(domain, local=local, device=device)
     baselines.write(path, {baselines.key(backend, dataset, scale): entry})
     console.print(
@@ -291,6 +294,7 @@ def replay(
         costs=objective.measured,
         device=devices.choose(device or ("cpu" if recorded.setup.get("device", "cpu") == "cpu" else "gpu")),
         on_progress=_show_progress,
+        slots=ExamSlots(),
     )
     try:
         scores = evaluator.evaluate(modules, "meta_test")

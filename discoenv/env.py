@@ -64,12 +64,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         device: ``cpu``; ``gpu``: each exam leases a GPU; ``auto``: as ``gpu`` for tasks at scale ``full`` and for
             datasets that need one, if the machine has one.
         gpu_sharers: exams that may share a GPU, also of other processes, while no costs are measured.
-        exam_slots: each exam waits for one of these, which environments may share (see :mod:`discoenv.exams.slots`).
+        exam_slots: exams that run at once, those of one step and those of other processes; None: one per usable core.
+            Where costs are compared, an exam runs alone on the machine. Or an :class:`ExamSlots`, which environments
+            may share (see :mod:`discoenv.exams.slots`).
         examiners: examiner processes, which environments may share and then close; None: of its own, kept warm over
             episodes.
         runs_dir: where run directories are written; None keeps no record.
         reward_fn: replaces the objective's reward.
-        on_progress: called at the start and the end of each exam.
+        on_progress: called at the start and the end of each exam, by the thread that called :meth:`step`.
         render_mode: None or ``ansi`` (``render()`` returns the last text).
 
     Raises:
@@ -100,7 +102,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         max_file_bytes: int = 64 << 10,
         device: devices.DeviceChoice = "auto",
         gpu_sharers: int = 1,
-        exam_slots: ExamSlots | None = None,
+        exam_slots: int | ExamSlots | None = None,
         examiners: ExaminerPool | None = None,
         runs_dir: str | Path | None = "runs",
         reward_fn: objectives.RewardFunction | None = None,
@@ -144,7 +146,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._paired = paired
         self._compute_budget_s = compute_budget_s
         self.max_file_bytes = max_file_bytes
-        self._exam_slots = exam_slots
+        self._exam_slots = exam_slots if isinstance(exam_slots, ExamSlots) else ExamSlots(exam_slots)
         self._examiners = examiners or ExaminerPool()
         self._owns_examiners = examiners is None
         self._runs_dir = None if runs_dir is None else Path(runs_dir)

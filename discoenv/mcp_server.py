@@ -43,13 +43,13 @@ Context = ServerRequestContext[Any, Any]
 
 @dataclass
 class _Exam:
-    """The exam that is under way."""
+    """The exam that began last; others that began before it may still run."""
 
     progress: Progress
     begin: float
 
     def done(self) -> float:
-        """Exams done, this one by the share of its budget that has passed."""
+        """Exams begun before, and this one by the share of its budget that has passed."""
         share = (time.monotonic() - self.begin) / max(self.progress.budget_s, 1e-9)
         return self.progress.number - 1 + min(share, 0.99)
 
@@ -123,7 +123,9 @@ class Episode:
             self._on_end(self.session)
 
     def _progress(self, progress: Progress) -> None:
-        self._exam = _Exam(progress, time.monotonic()) if progress.result is None else self._exam
+        last = self._exam.progress if self._exam is not None and self._exam.progress.side == progress.side else None
+        if progress.result is None and (last is None or progress.number > last.number):  # never less than told before
+            self._exam = _Exam(progress, time.monotonic())
 
     async def _report(self, context: Context) -> None:
         exam = self._exam

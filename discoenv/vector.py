@@ -54,8 +54,8 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
 
     Args:
         num_envs: number of sub-environments.
-        slots: exams that run at once, over all of them and over other processes that do this; None: one per usable
-            core. Where costs are compared, an exam runs alone on the machine. Or an :class:`ExamSlots` to share.
+        slots: exams that run at once, over all of them and over other processes; None: one per usable core. Where
+            costs are compared, an exam runs alone on the machine. Or an :class:`ExamSlots` to share.
         autoreset_mode: Gymnasium's ``NextStep``, ``SameStep`` or ``Disabled``.
         sandbox: as in :class:`DiscoGenEnv`; one provider serves all.
         on_progress: called with a sub-environment's index and what its exams do; never twice at once.

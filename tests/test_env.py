@@ -229,7 +229,7 @@ def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv)
 
 def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: TaskConfig) -> None:
     seen: list[Progress] = []
-    env = make_env(task=task.model_copy(update={"test_seeds": 2}), on_progress=seen.append)
+    env = make_env(task=task.model_copy(update={"test_seeds": 2}), exam_slots=1, on_progress=seen.append)
     env.reset(seed=0)
     env.step({**GOOD, "command": "run"})
     env.step("submit")

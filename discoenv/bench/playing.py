@@ -100,12 +100,15 @@ class _Energy:
 
     def __init__(self) -> None:
         self.joules: float | None = None
-        self._fresh = False
+        self._begun: set[tuple[str, str, int]] = set()
 
     def __call__(self, progress: Progress) -> None:
-        if progress.result is not None and self._fresh and progress.result.energy.joules is not None:
+        exam = (progress.side, progress.dataset, progress.seed)
+        if progress.result is None:
+            self._begun.add(exam)
+        elif exam in self._begun:
+            self._begun.remove(exam)
             self.joules = (self.joules or 0.0) + progress.result.energy.joules
-        self._fresh = progress.result is None
 
 
 def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def calibrate(
     seeds: Iterable[int],
     sandbox: Sandbox,
     device: Device = CPU,
+    cores: tuple[int, ...] = (),
     on_exam: Callable[[ExamResult], None] = lambda result: None,
 ) -> baselines.Entry:
     """Measure floor and baseline of one backend × dataset × scale.
@@ -48,6 +49,7 @@ def calibrate(
         seeds: exam seeds; each gives one floor and one exam of the base modules.
         sandbox: where the base modules run.
         device: what they train on.
+        cores: the only CPU cores that they run on; empty: any.
         on_exam: called after each exam.
 
     Raises:
@@ -66,7 +68,7 @@ def calibrate(
     metric = domain.metric(dataset).name
     seeds = list(seeds)
     directory = scratch.make()
-    runner = ExamRunner(domain, sandbox, measure_costs=True, device=device)
+    runner = ExamRunner(domain, sandbox, measure_costs=True, device=device, cores=cores)
     try:
         workspace = materialise(task, directory / "workspace")
         if domain.self_reported:

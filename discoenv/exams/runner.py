@@ -107,6 +107,7 @@ class ExamRunner:
             nobody.
         device: what learners train on.
         examiners: where examiner processes come from; None: one of its own, ended with the runner.
+        cores: the only CPU cores that learners run on; empty: any.
     """
 
     def __init__(
@@ -117,11 +118,13 @@ class ExamRunner:
         measure_costs: bool = False,
         device: Device = CPU,
         examiners: ExaminerPool | None = None,
+        cores: tuple[int, ...] = (),
     ) -> None:
         self.domain = domain
         self.sandbox = sandbox
         self.device = device
         self._measure_costs = measure_costs
+        self._cores = cores
         self._examiners = examiners or ExaminerPool(idle=1)
         self._owns_examiners = examiners is None
         self._examiner: ExaminerProcess | None = None
@@ -354,6 +357,7 @@ class ExamRunner:
             wall_s=budget_s + allowance_s,
             memory_bytes=int(resources.memory_gib * 2**30),
             scratch_bytes=int(resources.scratch_gib * 2**30),
+            cores=self._cores,
         )
 
     def _result(

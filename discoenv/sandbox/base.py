@@ -40,6 +40,7 @@ class Limits:
         output_bytes: bytes kept of each of stdout and stderr (the last ones); the rest is read and dropped.
         file_bytes: size of the largest single file that may be written.
         cpus: CPU cores; also the default number of threads of numerical libraries.
+        cores: numbers of the only cores to run on; empty: any.
     """
 
     wall_s: float = 600.0
@@ -49,6 +50,7 @@ class Limits:
     output_bytes: int = 64 << 10
     file_bytes: int = 1 << 30
     cpus: int = 2
+    cores: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,7 @@ class BubblewrapSandbox(Sandbox):
                     "open_files": OPEN_FILES,
                     "file_bytes": limits.file_bytes,
                     "processes": user_processes,
+                    "cores": list(limits.cores) or sorted(os.sched_getaffinity(0)),
                 }
                 try:
                     server.fork(request, (first, stdout, stderr, status))

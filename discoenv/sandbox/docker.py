@@ -200,6 +200,8 @@ class DockerSandbox(Sandbox):
             host["Runtime"] = self._runtime
         if command.gpus:
             host["DeviceRequests"] = [{"DeviceIDs": list(command.gpus), "Capabilities": [["gpu"]]}]
+        if limits.cores and engine.information.get("CPUSet") and max(limits.cores) < engine.cpus:
+            host["CpusetCpus"] = ",".join(map(str, limits.cores))
         host |= self._dialect(engine, host)
         return {
             "Image": self._image(engine, command.family).id,

@@ -123,6 +123,7 @@ def _enter(request: dict[str, Any], descriptors: list[int], tell: int) -> None:
         for file in request["join"]:
             with open(file, "w") as group:
                 group.write("0")
+        os.sched_setaffinity(0, request["cores"])
         _call("setns", namespaces, request["namespaces"])
         if [os.stat("/").st_dev, os.stat("/").st_ino] != request["root"]:
             raise OSError("the root directory is not that of the sandbox")

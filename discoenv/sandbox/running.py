@@ -6,6 +6,7 @@ own death depends, is tied to the thread that spawned and not to the process.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import selectors
@@ -13,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,16 +134,17 @@ class LocalRunning(Supervised):
         self._ready_out, ready_in = (end.detach() for end in socket.socketpair())
         self._started = time.monotonic()
         try:
-            return subprocess.Popen(
-                self._launch.argv,
-                stdin=ready_in,
-                stdout=self._outputs[0][1],
-                stderr=self._outputs[1][1],
-                env=self._launch.env,
-                cwd=self._launch.cwd,
-                pass_fds=self._launch.descriptors,
-                start_new_session=True,
-            )
+            with pinned_to(self._limits.cores):
+                return subprocess.Popen(
+                    self._launch.argv,
+                    stdin=ready_in,
+                    stdout=self._outputs[0][1],
+                    stderr=self._outputs[1][1],
+                    env=self._launch.env,
+                    cwd=self._launch.cwd,
+                    pass_fds=self._launch.descriptors,
+                    start_new_session=True,
+                )
         except OSError as error:
             program = self._launch.argv[0]
             raise SandboxError(f"{program} could not be started: {error}. Run `discoenv doctor`.") from error
@@ -262,6 +264,23 @@ class LocalRunning(Supervised):
         cpu_s = max(tree.cpu_s, self._children_cpu_s)
         usage = Usage(self._ended - self._started, cpu_s, tree.peak_memory_bytes, tree.method)
         self._outcome = Outcome(reason, code, stdout, stderr, usage)
+
+
+@contextlib.contextmanager
+def pinned_to(cores: tuple[int, ...]) -> Iterator[None]:
+    """For this thread alone; a process that it starts meanwhile stays on ``cores``. Nothing changes if there are none.
+
+    Raises:
+        OSError: this process may not use any of them.
+    """
+    before = os.sched_getaffinity(0)
+    if cores:
+        os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        if cores:
+            os.sched_setaffinity(0, before)
 
 
 def open_pidfd(pid: int) -> int | None:

@@ -39,7 +39,7 @@ _REFUSED = """
     userfaultfd add_key request_key keyctl kexec_load kexec_file_load init_module finit_module delete_module
     name_to_handle_at open_by_handle_at quotactl quotactl_fd swapon swapoff reboot acct syslog sethostname
     setdomainname settimeofday clock_settime adjtimex clock_adjtime vhangup personality fanotify_init mbind
-    set_mempolicy migrate_pages move_pages lookup_dcookie nfsservctl
+    set_mempolicy migrate_pages move_pages lookup_dcookie nfsservctl sched_setaffinity
 """.split()  # noqa: SIM905 (a table to be read)
 
 #: Refused only where the table below knows them: x86 relics.
@@ -65,7 +65,8 @@ _X86_64 = _COMMON | {
     "mount": 165, "umount2": 166, "swapon": 167, "swapoff": 168, "reboot": 169, "sethostname": 170,
     "setdomainname": 171, "iopl": 172, "ioperm": 173, "create_module": 174, "init_module": 175,
     "delete_module": 176, "get_kernel_syms": 177, "query_module": 178, "quotactl": 179, "nfsservctl": 180,
-    "lookup_dcookie": 212, "clock_settime": 227, "mbind": 237, "set_mempolicy": 238, "kexec_load": 246,
+    "sched_setaffinity": 203, "lookup_dcookie": 212, "clock_settime": 227, "mbind": 237, "set_mempolicy": 238,
+    "kexec_load": 246,
     "add_key": 248, "request_key": 249, "keyctl": 250, "migrate_pages": 256, "unshare": 272, "move_pages": 279,
     "perf_event_open": 298, "fanotify_init": 300, "name_to_handle_at": 303, "open_by_handle_at": 304,
     "clock_adjtime": 305, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
@@ -75,7 +76,8 @@ _X86_64 = _COMMON | {
 _AARCH64 = _COMMON | {
     "lookup_dcookie": 18, "ioctl": 29, "umount2": 39, "mount": 40, "pivot_root": 41, "nfsservctl": 42,
     "chroot": 51, "vhangup": 58, "quotactl": 60, "acct": 89, "personality": 92, "unshare": 97, "kexec_load": 104,
-    "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117, "reboot": 142,
+    "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117,
+    "sched_setaffinity": 122, "reboot": 142,
     "sethostname": 161, "setdomainname": 162, "settimeofday": 170, "adjtimex": 171, "shmget": 194, "socket": 198,
     "socketpair": 199, "add_key": 217, "request_key": 218, "keyctl": 219, "clone": 220, "swapon": 224,
     "swapoff": 225, "mbind": 235, "set_mempolicy": 237, "migrate_pages": 238, "move_pages": 239,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -168,3 +169,17 @@ def test_several_run_at_once(run: Run) -> None:
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda i: run(f"print({i})"), range(8)))
     assert [outcome.stdout for outcome in outcomes] == [f"{i}\n" for i in range(8)]
+
+
+def test_a_command_stays_on_the_cores_that_it_is_given(run: Run) -> None:
+    core = max(os.sched_getaffinity(0))
+    code = """
+import os
+print(os.sched_getaffinity(0))
+try:
+    os.sched_setaffinity(0, range(os.cpu_count()))
+except OSError:
+    pass
+print(os.sched_getaffinity(0))
+"""
+    assert run(code, cores=(core,)).stdout == f"{{{core}}}\n" * 2

@@ -14,14 +14,17 @@ import pytest
 from discoenv.env import DiscoGenEnv
 from discoenv.exams import baselines, devices
 from discoenv.exams.client import InfraError
+from discoenv.exams.evaluation import Evaluator
 from discoenv.exams.gpu_meter import GpuMeter
 from discoenv.exams.meters import EnergyMeter
 from discoenv.exams.runner import ExamRunner
+from discoenv.exams.slots import ExamSlots
 from discoenv.sandbox import SandboxError, SandboxUnavailable, get_sandbox
 from discoenv.sandbox import gpu as gpu_module
 from discoenv.sandbox.base import Check, Command, Limits, Outcome, Running, Sandbox
 from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import Domain, get_domain
+from tests.exams.test_evaluation import WatchedSandbox
 from tests.sandbox.fake_nvml import FakeNvml
 
 GPU = "GPU-0000"
@@ -272,3 +275,20 @@ def test_exams_share_a_gpu_only_while_no_costs_are_measured(nvml: FakeNvml) -> N
             assert second.gpu == first.gpu
         with pytest.raises(SandboxError), device.lease(alone=True, give_up=lambda: True):
             pass
+
+
+def test_as_many_exams_run_at_once_as_may_share_the_gpus(
+    task: TaskConfig, sandbox: PretendingSandbox, good: dict[str, str], tmp_path: Path
+) -> None:
+    several = task.model_copy(update={"meta_train": ("Line", "Steps", "Noise"), "train_seeds": 2})
+    watched = WatchedSandbox(sandbox, together=2)
+    slots = ExamSlots(3, tmp_path / "slots", pin=True)
+    device = devices.choose("gpu", sharers=2)
+    evaluator = Evaluator(several, watched, seed=1, budget_scale=3.0, device=device, slots=slots)
+    try:
+        scores = evaluator.evaluate(good, "meta_train")
+    finally:
+        evaluator.close()
+    assert [result.status for score in scores for result in score.results] == ["ok"] * 6
+    assert watched.most == 2
+    assert {limits.cores for limits in watched.limits} == {()}

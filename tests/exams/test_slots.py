@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.exams.slots import ExamSlots, WaitEnded, usable_cores
+from discoenv.exams.slots import PIN_VARIABLE, ExamSlots, WaitEnded, usable_cores
 
 HOLDER = """
 import sys
@@ -126,3 +127,90 @@ def test_there_is_a_slot_for_each_core_unless_told_otherwise(tmp_path: Path) -> 
     assert ExamSlots(folder=tmp_path).count == usable_cores() <= len(os.sched_getaffinity(0))
     with pytest.raises(ValueError, match="at least one"):
         ExamSlots(0)
+
+
+def cores_of(slots: ExamSlots, exams: int) -> list[tuple[int, ...]]:
+    """The cores of so many slots that are held at the same time."""
+    with contextlib.ExitStack() as held:
+        return [held.enter_context(slots.hold(give_up=lambda: True)) for _ in range(exams)]
+
+
+def test_each_slot_has_a_core_of_its_own_that_this_process_may_use(tmp_path: Path) -> None:
+    mine = os.sched_getaffinity(0)
+    slots = ExamSlots(len(mine), tmp_path, pin=True)
+    assert sorted(cores_of(slots, len(mine))) == [(core,) for core in sorted(mine)]
+    other = ExamSlots(len(mine), tmp_path, pin=True)
+    with slots.hold() as taken:
+        assert taken not in cores_of(other, len(mine) - 1)
+
+
+def test_slots_beyond_the_cores_have_none_of_their_own(tmp_path: Path) -> None:
+    count = len(os.sched_getaffinity(0))
+    assert cores_of(ExamSlots(count + 2, tmp_path, pin=True), count + 2)[count:] == [(), ()]
+
+
+def test_a_process_bound_to_one_core_takes_no_other(tmp_path: Path) -> None:
+    one = max(os.sched_getaffinity(0))
+    program = f"""
+import contextlib
+import os
+from pathlib import Path
+os.sched_setaffinity(0, [{one}])
+from discoenv.exams.slots import ExamSlots
+slots = ExamSlots(None, Path({str(tmp_path)!r}), pin=True)
+with slots.hold() as cores, ExamSlots(2, Path({str(tmp_path)!r}), pin=True).hold() as others:
+    print(slots.count, cores, others)
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert said.stdout == f"1 ({one},) ()\n"
+
+
+def test_whoever_is_alone_has_the_same_core_every_time(tmp_path: Path) -> None:
+    slots = ExamSlots(2, tmp_path, pin=True)
+    seen = set()
+    for _ in range(3):
+        with slots.hold(alone=True) as cores:
+            seen.add(cores)
+    assert seen == {(max(os.sched_getaffinity(0)),)}
+
+
+def test_nothing_is_pinned_where_that_is_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cores_of(ExamSlots(1, tmp_path, pin=False), 1) == [()]
+    monkeypatch.setenv(PIN_VARIABLE, "0")
+    assert cores_of(ExamSlots(1, tmp_path), 1) == [()]
+    assert cores_of(ExamSlots(1, tmp_path, pin=True), 1) != [()]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
+def test_nobody_waits_behind_someone_whose_own_core_is_taken(tmp_path: Path) -> None:
+    taken, free = sorted(os.sched_getaffinity(0))[:2]
+    held, waiting, over = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        os.sched_setaffinity(0, [taken])  # of this thread
+        with ExamSlots(1, tmp_path).hold():
+            held.set()
+            assert over.wait(60)
+
+    def wait_for_the_same() -> None:
+        def give_up() -> bool:
+            waiting.set()
+            return over.is_set()
+
+        os.sched_setaffinity(0, [taken])
+        with contextlib.suppress(WaitEnded), ExamSlots(1, tmp_path).hold(give_up=give_up):
+            pass
+
+    def take_another() -> None:
+        os.sched_setaffinity(0, [free])
+        got.append(ends_at_once(ExamSlots(1, tmp_path)))
+
+    got: list[bool] = []
+    for function, event in ((hold, held), (wait_for_the_same, waiting)):
+        threading.Thread(target=function, daemon=True).start()
+        assert event.wait(60)
+    other = threading.Thread(target=take_another)
+    other.start()
+    other.join(60)
+    over.set()
+    assert got == [True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from discoenv.sandbox import Command, Limits, Outcome, Running
+from discoenv.sandbox import Command, Limits, Outcome, Running, SandboxError
 from discoenv.sandbox.bubblewrap import BubblewrapSandbox
 
 Run = Callable[..., Outcome]
@@ -177,3 +178,25 @@ def test_a_command_outlives_the_thread_that_started_it(sandbox: BubblewrapSandbo
 
 def test_limits_too_small_for_any_program_end_clearly(sandbox: BubblewrapSandbox) -> None:
     assert sandbox.run(python("while True: pass"), Limits(wall_s=0.001)).reason == "wall_time"
+
+
+def test_a_command_stays_on_the_cores_that_it_is_given(run: Run) -> None:
+    ours = os.sched_getaffinity(0)
+    core = max(ours)
+    code = f"""
+import os, subprocess, sys
+print(sorted(os.sched_getaffinity(0)))
+try:
+    os.sched_setaffinity(0, {sorted(ours)!r})
+except PermissionError:
+    print("stays")
+print(subprocess.run([sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"], capture_output=True).stdout)
+"""
+    assert run(code, cores=(core,)).stdout == f"[{core}]\nstays\nb'{{{core}}}\\n'\n"
+    assert run("import os; print(len(os.sched_getaffinity(0)))").stdout == f"{len(ours)}\n"
+    assert os.sched_getaffinity(0) == ours
+
+
+def test_a_core_that_is_not_there_is_told(sandbox: BubblewrapSandbox) -> None:
+    with pytest.raises(SandboxError, match="could not be started"):
+        sandbox.start(Command(("python", "-c", ""), cwd="/tmp"), Limits(cores=(1023,)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import uuid
 import warnings
@@ -103,3 +104,10 @@ def test_an_unknown_directory_is_reported(process: ProcessSandbox) -> None:
 
     with pytest.raises(SandboxError, match="/nowhere"):
         process.run(Command(("python", "-c", ""), cwd="/nowhere"), Limits())
+
+
+def test_a_command_begins_on_the_cores_that_it_is_given(process: ProcessSandbox) -> None:
+    core = max(os.sched_getaffinity(0))
+    code = "import os; print(os.sched_getaffinity(0))"
+    outcome = process.run(Command(("python", "-c", code), cwd="/tmp"), Limits(wall_s=60.0, cores=(core,)))
+    assert outcome.stdout == f"{{{core}}}\n"

@@ -1,0 +1,71 @@
+"""Runs jobs in threads beside each other, while what they report reaches the caller's own thread, one at a time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+Result = TypeVar("Result")
+Report = TypeVar("Report")
+
+_POLL_S: Final = 0.1
+
+
+class Stopped(RuntimeError):
+    """A job reports something, but another one has failed, or the caller was interrupted: it should end."""
+
+
+def run_all(
+    jobs: Sequence[Callable[[Callable[[Report], None]], Result]],
+    *,
+    at_once: int,
+    on_report: Callable[[Report], None],
+    stop: Callable[[], None],
+) -> list[Result]:
+    """Run jobs, at most ``at_once`` of them at a time, begun in their order, and return their results in that order.
+
+    The first exception, be it a job's, ``on_report``'s or an interruption of the wait, ends the others, and is raised
+    when they have ended.
+
+    Args:
+        jobs: each is called with a function that reports: it calls ``on_report`` in the caller's thread, and returns
+            after that has.
+        at_once: 1: the jobs run in the caller's thread.
+        on_report: called in the caller's thread only.
+        stop: makes jobs end that are running, from the caller's thread; those that have not begun never do.
+    """
+    if at_once == 1:
+        return [job(on_report) for job in jobs]
+    stopped = threading.Event()
+    events: queue.SimpleQueue[Future[Result] | tuple[Report, threading.Event]] = queue.SimpleQueue()
+
+    def report(message: Report) -> None:
+        handled = threading.Event()
+        events.put((message, handled))
+        while not handled.wait(_POLL_S):
+            if stopped.is_set():
+                raise Stopped("the exams beside this one have ended")
+
+    with ThreadPoolExecutor(at_once, thread_name_prefix="discoenv-exam") as threads:
+        try:
+            futures = [threads.submit(job, report) for job in jobs]
+            for future in futures:
+                future.add_done_callback(events.put)
+            left = len(futures)
+            while left:
+                event = events.get()
+                if isinstance(event, Future):
+                    event.result()
+                    left -= 1
+                else:
+                    on_report(event[0])
+                    event[1].set()
+        except BaseException:
+            stopped.set()
+            threads.shutdown(wait=False, cancel_futures=True)
+            stop()
+            raise
+    return [future.result() for future in futures]

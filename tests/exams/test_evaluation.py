@@ -1,0 +1,248 @@
+"""The exams of one call: beside each other in slots, with the scores that they have one after another."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psutil
+import pytest
+
+from discoenv.exams.client import InfraError
+from discoenv.exams.evaluation import Evaluator, Progress
+from discoenv.exams.slots import ExamSlots
+from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox, SandboxError
+from discoenv.tasks.config import TaskConfig
+
+DATASETS = ("Line", "Steps", "Noise")
+ENDLESS = "import time\n\n\nclass Model:\n    def fit(self, phi, y, rng):\n        time.sleep(1000)\n"
+
+MakeEvaluator = Callable[..., Evaluator]
+
+
+class WatchedSandbox(Sandbox):
+    """Counts the learners that run at once, and lets none begin before ``together`` of them are there.
+
+    Those of ``failing`` datasets do not start, as often as that says.
+    """
+
+    name: ClassVar[str] = "watched"
+
+    def __init__(self, inner: Sandbox, together: int = 1, failing: dict[str, int] | None = None) -> None:
+        self.inner = inner
+        self.failing = failing or {}
+        self.now = self.most = 0
+        self.started: list[str] = []
+        self.running = threading.Event()
+        self.limits: list[Limits] = []
+        self._together = together
+        self._lock = threading.Lock()
+        self._all_here = threading.Barrier(together)
+
+    @classmethod
+    def check(cls) -> Check:
+        return Check(cls.name, works=True, detail="")
+
+    def start(self, command: Command, limits: Limits) -> Running:
+        dataset = command.cwd.rpartition("/")[2]
+        with self._lock:
+            self.started.append(dataset)
+            self.limits.append(limits)
+            if self.failing.get(dataset, 0) > 0:
+                self.failing[dataset] -= 1
+                raise SandboxError(f"no space for {dataset}")
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self._all_here.wait(60)
+        running = self.inner.start(command, limits)
+        if self.now == self._together:
+            self.running.set()
+        kill, ended = running.kill, threading.Event()
+
+        def counted_kill() -> Any:
+            with self._lock:
+                if not ended.is_set():
+                    ended.set()
+                    self.now -= 1
+            return kill()
+
+        running.kill = counted_kill  # type: ignore[method-assign]
+        return running
+
+
+@pytest.fixture
+def several(task: TaskConfig) -> TaskConfig:
+    """Six meta-train exams: three datasets, two seeds."""
+    return task.model_copy(update={"meta_train": DATASETS, "train_seeds": 2})
+
+
+@pytest.fixture
+def make_evaluator(several: TaskConfig, sandbox: Sandbox, tmp_path: Path) -> Iterator[MakeEvaluator]:
+    """Evaluators of the task with several exams, closed after the test."""
+    made: list[Evaluator] = []
+
+    def make(count: int | None = 3, provider: Sandbox = sandbox, **arguments: Any) -> Evaluator:
+        slots = None if count is None else ExamSlots(count, tmp_path / "slots", pin=True)
+        made.append(Evaluator(several, provider, seed=1, budget_scale=3.0, slots=slots, **arguments))
+        return made[-1]
+
+    yield make
+    for evaluator in made:
+        evaluator.close()
+
+
+def children() -> set[int]:
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+def folders() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"discoenv-*-{os.getpid()}-*"))
+
+
+def measured(evaluator: Evaluator, modules: dict[str, str]) -> list[Any]:
+    """What must not depend on when exams ran."""
+    return [
+        (score.dataset, score.normalised, [(r.dataset, r.seed, r.status, r.metrics, r.stdout) for r in score.results])
+        for score in evaluator.evaluate(modules, "meta_train")
+    ]
+
+
+def test_exams_run_at_once_in_the_slots_and_score_the_same_bits(
+    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+) -> None:
+    alone, beside = WatchedSandbox(sandbox), WatchedSandbox(sandbox, together=3)
+    one_by_one = measured(make_evaluator(None, alone), good)
+    evaluator = make_evaluator(3, beside)
+    assert measured(evaluator, good) == one_by_one
+    assert (alone.most, beside.most, beside.now) == (1, 3, 0)
+    assert [each[0] for each in one_by_one] == list(DATASETS)
+    assert len(beside.started) == 6
+    results = [result for score in evaluator.evaluate(good, "meta_train") for result in score.results]
+    assert len(beside.started) == 6  # known by now
+    assert evaluator.spent_s == pytest.approx(sum(result.wall_s for result in results))
+
+
+@pytest.mark.parametrize("how", ["costs", "paired"])
+def test_exams_whose_costs_are_compared_run_one_at_a_time_on_one_core(
+    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str], how: str
+) -> None:
+    watched = WatchedSandbox(sandbox)
+    evaluator = make_evaluator(3, watched, **{how: True})
+    scores = evaluator.evaluate(good, "meta_train", ("Line", "Steps"))
+    assert watched.most == 1
+    assert [score.cost_entry is not None for score in scores] == [True, True]
+    seeds = 2 if how == "paired" else 3  # the baseline's exams follow those that they are compared with
+    assert watched.started == ["Line"] * (2 + seeds) + ["Steps"] * (2 + seeds)
+    assert {limits.cores for limits in watched.limits} == {(max(os.sched_getaffinity(0)),)}
+
+
+def test_learners_stay_on_their_slot_s_core(
+    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+) -> None:
+    told = "import json\nimport os\n\nprint(json.dumps(sorted(os.sched_getaffinity(0))))\n"
+    mine = os.sched_getaffinity(0)
+    watched = WatchedSandbox(sandbox, together=len(mine))
+    evaluator = make_evaluator(len(mine), watched)
+    datasets = DATASETS[: len(mine)]
+    scores = evaluator.evaluate(good | {"features.py": told + good["features.py"]}, "meta_train", datasets)
+    seen = [json.loads(result.stdout.splitlines()[0]) for score in scores for result in score.results]
+    assert all(len(cores) == 1 for cores in seen)
+    assert {core for cores in seen for core in cores} <= mine
+    assert {limits.cores for limits in watched.limits} == {tuple(cores) for cores in seen}
+
+
+def test_progress_is_told_in_the_caller_s_thread_at_the_start_and_end_of_each(
+    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+) -> None:
+    seen: list[Progress] = []
+    threads = set()
+
+    def on_progress(progress: Progress) -> None:
+        threads.add(threading.current_thread())
+        seen.append(progress)
+
+    evaluator = make_evaluator(3, on_progress=on_progress)
+    evaluator.evaluate(good, "meta_train", ("Line", "Steps"))
+    assert threads == {threading.current_thread()}
+    numbers = [progress.number for progress in seen if progress.result is None]
+    assert sorted(numbers) == [1, 2, 3, 4]
+    for number in numbers:
+        begin, end = (progress for progress in seen if progress.number == number)
+        assert (begin.dataset, begin.seed, begin.total, begin.result) == (end.dataset, end.seed, 4, None)
+        assert end.result is not None
+        assert (end.result.dataset, end.result.seed) == (end.dataset, end.seed)
+    seen.clear()
+    evaluator.evaluate(good, "meta_train", ("Line",))
+    assert [(progress.number, progress.result is None) for progress in seen] == [(1, False), (2, False)]
+
+
+def test_each_exam_may_fail_once(make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]) -> None:
+    watched = WatchedSandbox(sandbox, failing=dict.fromkeys(DATASETS, 1))
+    scores = make_evaluator(3, watched).evaluate(good, "meta_train")
+    assert [result.status for score in scores for result in score.results] == ["ok"] * 6
+    assert len(watched.started) == 9
+
+
+def test_an_exam_that_fails_twice_ends_the_others(
+    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+) -> None:
+    before = children()
+    watched = WatchedSandbox(sandbox, failing={"Steps": 9})
+    evaluator = make_evaluator(3, watched)
+    with pytest.raises(InfraError, match="no space for Steps"):
+        evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
+    assert watched.now == 0
+    evaluator._examiners.close()
+    assert children() == before
+    watched.failing.clear()
+    scores = evaluator.evaluate(good, "meta_train")
+    assert [result.status for score in scores for result in score.results] == ["ok"] * 6
+
+
+def test_an_interruption_ends_all_learners(
+    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+) -> None:
+    before = children()
+    watched = WatchedSandbox(sandbox, together=3)
+    evaluator = make_evaluator(3, watched)
+
+    def interrupt() -> None:
+        watched.running.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
+    assert (watched.most, watched.now, len(watched.started)) == (3, 0, 3)
+    evaluator._examiners.close()
+    assert children() == before
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("discoenv-exam")]
+    evaluator.close()
+    assert folders() == []
+
+
+def test_closing_from_another_thread_ends_all_learners(
+    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+) -> None:
+    before = children()
+    watched = WatchedSandbox(sandbox, together=3)
+    evaluator = make_evaluator(3, watched)
+
+    def close() -> None:
+        watched.running.wait(60)
+        evaluator.close()
+
+    closing = threading.Thread(target=close)
+    closing.start()
+    with pytest.raises(InfraError):
+        evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
+    closing.join(60)
+    assert (watched.now, len(watched.started)) == (0, 3)
+    assert children() == before
+    assert folders() == []
