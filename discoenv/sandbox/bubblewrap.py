@@ -7,6 +7,7 @@ and so is the top directory of a read-only one that others may not enter; what l
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -103,11 +104,12 @@ class BubblewrapSandbox(Sandbox):
                 lend(mount)
         if command.preload and not command.gpus and command.argv[0] == "python" and usable_place():
             warmth = self._warmth(command, limits, view)
-            try:
+            with contextlib.suppress(CannotFork):
                 server = self._servers.get(warmth)
-                return self._launched(program, command, limits, view, server)
-            except CannotFork as error:
-                self._servers.forget(warmth, str(error))
+                try:
+                    return self._launched(program, command, limits, view, server)
+                except CannotFork as error:
+                    self._servers.failed(warmth, server, error)
         return self._launched(program, command, limits, view, None)
 
     def _warmth(self, command: Command, limits: Limits, view: View) -> Warmth:

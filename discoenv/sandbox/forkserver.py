@@ -24,6 +24,7 @@ _SOURCE = Path(__file__).with_name("forked.py")
 # Learners inherit the command line, which must not tell where discoenv is.
 _RUN = "import sys; exec(open(int(sys.argv[2])).read())"
 _MAX_MESSAGE = 1 << 20
+_MOST_FAILURES = 3
 #: Importing from a slow network disk may take long; a fork does not.
 _IMPORT_PATIENCE_S, _FORK_PATIENCE_S, _END_PATIENCE_S = 120.0, 20.0, 5.0
 
@@ -65,11 +66,15 @@ class Warmth:
 class ForkServer:
     """One process that has imported what a :class:`Warmth` names. Thread safe; close it to end the process.
 
+    Attributes:
+        failures: forks in a row that did not work.
+
     Raises:
         CannotFork: forking would not be safe after these imports, or they failed.
     """
 
     def __init__(self, warmth: Warmth) -> None:
+        self.failures = 0
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, _SOURCE.open("rb") as source:
@@ -110,6 +115,11 @@ class ForkServer:
             error = self._ask(request, descriptors, _FORK_PATIENCE_S)["error"]
         if error:
             raise CannotFork(str(error))
+        self.failures = 0
+
+    def is_alive(self) -> bool:
+        """Whether the process runs and answers."""
+        return self._end.alive and self._process.poll() is None
 
     def close(self) -> None:
         """End the process, which waits for its learners. Safe to call again."""
@@ -172,13 +182,14 @@ class ForkServers:
             raise CannotFork(server)
         return server
 
-    def forget(self, warmth: Warmth, reason: str) -> None:
-        """End the server, which has failed, and have no other one in its place."""
+    def failed(self, warmth: Warmth, server: ForkServer, error: CannotFork) -> None:
+        """A fork of the server did not work. After three in a row, or if it does not answer, there will be no more."""
+        server.failures += 1
+        if server.failures < _MOST_FAILURES and server.is_alive():
+            return
         with self._lock:
-            server = self._servers.get(warmth)
-            self._servers[warmth] = reason
-        if isinstance(server, ForkServer):
-            server.close()
+            self._servers[warmth] = str(error)
+        server.close()
 
     def close(self) -> None:
         """End them all. Safe to call again; new ones can be started after it."""

@@ -60,7 +60,12 @@ class WatchedSandbox(Sandbox):
             self.now += 1
             self.most = max(self.most, self.now)
         self._all_here.wait(60)
-        running = self.inner.start(command, limits)
+        try:
+            running = self.inner.start(command, limits)
+        except SandboxError:  # everything was closed meanwhile
+            with self._lock:
+                self.now -= 1
+            raise
         if self.now == self._together:
             self.running.set()
         kill, ended = running.kill, threading.Event()
@@ -199,7 +204,7 @@ def test_an_exam_that_fails_twice_ends_the_others(
         evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
     assert watched.now == 0
     evaluator._examiners.close()
-    assert children() == before
+    assert children() <= before
     watched.failing.clear()
     scores = evaluator.evaluate(good, "meta_train")
     assert [result.status for score in scores for result in score.results] == ["ok"] * 6
@@ -221,7 +226,7 @@ def test_an_interruption_ends_all_learners(
         evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
     assert (watched.most, watched.now, len(watched.started)) == (3, 0, 3)
     evaluator._examiners.close()
-    assert children() == before
+    assert children() <= before
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("discoenv-exam")]
     evaluator.close()
     assert folders() == []
@@ -244,5 +249,5 @@ def test_closing_from_another_thread_ends_all_learners(
         evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
     closing.join(60)
     assert (watched.now, len(watched.started)) == (0, 3)
-    assert children() == before
+    assert children() <= before
     assert folders() == []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import discoenv
-from discoenv.sandbox import Command, Limits, Mount, Outcome, forkserver
+from discoenv.sandbox import Command, Limits, Mount, Outcome, bubblewrap, forkserver
 from discoenv.sandbox.bubblewrap import BubblewrapSandbox
 from discoenv.sandbox.cgroup import usable_place
 from discoenv.sandbox.forkserver import CannotFork, ForkServer
@@ -246,6 +246,23 @@ def test_a_dead_server_is_replaced_by_programs(sandbox: BubblewrapSandbox, tmp_p
     assert sandbox.run(running, Limits()).stdout == "1\n"
     assert sandbox.run(running, Limits()).stdout == "1\n"
     assert forks == [True, False]
+
+
+def test_one_fork_that_fails_does_not_end_the_server(
+    sandbox: BubblewrapSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: list[bool]
+) -> None:
+    running = command(tmp_path, "print(1)")
+    place_in = forkserver.place_in
+    for failures in (1, 3):
+        left = [OSError] * failures
+
+        def failing(pid: int, left: list[type[OSError]] = left) -> tuple[int, dict[str, Any]]:
+            first, place = place_in(pid)
+            return first, place | {"root": [0, 0]} if left and left.pop() else place
+
+        monkeypatch.setattr(bubblewrap, "place_in", failing)
+        assert [sandbox.run(running, Limits()).stdout for _ in range(4)] == ["1\n"] * 4
+    assert forks == [False, True, True, True, False, False, False]
 
 
 def test_closing_the_sandbox_ends_server_and_learners(sandbox: BubblewrapSandbox, tmp_path: Path) -> None:
