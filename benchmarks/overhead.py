@@ -7,7 +7,8 @@ and as often as there are repeats:
   start to its end, questioned by an examiner that is warm (DiscoGen's process evaluates what it has trained too, and
   has nothing warm for that). ``bare training`` is the part of it before the first question.
 * ``first``: the first exam of a new episode, through the episode's :class:`Evaluator`: sandbox, training, questions,
-  clean-up. Its examiner process is warm from earlier episodes, as it is in an environment that was used before.
+  clean-up. Its examiner process is warm from earlier episodes, as it is in an environment that was used before. Like
+  the bare process, it may use all cores: it takes no slot.
 * ``later``: the second and third exam of that episode: the same modules and dataset, other seeds.
 * ``pure``: the training alone, once imports, tracing, compilation and start-up are paid: what a bare process takes
   longer to train if the key of its configuration that sets the length of training is doubled, T(2N) − T(N), where T is

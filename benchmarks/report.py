@@ -209,7 +209,8 @@ def write_page(path: Path, content: dict[str, Any], tables: dict[str, list[Table
         if not (found and ended):
             raise ValueError(f"{path}: needs {begin} and {end}, so that the tables can be put between them")
         body = "\n".join(table.markdown() for table in shown)
-        text = f"{before}{begin}\n{machine_line(content)}.\n\n{body}{end}{after}"
+        took = f"{content['seconds'][name] / 60:.1f} minutes"
+        text = f"{before}{begin}\n{machine_line(content)}; it took {took}.\n\n{body}{end}{after}"
     atomic.write_text(path, text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,15 +43,17 @@ def execute(names: Sequence[str], options: Options, out: Path) -> dict[str, Any]
 
     One that fails does not keep the others from running: its figures are the ``error`` and the ``traceback``.
     """
-    content: dict[str, Any] = {**report.describe(options), "benchmarks": {}, "bounds": []}
+    content: dict[str, Any] = {**report.describe(options), "seconds": {}, "benchmarks": {}, "bounds": []}
     for name in names:
         module = load(name)
+        begin = time.perf_counter()
         try:
             figures = module.run(options)
             content["bounds"] += [report.record(name, bound) for bound in module.bounds(figures)]
         except Exception as error:  # whatever it is, it is in the file and in the exit status
             figures = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
             report.tell(figures["traceback"])
+        content["seconds"][name] = time.perf_counter() - begin
         content["benchmarks"][name] = figures
         atomic.write_text(out, json.dumps(content, indent=1) + "\n")
     return content

@@ -43,7 +43,7 @@ def test_one_run_writes_the_results_and_the_page(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Growth" in done.stdout and "cores:" in done.stdout
     content = json.loads(out.read_text())
-    assert {"date", "commit", "hardware", "versions", "options", "benchmarks", "bounds"} == set(content)
+    assert {"date", "commit", "hardware", "versions", "options", "seconds", "benchmarks", "bounds"} == set(content)
     assert {"processor", "cores", "memory"} <= set(content["hardware"])
     assert content["options"]["sampled"] == [10] and content["options"]["materialised"] == [2]
     assert {row["benchmark"] for row in content["bounds"]} == {"generation"}
@@ -87,7 +87,7 @@ def test_a_table_is_markdown_with_its_notes() -> None:
 def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing\n")
-    content: report.Figures = {"hardware": {}, "date": "2026-01-01", "commit": None}
+    content: report.Figures = {"hardware": {}, "date": "2026-01-01", "commit": None, "seconds": {"startup": 1.0}}
     with pytest.raises(ValueError, match="needs <!-- benchmark startup"):
         report.write_page(page, content, {"startup": []})
     assert page.read_text() == "nothing\n"
