@@ -1,7 +1,8 @@
 """What an exam takes beyond the training that it contains, beside the same learner as a bare cold process.
 
-Of each domain: its base modules, on its first dataset. In turns, so that what else the machine does hits all alike,
-and as often as there are repeats:
+Of each domain: all of its modules, on its first dataset. In exams they are the base modules with a comment that is new
+in each episode, as an agent's are new: nothing that is kept of base modules or of other episodes may pass for theirs.
+In turns, so that what else the machine does hits all alike, and as often as there are repeats:
 
 * ``bare``: ``python main.py`` in a new process without a sandbox and without any cache of compiled programs, from its
   start to its end, questioned by an examiner that is warm (DiscoGen's process evaluates what it has trained too, and
@@ -26,7 +27,8 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,15 +115,19 @@ class Episode(Evaluator):
         """Ample."""
         return _BUDGET_S
 
-    def exams(self) -> Iterator[tuple[float, ExamResult]]:
-        """Wall seconds and result of each exam."""
-        modules = base_modules(self.task)
+    def exams(self, modules: Mapping[str, str]) -> Iterator[tuple[float, ExamResult]]:
+        """Wall seconds and result of each exam of ``modules``."""
         for count in range(self.task.train_seeds):
             self.number = count
             begin = time.perf_counter()
             (score,) = self.evaluate(modules, "meta_train")
             seconds = time.perf_counter() - begin
             yield seconds, passed(score.results[0])
+
+
+def edited_modules(task: TaskConfig) -> dict[str, str]:
+    """The base modules as somebody has edited them: they do the same, but no such texts have been seen before."""
+    return {name: f"{text}\n# Edition {uuid.uuid4().hex}.\n" for name, text in base_modules(task).items()}
 
 
 def longer_workspace(task: TaskConfig, folder: Path) -> Path | None:
@@ -169,7 +175,7 @@ def measure(task: TaskConfig, sandbox: Sandbox, repeats: int) -> Figures:
                 samples["longer_training"].append(bare.longer_training_s(repeat))
             episode = Episode(task, sandbox, seed=repeat, budget_scale=1.0, examiners=examiners)
             with contextlib.closing(episode):
-                first, *others = episode.exams()
+                first, *others = episode.exams(edited_modules(task))
             samples["first"].append(first[0])
             later.append([seconds for seconds, _ in others])
             training += [result.training_s for _, result in others if result.training_s is not None]

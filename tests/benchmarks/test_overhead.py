@@ -40,12 +40,19 @@ def test_the_exams_of_an_episode_have_its_seeds_one_after_another(base: TaskConf
     episode = overhead.Episode(base, sandbox, seed=3, budget_scale=1.0)
     whole = Evaluator(base, sandbox, seed=3, budget_scale=1.0)
     try:
-        found = [result.seed for _, result in episode.exams()]
+        found = [result.seed for _, result in episode.exams(overhead.edited_modules(base))]
         assert found == whole.seeds("meta_train", base.meta_train[0])
         assert len(set(found)) == 1 + overhead.LATER
     finally:
         episode.close()
         whole.close()
+
+
+def test_the_modules_of_an_episode_are_new(base: TaskConfig) -> None:
+    texts = [*base_modules(base).values()]
+    for _ in range(2):
+        texts += overhead.edited_modules(base).values()
+    assert len(set(texts)) == len(texts) == 3 * len(base.modules)
 
 
 def test_pure_training_is_what_twice_the_length_takes_longer(make_variant: MakeVariant, sandbox: Sandbox) -> None:
