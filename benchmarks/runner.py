@@ -24,7 +24,7 @@ NAMES: Final = ("startup", "generation", "sandboxes", "rl_speed", "throughput", 
 
 
 #: Columns that the widest table needs.
-_WIDTH: Final = 132
+_WIDTH: Final = 160
 
 
 def load(name: str) -> Benchmark:

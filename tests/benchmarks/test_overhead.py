@@ -11,6 +11,7 @@ import yaml
 
 from benchmarks import bare, overhead, report
 from discoenv.exams.evaluation import Evaluator
+from discoenv.exams.pool import ExaminerPool
 from discoenv.exams.runner import ExamRunner
 from discoenv.sandbox.base import Command, Limits, Mount, Sandbox
 from discoenv.tasks.config import TaskConfig
@@ -63,6 +64,22 @@ def test_pure_training_is_what_twice_the_length_takes_longer(make_variant: MakeV
     pairs = zip(samples["longer_training"], samples["bare_training"], strict=True)
     assert row["pure_s"] == statistics.median(longer - once for longer, once in pairs)
     assert len(samples["longer_training"]) == 3
+
+
+def test_answers_are_training_where_learners_train_while_they_are_asked(
+    base: TaskConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examiners = ExaminerPool()
+    exams = overhead.Bare(base, tmp_path, examiners)
+    try:
+        result = exams.exam(0)
+    finally:
+        exams.close()
+        examiners.close()
+    assert result.training_s is not None and result.answering_s > 0
+    assert overhead.training_s(base, result) == result.training_s
+    monkeypatch.setattr(overhead, "TRAIN_WHEN_ASKED", (base.domain,))
+    assert overhead.training_s(base, result) == result.training_s + result.answering_s
 
 
 def test_a_longer_workspace_differs_in_the_length_of_training_only(tmp_path: Path) -> None:
