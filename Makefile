@@ -31,7 +31,7 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/discoenv doctor --fix --quiet
-	$(BIN)/python benchmarks/overhead.py $(BENCH)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 calibrate: $(VENV)/.dev
 	$(BIN)/discoenv calibrate all

@@ -9,25 +9,26 @@ the structure costs nothing.
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Final
 
-import typer
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks import runner
+from benchmarks.report import Bound, Figures, Options, Table, number, tell
 from discoenv.exams import frameworks
 from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import get_domain
 from discoenv.tasks.workspace import materialise
 
-os.environ.update(frameworks.on_cpu(os.environ))  # as in exams
+DATASET: Final = "MinAtar/Breakout"
+STEPS: Final = 200_000
 
 
 def ours(dataset: str, folder: Path) -> tuple[Callable[[dict[str, Any]], Any], Any]:
@@ -154,8 +155,12 @@ def plain(config: dict[str, Any]) -> Callable[[Any, float], Any]:  # noqa: PLR09
     return train
 
 
-def measure(dataset: str, steps: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Median steps per second, compile seconds, and mean training return of the last tenth, of both programs."""
+def measure(dataset: str, steps: int, repeats: int) -> dict[str, Figures]:
+    """Median steps per second, compile seconds, and mean training return of the last tenth, of both programs.
+
+    ``samples`` are the single measurements of steps per second, in turns with those of the other program.
+    """
+    os.environ.update(frameworks.on_cpu(os.environ))  # as in exams; before JAX is imported
     import jax  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
@@ -164,7 +169,7 @@ def measure(dataset: str, steps: int, repeats: int) -> dict[str, dict[str, float
     with tempfile.TemporaryDirectory() as folder:
         make_train, get_config = ours(dataset, Path(folder))
         programs: dict[str, Any] = {"discoenv": make_train(get_config(values)), "plain": plain(values)}
-        figures: dict[str, dict[str, float]] = {}
+        figures: dict[str, Figures] = {}
         for name, train in programs.items():
             begin = time.perf_counter()
             programs[name] = jax.jit(train).lower(jax.random.key(0), values["LR"]).compile()
@@ -178,25 +183,35 @@ def measure(dataset: str, steps: int, repeats: int) -> dict[str, dict[str, float
             curve = np.asarray(result["metrics"]["mean_training_return"] if name == "discoenv" else result[1])
             figures[name]["return"] = float(np.nanmean(curve[-max(1, len(curve) // 10) :]))
     for name, measured in speeds.items():
-        figures[name]["steps_per_s"] = statistics.median(measured)
+        figures[name] |= {"steps_per_s": statistics.median(measured), "samples": measured}
     return figures
 
 
-def main(
-    dataset: Annotated[str, typer.Option(help="A MinAtar dataset.")] = "MinAtar/Breakout",
-    steps: Annotated[int, typer.Option(help="Environment steps per run.")] = 200_000,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 5,
-) -> None:
-    """Print environment steps per second of both, and their ratio."""
-    figures = measure(dataset, steps, repeats)
-    table = Table("program", "steps/s", "compile s", "return at the end", title=f"PPO on {dataset}")
-    for name, row in figures.items():
-        table.add_row(name, f"{row['steps_per_s']:,.0f}", f"{row['compile_s']:.1f}", f"{row['return']:.2f}")
-    console = Console()
-    console.print(table)
-    ratio = figures["discoenv"]["steps_per_s"] / figures["plain"]["steps_per_s"]
-    console.print(f"ratio {ratio:.2f}", highlight=False)
+def run(options: Options) -> Figures:
+    """Measure, in a process of its own: JAX and the learner's plain modules stay out of this one."""
+    tell(f"rl_speed: {DATASET}")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        figures = executor.submit(measure, DATASET, STEPS, options.repeats).result()
+    pairs = zip(figures["discoenv"]["samples"], figures["plain"]["samples"], strict=True)
+    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+    return {"dataset": DATASET, "steps": STEPS, "repeats": options.repeats, "programs": figures, "ratio": ratio}
+
+
+def tables(figures: Figures) -> list[Table]:
+    """Environment steps per second of both, and their ratio."""
+    rows = [
+        [name, f"{row['steps_per_s']:,.0f}", number(row["compile_s"]), number(row["return"])]
+        for name, row in figures["programs"].items()
+    ]
+    title = f"PPO on {figures['dataset']}, {figures['steps']:,} steps, median of {figures['repeats']}"
+    note = f"discoenv / plain: {number(figures['ratio'])}"
+    return [Table(title, ("program", "steps/s", "compile s", "return at the end"), rows, (note,))]
+
+
+def bounds(figures: Figures) -> list[Bound]:
+    """The structure costs nothing."""
+    return [Bound("PPO's environment steps/s / a plain single-file PPO's", figures["ratio"], 1.0, at_most=False)]
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    runner.main("rl_speed")

@@ -13,12 +13,10 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
-import typer
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks import runner
+from benchmarks.report import Bound, Figures, Options, Table, tell
 from discoenv.exams.runner import ExamRunner
 from discoenv.sandbox import Command, Limits, Sandbox
 from discoenv.sandbox.bubblewrap import BubblewrapSandbox
@@ -29,6 +27,11 @@ from discoenv.tasks.domain import get_domain
 from discoenv.tasks.workspace import materialise
 
 DOMAIN, DATASET = "GreenhouseGasPrediction", "BoxModel/SF6"
+#: Of the throughput: commands, and threads that run them.
+COMMANDS: Final = 16
+THREADS: Final = 2
+#: Waiting containers of the warm rows.
+POOL: Final = 2
 
 
 def candidates(pool: int) -> dict[str, Sandbox]:
@@ -101,25 +104,40 @@ def throughput(sandbox: Sandbox, commands: int, threads: int) -> float:
     return commands / (time.monotonic() - begin)
 
 
-def main(
-    repeats: Annotated[int, typer.Option(min=1, help="Starts and exams of each.")] = 5,
-    commands: Annotated[int, typer.Option(min=1, help="Commands for the throughput.")] = 16,
-    threads: Annotated[int, typer.Option(min=1, help="Threads for the throughput.")] = 2,
-    pool: Annotated[int, typer.Option(min=1, help="Waiting containers of the warm rows.")] = 2,
-) -> None:
-    """Print one row per sandbox that works here."""
+def run(options: Options) -> Figures:
+    """Measure each sandbox that works here."""
     warnings.simplefilter("ignore")
-    table = Table("sandbox", "start ms", "end ms", "exam overhead ms", "commands/s", title="sandboxes")
-    for name, sandbox in candidates(pool).items():
+    rows = {}
+    for name, sandbox in candidates(POOL).items():
+        tell(f"sandboxes: {name}")
         try:
-            start, end = start_and_end(sandbox, repeats)
-            overhead = exam_overhead(sandbox, repeats)
-            rate = throughput(sandbox, commands, threads)
+            start, end = start_and_end(sandbox, options.repeats)
+            overhead = exam_overhead(sandbox, options.repeats)
+            rows[name] = {
+                "start_s": start,
+                "end_s": end,
+                "overhead_s": overhead,
+                "commands/s": throughput(sandbox, COMMANDS, THREADS),
+            }
         finally:
             sandbox.close()
-        table.add_row(name, *(f"{1e3 * value:.0f}" for value in (start, end, overhead)), f"{rate:.1f}")
-    Console(width=100).print(table)
+    return {"repeats": options.repeats, "rows": rows}
+
+
+def tables(figures: Figures) -> list[Table]:
+    """One row per sandbox."""
+    rows = [
+        [name, *(f"{1e3 * row[key]:.0f}" for key in ("start_s", "end_s", "overhead_s")), f"{row['commands/s']:.1f}"]
+        for name, row in figures["rows"].items()
+    ]
+    title = f"Sandboxes, median of {figures['repeats']}"
+    return [Table(title, ("sandbox", "start ms", "end ms", "exam beyond training ms", "commands/s"), rows)]
+
+
+def bounds(figures: Figures) -> list[Bound]:
+    """Nothing is promised."""
+    return []
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    runner.main("sandboxes")

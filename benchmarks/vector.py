@@ -90,7 +90,7 @@ def main(
     provider = get_sandbox(sandbox)
     figures = {}
     for name in domain or ["GreenhouseGasPrediction", "OnPolicyRL"]:
-        task = base_task(name, scale).model_copy(update={"test_seeds": 1})  # type: ignore[arg-type]
+        task = base_task(name, scale).model_copy(update={"train_seeds": 1, "test_seeds": 1})  # type: ignore[arg-type]
         figures[name] = measure(task, num_envs, provider, repeats, slots)
     provider.close()
     table = Table(title=f"{num_envs} episodes at {scale}, {slots or usable_cores()} slots, median of {repeats}")
