@@ -1,5 +1,6 @@
 """Trains one automaton with the discovered modules, then lets the examiner run it."""
 
+import functools
 from pathlib import Path
 
 import exam
@@ -49,26 +50,32 @@ class Automaton:
 
 def train(config, data, key):
     """Train an automaton on Samples ``data``; returns it with its parameters and prints the loss ten times."""
-    key_init, key_pool, key_train = jax.random.split(key, 3)
     nca, optimizer = NCA(config), create_optimizer(config)
-    params = nca.init(key_init, data.states[:1])
     train_step = make_train_step(nca, optimizer, data, config)
 
-    @jax.jit
-    def train_steps(carry, keys):
+    @jax.jit  # what is done outside of functions like this one is compiled operation by operation
+    def begin(key, data):
+        key_init, key_pool, key_train = jax.random.split(key, 3)
+        return nca.init(key_init, data.states[:1]), draw(data, key_pool, config["POOL"]), key_train
+
+    @functools.partial(jax.jit, static_argnames="count")
+    def train_steps(carry, key_train, count):
         def body(carry, key):
             *carry, loss = train_step(*carry, key)
             return tuple(carry), loss
 
-        return jax.lax.scan(body, carry, keys)
-
-    carry = (params, optimizer.init(params), draw(data, key_pool, config["POOL"]))
-    print(f"{'steps':>8} {'training loss':>14}")
-    count = max(1, config["TRAIN_STEPS"] // REPORTS)
-    for done in range(0, config["TRAIN_STEPS"], count):
         key_train, key = jax.random.split(key_train)
-        carry, losses = train_steps(carry, jax.random.split(key, min(count, config["TRAIN_STEPS"] - done)))
-        print(f"{done + len(losses):8,} {float(losses.mean()):14.6f}", flush=True)
+        carry, losses = jax.lax.scan(body, carry, jax.random.split(key, count))
+        return carry, key_train, losses.mean()
+
+    params, pool, key_train = begin(key, data)
+    carry = (params, optimizer.init(params), pool)
+    print(f"{'steps':>8} {'training loss':>14}")
+    most = max(1, config["TRAIN_STEPS"] // REPORTS)
+    for done in range(0, config["TRAIN_STEPS"], most):
+        count = min(most, config["TRAIN_STEPS"] - done)
+        carry, key_train, loss = train_steps(carry, key_train, count)
+        print(f"{done + count:8,} {float(loss):14.6f}", flush=True)
     return nca, carry[0]
 
 

@@ -31,14 +31,26 @@ def train_all(config, seed):
         axes, learning rate and seed; steps (int) is the number of environment steps that were taken in all.
     """
     factors, seeds = config["LR_FACTORS"], config["NUM_SEEDS"]
-    lrs = jnp.repeat(config["LR"] * jnp.asarray(factors, jnp.float32), seeds)
-    keys = jax.random.split(jax.random.key(seed), len(lrs))
+    lrs = np.repeat(np.float32(config["LR"]) * np.asarray(factors, np.float32), seeds)
     train, single = make_train(config), len(lrs) == 1
-    # One agent alone is not vmapped: a program without batched indices is the faster one.
-    result = jax.jit(train)(keys[0], lrs[0]) if single else jax.jit(jax.vmap(train))(keys, lrs)
-    trained = result["params"], result["metrics"]["mean_training_return"]
-    params, returns = jax.tree.map(lambda x: x.reshape(len(factors), seeds, *x.shape[not single :]), trained)
-    return params, np.asarray(returns), int(np.asarray(result["env_state"].steps, np.int64).sum())
+
+    @jax.jit  # one program from the seed to the results: each operation outside would be compiled on its own
+    def run(key, lrs):
+        keys = jax.random.split(key, len(lrs))
+        # One agent alone is not vmapped: a program without batched indices is the faster one.
+        result = train(keys[0], lrs[0]) if single else jax.vmap(train)(keys, lrs)
+        trained = result["params"], result["metrics"]["mean_training_return"]
+        shaped = jax.tree.map(lambda x: x.reshape(len(factors), seeds, *x.shape[not single :]), trained)
+        return *shaped, result["env_state"].steps
+
+    params, returns, steps = run(jax.random.key(seed), lrs)
+    return params, np.asarray(returns), int(np.asarray(steps, np.int64).sum())
+
+
+@jax.jit
+def select(params, index):
+    """Entry ``index`` of the first axis of all parameters."""
+    return jax.tree.map(lambda x: x[index], params)
 
 
 def late_return(returns):
@@ -112,7 +124,7 @@ def main():
 
     env, env_params = make_env(config)
     network = QNetwork(get_action_dim(env, env_params), config)
-    chosen = jax.tree.map(lambda x: x[best], params)
+    chosen = select(params, best)
     exam.serve(GreedyPolicy(network, chosen, config, exam.seed(), steps))
 
 

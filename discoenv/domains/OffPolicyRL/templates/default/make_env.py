@@ -1,7 +1,37 @@
 """Training environments of a dataset, from gymnax."""
 
-import gymnax
+import contextlib
+import importlib
+import sys
+from types import ModuleType
+
 from wrappers import EpisodeStatistics, FlattenObservation, Vectorise
+
+
+class _Later(ModuleType):
+    """Stands for a module, which is imported when something of it is used first."""
+
+    def __getattr__(self, name):
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def plotting_later():
+    """While simulators are imported, what they only draw with is not: that would take longer than all the rest."""
+    later = [_Later(name) for name in ("matplotlib.pyplot", "seaborn") if name not in sys.modules]
+    sys.modules.update((module.__name__, module) for module in later)
+    try:
+        yield
+    finally:
+        for module in later:
+            if sys.modules.get(module.__name__) is module:
+                del sys.modules[module.__name__]
+
+
+with plotting_later():
+    import gymnax
 
 
 def make_env(config):

@@ -8,9 +8,12 @@ observation of the next episode, and ``info["final_observation"]`` is the one in
 """
 
 import contextlib
+import importlib
 import io
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +31,8 @@ def make(config: Mapping[str, Any]) -> tuple[Any, Any]:
     """
     match config["SUITE"]:
         case "gymnax":
-            import gymnax  # noqa: PLC0415 - each suite is imported only if it is wanted
+            with plotting_later():
+                import gymnax  # noqa: PLC0415 - each suite is imported only if it is wanted
 
             env, params = gymnax.make(config["ENV_NAME"])
             return env, params
@@ -38,6 +42,28 @@ def make(config: Mapping[str, Any]) -> tuple[Any, Any]:
             env = Craftax(config["ENV_NAME"])
             return Restarting(env), env.default_params
     raise ValueError(f"SUITE is {config['SUITE']!r}; it must be gymnax, brax or craftax")
+
+
+class _Later(ModuleType):
+    """Stands for a module, which is imported when something of it is used first."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def plotting_later() -> Iterator[None]:
+    """While simulators are imported, what they only draw with is not: that would take longer than all the rest."""
+    later = [_Later(name) for name in ("matplotlib.pyplot", "seaborn") if name not in sys.modules]
+    sys.modules.update((module.__name__, module) for module in later)
+    try:
+        yield
+    finally:
+        for module in later:
+            if sys.modules.get(module.__name__) is module:
+                del sys.modules[module.__name__]
 
 
 class Discrete(NamedTuple):
@@ -139,7 +165,8 @@ class Craftax:
     """Craftax or Craftax-Classic (Matthews et al. 2024) with symbolic observations, without resets."""
 
     def __init__(self, name: str) -> None:
-        from craftax.craftax_env import make_craftax_env_from_name  # noqa: PLC0415
+        with plotting_later():
+            from craftax.craftax_env import make_craftax_env_from_name  # noqa: PLC0415
 
         self._env = make_craftax_env_from_name(name, auto_reset=False)
         self.default_params = self._env.default_params

@@ -38,11 +38,18 @@ def train_agents(train, config, seed):
         (learning rates, what ``train`` returns with leading axes [NUM_LEARNING_RATES, NUM_SEEDS]).
     """
     rates = np.linspace(config["LR"], 10 * config["LR"], config["NUM_LEARNING_RATES"])
+
+    def train_one(key, rate):  # under vmap, both sides of a condition are computed
+        return jax.tree.map(lambda x: x[None, None], train(key, rate))
+
+    def train_all(key, rates):
+        over_both = jax.vmap(jax.vmap(train, in_axes=(0, None)), in_axes=(None, 0))
+        return over_both(jax.random.split(key, config["NUM_SEEDS"]), rates)
+
     key = jax.random.key(seed)
-    if len(rates) == config["NUM_SEEDS"] == 1:  # under vmap, both sides of a condition are computed
-        return rates, jax.tree.map(lambda x: x[None, None], jax.jit(train)(key, config["LR"]))
-    over_both = jax.vmap(jax.vmap(train, in_axes=(0, None)), in_axes=(None, 0))
-    return rates, jax.jit(over_both)(jax.random.split(key, config["NUM_SEEDS"]), rates)
+    if len(rates) == config["NUM_SEEDS"] == 1:
+        return rates, jax.jit(train_one)(key, config["LR"])
+    return rates, jax.jit(train_all)(key, rates)
 
 
 def best_rate(returns):
@@ -58,6 +65,12 @@ def best_rate(returns):
         return ended[-max(1, len(ended) // 20) :].mean() if len(ended) else -np.inf
 
     return int(np.argmax([np.mean([final(run) for run in runs]) for runs in returns]))
+
+
+@jax.jit
+def select(results, index):
+    """Entry ``index`` of the first axis of all arrays."""
+    return jax.tree.map(lambda x: x[index], results)
 
 
 def report(returns, config):
@@ -94,8 +107,8 @@ def main():
 
     env, env_params = make_env(config)
     network = ActorCritic(get_action_dim(env, env_params, config), config, get_activation(config))
-    params, env_state = jax.tree.map(lambda x: x[best], (results["params"], results["env_state"]))
-    exam.serve(Learner(GreedyPolicy(network, params, env_state), count_steps(results["env_state"])))
+    agents = select((results["params"], results["env_state"]), best)
+    exam.serve(Learner(GreedyPolicy(network, *agents), count_steps(results["env_state"])))
 
 
 if __name__ == "__main__":

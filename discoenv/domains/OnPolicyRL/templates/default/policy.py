@@ -1,7 +1,6 @@
 """Trained agents as the examiner sees them."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from make_env import standardise
 
@@ -32,6 +31,6 @@ class GreedyPolicy:
             done: bool[N], whether ``obs`` is the first observation of an episode. Policies without memory ignore it.
         """
         del done
-        obs = jnp.asarray(obs).reshape(self._count, -1, *obs.shape[1:])
+        obs = np.asarray(obs).reshape(self._count, -1, *obs.shape[1:])
         actions = np.asarray(self._act(*self._agents, obs))
         return actions.reshape(-1, *actions.shape[2:])

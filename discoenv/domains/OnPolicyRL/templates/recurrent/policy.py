@@ -35,7 +35,7 @@ class GreedyPolicy:
             obs: float32[N, D], the environments' observations.
             done: bool[N], whether ``obs`` is the first observation of an episode.
         """
-        obs, first = (jnp.asarray(x).reshape(self._count, -1, *x.shape[1:]) for x in (obs, done))
+        obs, first = (np.asarray(x).reshape(self._count, -1, *x.shape[1:]) for x in (obs, done))
         if self._memory is None:
             memory = self._network.initial_memory(obs.shape[1])
             self._memory = jax.tree.map(lambda x: jnp.stack([x] * self._count), memory)
