@@ -150,7 +150,8 @@ class ExamRunner:
             scale: its scale, as materialised.
             seed: fixes the held-out data, the evaluation and (through :func:`learner_seed`) the training.
             budget_s: most seconds of training and answering together.
-            programs: compiled in earlier exams; not used where costs are measured, which would depend on them.
+            programs: compiled in earlier exams; not used where costs are measured, which would depend on them, on GPUs,
+                and in a sandbox that does not isolate, where a learner could change them.
 
         Raises:
             InfraError: the examiner or the sandbox failed; the learner is not to blame.
@@ -251,7 +252,7 @@ class ExamRunner:
         if len(os.fsencode(exam / "socket")) > _MAX_SOCKET_PATH:
             raise InfraError(f"{exam} is too long for a socket; set TMPDIR to a folder with a shorter path")
         examiner.request("prepare", target=target, seed=seed, data=str(exam), address=str(exam / "socket"))
-        if self._measure_costs or lease is not None or not compiled.compiles(self.domain):
+        if self._measure_costs or lease is not None or not self.sandbox.isolated or not compiled.compiles(self.domain):
             programs = None
         own = {"EXAM_SOCKET": f"{_EXAM}/socket", "EXAM_DATA": _EXAM, "EXAM_SEED": str(learner_seed(seed))}
         specification = self.domain.specification

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ import pytest
 
 from discoenv.exams import exam, programs
 from discoenv.exams.evaluation import Evaluator, Progress
-from discoenv.exams.runner import ExamResult
+from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.config import Side, TaskConfig
 from discoenv.tasks.domain import Domain, get_domain
-from discoenv.tasks.workspace import base_modules
+from discoenv.tasks.workspace import base_modules, materialise
 from tests.conftest import MakeVariant
 
 NAME = "jit_step-" + "0123456789abcdef" * 4 + "-cache"
@@ -27,7 +30,7 @@ NAME = "jit_step-" + "0123456789abcdef" * 4 + "-cache"
 # As JAX would: puts a "compiled program" into the folder of the cache unless it is there.
 COMPILE = f"""
 import os
-place = os.environ["JAX_COMPILATION_CACHE_DIR"]
+place = os.environ.get("JAX_COMPILATION_CACHE_DIR", "/proc/nowhere")
 path = os.path.join(place, {NAME!r})
 print("FOUND", open(path).read() if os.path.exists(path) else "nothing")
 try:
@@ -119,6 +122,24 @@ def test_what_an_agent_compiles_stays_with_its_modules_and_dataset_in_its_episod
     assert found(episode()("\n# edited\n"))[0] == "FOUND nothing"
     for dataset in ("Line", "Wave"):
         assert not programs.of_base(compiling, backend="default", dataset=dataset, scale="tiny").exists()
+
+
+def test_a_sandbox_that_does_not_isolate_reaches_no_programs(
+    compiling: Domain, tmp_path: Path, episode: Callable[[], Play]
+) -> None:
+    episode()()  # leaves programs of the base modules
+    kept = programs.of_base(compiling, backend="default", dataset="Line", scale="tiny")
+    before = {path: path.read_bytes() for path in kept.rglob("*")}
+    task = TaskConfig(
+        domain="Compiling", modules=("model",), meta_train=("Line",), meta_test=("Wave",), scale="tiny", start="base"
+    )
+    workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task))
+    with warnings.catch_warnings(), contextlib.closing(ExamRunner(compiling, get_sandbox("process"))) as runner:
+        warnings.simplefilter("ignore")
+        arguments = {"dataset": "Line", "scale": "tiny", "seed": 1, "budget_s": 100.0}
+        result = runner.run(workspace, **arguments, programs=programs.Programs(used=kept))  # type: ignore[arg-type]
+    assert found([result]) == ["FOUND nothing", "NOT WRITTEN"]
+    assert {path: path.read_bytes() for path in kept.rglob("*")} == before
 
 
 def test_nothing_of_the_episode_is_left(episode: Callable[[], Play], tmp_path: Path) -> None:
