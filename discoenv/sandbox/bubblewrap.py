@@ -65,14 +65,17 @@ class BubblewrapSandbox(Sandbox):
     Args:
         also_visible: further host directories to show read-only at their own paths, say the libraries of a
             cluster's module system.
+        warm_starts: fork commands that ask for it from a process that has imported what they preload (see
+            :mod:`discoenv.sandbox.forkserver`), instead of starting each as a new program.
     """
 
     name: ClassVar[str] = "bubblewrap"
     _working: ClassVar[Check | None] = None
     _checking: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, also_visible: tuple[Path, ...] = ()) -> None:
+    def __init__(self, also_visible: tuple[Path, ...] = (), *, warm_starts: bool = True) -> None:
         self._also_visible = also_visible
+        self._warm_starts = warm_starts
         self._live = Live()
         self._servers = ForkServers()
         self._paths: dict[Any, tuple[str, ...]] = {}  # sys.path inside, by what it depends on
@@ -102,7 +105,8 @@ class BubblewrapSandbox(Sandbox):
             check_mount(mount)
             if _is_privileged():
                 lend(mount)
-        if command.preload and not command.gpus and command.argv[0] == "python" and usable_place():
+        forkable = command.argv[0] == "python" and not command.gpus and usable_place() is not None
+        if self._warm_starts and command.preload and forkable:
             warmth = self._warmth(command, limits, view)
             with contextlib.suppress(CannotFork):
                 server = self._servers.get(warmth)

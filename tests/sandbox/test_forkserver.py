@@ -237,6 +237,12 @@ def test_a_module_that_must_not_be_visible_is_not_preloaded(play: Start, forks: 
     assert forks == []
 
 
+def test_warm_starts_can_be_switched_off(tmp_path: Path, forks: list[bool]) -> None:
+    sandbox = BubblewrapSandbox(warm_starts=False)
+    assert sandbox.run(command(tmp_path, "print(1)"), Limits()).stdout == "1\n"
+    assert forks == []
+
+
 def test_a_dead_server_is_replaced_by_programs(sandbox: BubblewrapSandbox, tmp_path: Path, forks: list[bool]) -> None:
     running = command(tmp_path, "print(1)")
     assert sandbox.run(running, Limits()).stdout == "1\n"
