@@ -236,7 +236,7 @@ class LocalRunning(Supervised):
         try:
             self._broken_at_end = self._launch.tree.sample()
             if process and self._exit_code is None:
-                process.send_signal(signal.SIGKILL)
+                os.kill(process.pid, signal.SIGKILL)  # send_signal() would reap it, if it has ended, and keep its times
             self._launch.tree.destroy()
             while process and not self._has_exited(process):
                 time.sleep(0.0005)
