@@ -14,7 +14,7 @@ _PRELOADED = {
     "optax": "optax",
     "pyyaml": "yaml",
     "scikit-learn": "sklearn.pipeline",
-    "torch": "torch.nn.functional",
+    "torch": "torch._dynamo",  # takes as long as the rest of torch, and comes with the first optimiser
 }
 _FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
