@@ -11,9 +11,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
-from discoenv.exams import frameworks, reported, scratch, tracebacks
+from discoenv.exams import frameworks, reported, scratch
 from discoenv.exams import programs as compiled
 from discoenv.exams.client import Examination, ExaminerProcess, InfraError
 from discoenv.exams.devices import CPU, Device
@@ -21,15 +20,11 @@ from discoenv.exams.gpu_meter import GpuMeter
 from discoenv.exams.meters import Energy, EnergyMeter
 from discoenv.exams.pool import ExaminerPool
 from discoenv.exams.programs import Programs
+from discoenv.exams.verdict import WORKSPACE, Status, verdict
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox, SandboxError
 from discoenv.sandbox.gpu import Lease
 from discoenv.tasks.domain import Domain
 
-#: ``ok``: examined to the end. Otherwise the learner's failure, scored as the floor: ``error`` (it raised or left),
-#: ``timeout`` (compute budget spent), ``memory`` (limit exceeded), ``protocol_error`` (an answer was not valid).
-Status = Literal["ok", "error", "timeout", "memory", "protocol_error"]
-
-WORKSPACE = "/workspace"
 _EXAM = "/exam"
 #: The examiner's own work is not charged to the learner; this bounds an exam whose examiner never comes to an end.
 _EXAMINER_ALLOWANCE_S = 3600.0
@@ -372,7 +367,10 @@ class ExamRunner:
         workspace: Path,
     ) -> ExamResult:
         energy, peak_gpu_memory = meter.stop(outcome.usage.cpu_s), meter.stop_gpu()
-        status, message, traceback = self._verdict(reply, outcome, workspace, budget_s)
+        memory_gib = self.domain.specification.limits.memory_gib
+        status, message, traceback = verdict(
+            reply, outcome, workspace=workspace, budget_s=budget_s, memory_gib=memory_gib
+        )
         training_s, answering_s = reply["training_s"], reply["answering_s"]
         return ExamResult(
             dataset=dataset,
@@ -397,32 +395,3 @@ class ExamRunner:
             stdout=outcome.stdout,
             kept=base64.b64decode(reply.get("kept", "")) if status == "ok" else b"",
         )
-
-    def _verdict(
-        self, reply: Examination, outcome: Outcome, workspace: Path, budget_s: float
-    ) -> tuple[Status, str, str]:
-        """Status, one-line message and trimmed traceback of an exam."""
-        status, message = reply["status"], reply["message"]
-        if status == "ok":
-            return "ok", "", ""
-        traceback = tracebacks.trim(outcome.stderr, WORKSPACE) or tracebacks.trim(outcome.stderr, str(workspace))
-        if outcome.reason == "memory":
-            limit = self.domain.specification.limits.memory_gib
-            return "memory", f"the memory limit of {limit:g} GiB was exceeded", traceback
-        if status == "timeout" or outcome.reason == "wall_time":
-            return "timeout", f"{message} ({budget_s:.3g} s)", traceback
-        if status == "protocol_error":
-            return "protocol_error", message, traceback
-        if outcome.reason == "processes":
-            return "error", "the limit of processes and threads was exceeded", traceback
-        reason = tracebacks.last_line(traceback)
-        if not reason:
-            code = outcome.exit_code
-            how = f"ended with exit code {code}"
-            if code is None or code < 0:
-                how = "was killed" if code is None else f"was killed by signal {-code}"
-            reason = f"{message}: it {how} and left no traceback"
-            last = next((line.strip() for line in reversed(outcome.stderr.splitlines()) if line.strip()), "")
-            if last:
-                reason = f"{reason}; the last line on stderr is: {last[:300]}"
-        return "error", reason, traceback

@@ -225,7 +225,7 @@ def place_in(sandbox: int) -> tuple[int, dict[str, Any]]:
         for name, flag in _NAMESPACES.items():
             ours, theirs = (Path(f"/proc/{pid}/ns/{name}").stat().st_ino for pid in ("self", below[0]))
             flags |= flag if ours != theirs else 0
-        root = Path(f"/proc/{below[0]}/root/").stat()
+        root = Path(f"/proc/{below[0]}/root").stat()
         missing = [name for name in ("ipc", "mnt", "net", "pid", "uts") if not flags & _NAMESPACES[name]]
         if missing or children(sandbox) != below:
             raise CannotFork(f"the sandbox has no {', '.join(missing) or 'first process'} of its own")

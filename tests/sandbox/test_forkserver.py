@@ -31,7 +31,9 @@ pytestmark = pytest.mark.skipif(not usable_place(), reason="learners are forked 
 def command(folder: Path, code: str, *, preload: tuple[str, ...] = LIGHT, **options: Any) -> Command:
     folder.chmod(0o755)
     (folder / "main.py").write_text(textwrap.dedent(code))
-    return Command(("python", "main.py", "one", "two"), "/work", (Mount(folder, "/work"),), preload=preload, **options)
+    return Command(
+        ("python", "main.py", "one", "two"), "/exercise", (Mount(folder, "/exercise"),), preload=preload, **options
+    )
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def test_its_end_is_reported_as_it_was(play: Start, forks: list[bool], code: str
     assert (outcome.reason, outcome.exit_code) == ("exited", exit_code)
     assert stderr in outcome.stderr
     if "ValueError" in stderr:
-        assert 'File "/work/main.py", line 1, in f' in outcome.stderr
+        assert 'File "/exercise/main.py", line 1, in f' in outcome.stderr
     if "atexit" in code:
         assert outcome.stdout == "last words\n"
 
@@ -301,7 +303,7 @@ def test_a_host_that_is_killed_leaves_no_server_and_no_learner(tmp_path: Path) -
         from discoenv.sandbox.bubblewrap import BubblewrapSandbox
         sandbox = BubblewrapSandbox()
         folder = pathlib.Path({str(tmp_path)!r})
-        command = Command(("python", "main.py"), "/work", (Mount(folder, "/work"),), preload=("decimal",))
+        command = Command(("python", "main.py"), "/exercise", (Mount(folder, "/exercise"),), preload=("decimal",))
         running = sandbox.start(command, Limits())
         (server,) = sandbox._servers._servers.values()
         time.sleep(0.3)
