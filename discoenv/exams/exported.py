@@ -19,6 +19,7 @@ import os
 import platform
 import re
 import stat
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def _read(entry: Path) -> Programs | None:
             contents = {name: archive.read(name) for name in archive.namelist()}
         facts = json.loads(contents.pop(_FACTS))
         exported = {name: export.deserialize(bytearray(content)) for name, content in contents.items()}
-        os.utime(entry)
+        _note_use(entry)
     except Exception:  # however broken it is, it will be replaced
         return None
     return _programs(exported, facts)
@@ -114,9 +115,15 @@ def _write(entry: Path, exported: Mapping[str, export.Exported], facts: Mapping[
     if not _is_private(entry.parent):
         return
     atomic.write_bytes(entry, file.getvalue())
-    entries = sorted(entry.parent.glob("*.zip"), key=lambda path: path.stat().st_mtime)
+    _note_use(entry)
+    entries = sorted(entry.parent.glob("*.zip"), key=lambda path: path.stat().st_mtime_ns)
     for old in entries[:-MOST_ENTRIES]:
         old.unlink(missing_ok=True)
+
+
+def _note_use(entry: Path) -> None:
+    now = time.time_ns()  # the kernel's own stamps are milliseconds apart
+    os.utime(entry, ns=(now, now))
 
 
 def _store() -> Path:
