@@ -68,9 +68,10 @@ def compiles(domain: Domain) -> bool:
 
 
 def of_base(domain: Domain, *, backend: str, dataset: str, scale: str) -> Path:
-    """The folder on this machine of what the base modules compile. Another version of anything has another folder."""
+    """The folder on this machine of what the base modules compile. Other code, or another JAX, has another folder."""
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return user_cache / "discoenv" / "programs" / _platform() / domain.name / backend / dataset / scale
+    code = f"{domain.name}-{_code(domain.directory)}"
+    return user_cache / "discoenv" / "programs" / _platform() / code / backend / dataset / scale
 
 
 def keep(folder: Path, programs: Mapping[str, Any]) -> None:
@@ -98,6 +99,16 @@ def keep(folder: Path, programs: Mapping[str, Any]) -> None:
             making.rename(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
+
+
+@functools.cache
+def _code(directory: Path) -> str:
+    """Twelve hex digits that stand for a domain's templates and configurations."""
+    digest = hashlib.sha256()
+    for folder in ("templates", "datasets"):
+        for file in sorted(each for kind in ("*.py", "*.yaml") for each in (directory / folder).rglob(kind)):
+            digest.update(f"{file.relative_to(directory)}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 @functools.cache

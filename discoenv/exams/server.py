@@ -7,6 +7,7 @@ ends when that socket is closed, so it never outlives its host.
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib
 import io
 import json
@@ -138,7 +139,8 @@ class Server:
             channel.send({"done": True, "programs": programs is not None}, time.monotonic() + 1.0)
             if programs is not None:
                 sent = channel.receive(time.monotonic() + _HANDOVER_S).get("programs")
-                compiled.keep(Path(programs), sent if isinstance(sent, dict) else {})
+                with contextlib.suppress(OSError):  # a full disk or a read-only home costs time, not the score
+                    compiled.keep(Path(programs), sent if isinstance(sent, dict) else {})
         except LearnerGone as error:
             if result["metrics"] is None:
                 result["message"] = str(error)

@@ -142,6 +142,22 @@ def test_a_sandbox_that_does_not_isolate_reaches_no_programs(
     assert {path: path.read_bytes() for path in kept.rglob("*")} == before
 
 
+def test_a_cache_that_cannot_be_written_costs_no_score(
+    episode: Callable[[], Play], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder can be made here")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert found(episode()()) == 2 * ["FOUND nothing"]
+
+
+def test_other_base_modules_have_another_folder(compiling: Domain) -> None:
+    where = {"backend": "default", "dataset": "Line", "scale": "tiny"}
+    before = programs.of_base(compiling, **where)
+    (compiling.directory / "templates/default/model.py").write_text("# another version\n")
+    programs._code.cache_clear()
+    assert programs.of_base(compiling, **where) != before
+
+
 def test_nothing_of_the_episode_is_left(episode: Callable[[], Play], tmp_path: Path) -> None:
     play = episode()
     play("\n# edited\n")
