@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterable, Mapping
 
 #: What a learner that requires a package may have imported before it starts: modules whose import starts no thread and
-#: touches no device. A fork after an operation of JAX or torch hangs; gymnax and brax compute on import.
+#: touches no device. A fork after an operation of JAX or torch hangs; gymnax and brax compute on import, so what they
+#: import in turn has to do.
 _PRELOADED = {
-    "flax": "flax.linen",
-    "jax": "jax.numpy",
-    "numpy": "numpy",
-    "optax": "optax",
-    "pyyaml": "yaml",
-    "scikit-learn": "sklearn.pipeline",
-    "torch": "torch._dynamo",  # takes as long as the rest of torch, and comes with the first optimiser
+    "flax": ("flax.linen", "flax.training.train_state"),
+    "gymnax": ("gymnasium", "matplotlib.colors"),
+    "jax": ("jax.numpy", "scipy.linalg"),  # JAX imports the latter when it first lowers linear algebra
+    "numpy": ("numpy",),
+    "optax": ("optax",),
+    "pyyaml": ("yaml",),
+    "scikit-learn": ("sklearn.pipeline",),
+    "torch": ("torch._dynamo",),  # takes as long as the rest of torch, and comes with the first optimiser
 }
 _FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
@@ -36,4 +38,4 @@ def on_cpu(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 def preloaded(requirements: Iterable[str]) -> tuple[str, ...]:
     """The modules that can be imported before a learner with these requirements is forked, sorted."""
     names = (re.split(r"[^a-z0-9.-]", requirement.lower(), maxsplit=1)[0] for requirement in requirements)
-    return tuple(sorted(_PRELOADED[name] for name in names if name in _PRELOADED))
+    return tuple(sorted({module for name in names for module in _PRELOADED.get(name, ())}))
