@@ -23,7 +23,9 @@ def is_abandoned(name: str) -> bool:
     if not match or int(match[1]) != _pid_namespace():
         return False
     owner = stat(int(match[2]))
-    return owner is None or owner.start != int(match[3])
+    if owner is None:  # dead, unless we could not look, say for lack of file descriptors
+        return not Path(f"/proc/{match[2]}").exists()
+    return owner.start != int(match[3])
 
 
 def owner_pid(name: str) -> int:

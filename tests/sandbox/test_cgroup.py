@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -136,3 +138,18 @@ def test_names_tell_the_owner() -> None:
     assert not is_abandoned(f"discoenv-scratch-{owner_tag()}-x7f_-a")
     namespace = owner_tag().split("-")[0]
     assert is_abandoned(f"discoenv-scratch-{namespace}-99999999-1-x7f")
+
+
+def test_a_process_that_cannot_look_takes_nobody_for_dead() -> None:
+    name = f"discoenv-{owner_tag()}-0"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open("/dev/null", os.O_RDONLY)
+    os.close(lowest)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+        with pytest.raises(OSError, match="Too many open files"):
+            Path("/proc/self/stat").read_text()
+        judged = is_abandoned(name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not judged

@@ -202,9 +202,11 @@ def test_commands_at_the_same_time_do_not_share_anything(sandbox: BubblewrapSand
         time.sleep(0.3)
         print(os.listdir("/tmp"), sorted(name for name in os.listdir("/proc") if name.isdigit()))
     """
-    running = [sandbox.start(command(tmp_path, code), Limits(wall_s=60)) for _ in range(3)]
+    written = command(tmp_path, code)  # once: those that have started already read the file
+    running = [sandbox.start(written, Limits(wall_s=60)) for _ in range(3)]
     outcomes = [each.wait() for each in running]
-    assert len({outcome.stdout for outcome in outcomes}) == 1, outcomes
+    ends = [(outcome.reason, outcome.exit_code, outcome.stdout, outcome.stderr) for outcome in outcomes]
+    assert len(set(ends)) == 1, "\n".join(map(str, ends))
     assert "mine" in outcomes[0].stdout
 
 
