@@ -65,6 +65,7 @@ def load(
     *,
     folder: Path,
     packages: tuple[str, ...],
+    also: tuple[Path, ...] = (),
 ) -> Programs:
     """The programs of ``define(settings)``, from the cache if they are there; otherwise traced, and put there.
 
@@ -73,8 +74,9 @@ def load(
         settings: everything that the programs depend on beside code, as JSON values.
         folder: whose Python files, in all its folders, define the programs: they are traced anew after any change.
         packages: distributions that define them beside JAX; those that they require are found.
+        also: further files that define them.
     """
-    entry = _store() / f"{folder.name}-{_key(settings, folder, packages)}.zip"
+    entry = _store() / f"{folder.name}-{_key(settings, folder, packages, also)}.zip"
     programs = _read(entry)
     if programs is None:
         definition = define(settings)
@@ -139,12 +141,13 @@ def _is_private(folder: Path) -> bool:
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _key(settings: Mapping[str, Any], folder: Path, packages: tuple[str, ...]) -> str:
+def _key(settings: Mapping[str, Any], folder: Path, packages: tuple[str, ...], also: tuple[Path, ...]) -> str:
     """Changes with everything that can change the programs."""
     sources = {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*.py"))}
+    others = [_digest(path) for path in (Path(__file__), *also)]
     parts = {
         "settings": dict(settings),
-        "sources": sources | {"": _digest(Path(__file__))},
+        "sources": [sources, others],
         "versions": _versions(("jax", "jaxlib", *packages)),
         "options": {name: str(getattr(jax.config, f"jax_{name}", None)) for name in _OPTIONS},
         "backend": jax.default_backend(),

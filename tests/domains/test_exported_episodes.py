@@ -20,10 +20,11 @@ pytest.importorskip("flatbuffers")
 
 from discoenv.domains.OffPolicyRL import evaluation as off_policy  # noqa: E402
 from discoenv.domains.OnPolicyRL import evaluation as on_policy  # noqa: E402
+from discoenv.exams.episodes import define  # noqa: E402
 
 STEPS = 30
 FEW = {"EVALUATION_EPISODES": 4, "EVALUATION_RANDOM_STEPS": 3}
-CARTPOLE = ("CartPole-v1", 200, FEW["EVALUATION_EPISODES"], FEW["EVALUATION_RANDOM_STEPS"])
+CARTPOLE = {"ENV_NAME": "CartPole-v1", "TIME_LIMIT": 200, **FEW}
 
 
 def play(reset: Any, step: Any, actions: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
@@ -63,32 +64,31 @@ def test_on_policy_episodes_are_those_of_the_simulator(
         pytest.skip(f"{dataset} needs packages that are not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     config: Mapping[str, Any] = domain.config(dataset, "tiny") | FEW
-    on_policy.Episodes(config)  # stores them
+    on_policy.make_episodes(config)  # stores them
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("discoenv.domains.OnPolicyRL.evaluation.define", None)
-        episodes = on_policy.Episodes(config)
+        patch.setattr("discoenv.exams.episodes.define", lambda *_: pytest.fail("it was traced again"))
+        episodes = on_policy.make_episodes(config)
     generator, shape = np.random.default_rng(0), (STEPS, FEW["EVALUATION_EPISODES"])
     if episodes.action_dim is None:
         actions = generator.integers(int(episodes.high) + 1, size=shape).astype(np.int32)
     else:
         actions = generator.uniform(-1, 1, (*shape, episodes.action_dim)).astype(np.float32)
-    assert_identical(episodes, on_policy.define(config), actions)
+    assert_identical(episodes, define(on_policy.make, config), actions)
 
 
 def test_off_policy_episodes_are_those_of_the_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    off_policy.Episodes(*CARTPOLE)
-    episodes = off_policy.Episodes(*CARTPOLE)
-    settings = dict(zip(("env_name", "time_limit", "count", "random_steps"), CARTPOLE, strict=True))
+    off_policy.make_episodes(CARTPOLE)
+    episodes = off_policy.make_episodes(CARTPOLE)
     actions = np.random.default_rng(0).integers(2, size=(STEPS, episodes.count)).astype(np.int32)
-    assert_identical(episodes, off_policy.define(settings), actions)
+    assert_identical(episodes, define(off_policy.make, CARTPOLE), actions)
 
 
 def test_a_later_process_imports_no_simulator(tmp_path: Path) -> None:
     code = f"""
 import sys
-from discoenv.domains.OffPolicyRL.evaluation import Episodes
-obs, _ = Episodes(*{CARTPOLE}).start(3)
+from discoenv.domains.OffPolicyRL.evaluation import make_episodes
+obs, _ = make_episodes({CARTPOLE}).start(3)
 print("gymnax" in sys.modules, obs.tolist())
 """
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}

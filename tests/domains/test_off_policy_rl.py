@@ -27,7 +27,7 @@ jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 gymnax = pytest.importorskip("gymnax")
 
-from discoenv.domains.OffPolicyRL.evaluation import Episodes  # noqa: E402
+from discoenv.domains.OffPolicyRL.evaluation import make_episodes  # noqa: E402
 from discoenv.domains.OffPolicyRL.examiner import OffPolicyRLExaminer  # noqa: E402
 
 DOMAIN = Domain(BUILTIN / "OffPolicyRL")
@@ -583,7 +583,9 @@ def test_an_episode_that_does_not_end_counts_its_return_so_far() -> None:
 
 @pytest.mark.parametrize(("random_steps", "least", "most"), [(0, 1, 2), (10, 6, 16)])
 def test_random_starts_make_deterministic_games_differ(random_steps: int, least: int, most: int) -> None:
-    episodes = Episodes("Breakout-MinAtar", 1000, 16, random_steps)
+    episodes = make_episodes(
+        DOMAIN.config("MinAtar/Breakout", "tiny") | {"EVALUATION_EPISODES": 16, "EVALUATION_RANDOM_STEPS": random_steps}
+    )
     obs, first = episodes.start(seed=5)
     assert first.all() and obs.shape == (16, 400)
     assert least <= len(np.unique(obs, axis=0)) <= most

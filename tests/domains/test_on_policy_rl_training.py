@@ -25,7 +25,7 @@ jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 pytest.importorskip("gymnax")
 
-from discoenv.domains.OnPolicyRL.evaluation import Episodes  # noqa: E402
+from discoenv.domains.OnPolicyRL.evaluation import make_episodes  # noqa: E402
 from discoenv.domains.OnPolicyRL.examiner import OnPolicyRLExaminer  # noqa: E402
 
 CANDIDATES = sorted((Path(__file__).parents[2] / "agents/candidates/OnPolicyRL").glob("[0-9]*"))
@@ -227,7 +227,7 @@ def test_an_episode_that_does_not_end_counts_its_return_so_far() -> None:
 
 @pytest.mark.parametrize(("random_steps", "least", "most"), [(0, 1, 2), (10, 6, 16)])
 def test_random_starts_make_episodes_differ(random_steps: int, least: int, most: int) -> None:
-    episodes = Episodes(BREAKOUT | {"EVALUATION_RANDOM_STEPS": random_steps})
+    episodes = make_episodes(BREAKOUT | {"EVALUATION_RANDOM_STEPS": random_steps})
     obs, first = episodes.start(seed=5)
     assert least <= len(np.unique(obs, axis=0)) <= most
     assert first.all()
