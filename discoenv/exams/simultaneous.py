@@ -39,7 +39,7 @@ def run_all(
     """
     if at_once == 1:
         return [job(on_report) for job in jobs]
-    stopped = threading.Event()
+    failed, stopped = threading.Event(), threading.Event()
     events: queue.SimpleQueue[Future[Result] | tuple[Report, threading.Event]] = queue.SimpleQueue()
 
     def report(message: Report) -> None:
@@ -49,16 +49,26 @@ def run_all(
             if stopped.is_set():
                 raise Stopped("the exams beside this one have ended")
 
+    def begin(job: Callable[[Callable[[Report], None]], Result]) -> Result:
+        if failed.is_set():  # the thread of the job that failed is faster with the next one than the caller's
+            raise Stopped("an exam before this one has failed")
+        try:
+            return job(report)
+        except BaseException:
+            failed.set()
+            raise
+
     with ThreadPoolExecutor(at_once, thread_name_prefix="discoenv-exam") as threads:
         try:
-            futures = [threads.submit(job, report) for job in jobs]
+            futures = [threads.submit(begin, job) for job in jobs]
             for future in futures:
                 future.add_done_callback(events.put)
             left = len(futures)
             while left:
                 event = events.get()
                 if isinstance(event, Future):
-                    event.result()
+                    if not isinstance(event.exception(), Stopped):  # what it was stopped for will come
+                        event.result()
                     left -= 1
                 else:
                     on_report(event[0])
