@@ -7,6 +7,7 @@ in the agents' own files.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -393,9 +394,7 @@ class _Call:
 
 def _valid(arguments: str) -> str:
     """Arguments as they can be sent back: some servers read them as JSON, and fail at what is none."""
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         if isinstance(json.loads(arguments), dict):
             return arguments
-    except (ValueError, RecursionError):
-        pass
     return json.dumps({"not_valid_json": arguments})

@@ -377,7 +377,6 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             return
         self._recorder.files(self._steps, self._files)
         step = {
-            "event": "step",
             "step": self._steps,
             "action": parsed.record() if parsed else shown(action, 10_000),
             "text": self._text,
@@ -386,12 +385,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             "truncated": truncated,
             "info": info,
         }
-        self._recorder.event(step)
-        if terminated or truncated:
-            keys = ("meta_test", "reward", "infra_error", "integrity", "task_id")
-            result = {"reward": reward, "terminated": terminated, "truncated": truncated, "steps": self._steps}
-            parts = {("reward_parts" if key == "reward" else key): info[key] for key in keys if key in info}
-            self._recorder.result({**parts, **result})
+        self._recorder.step(step)
 
     def _end_episode(self) -> None:
         self._ended = True

@@ -65,6 +65,19 @@ class Recorder:
             file.flush()
             os.fsync(file.fileno())
 
+    def step(self, step: Mapping[str, Any]) -> None:
+        """Append the line of a step; if it ended the episode, write ``result.json`` too.
+
+        Args:
+            step: with the keys ``step``, ``reward``, ``terminated``, ``truncated``, ``info``, and any others.
+        """
+        self.event({"event": "step", **step})
+        if step["terminated"] or step["truncated"]:
+            info, keys = step["info"], ("meta_test", "reward", "infra_error", "integrity", "task_id")
+            parts = {("reward_parts" if key == "reward" else key): info[key] for key in keys if key in info}
+            result = {key: step[key] for key in ("reward", "terminated", "truncated")} | {"steps": step["step"]}
+            self.result({**parts, **result})
+
     def kept(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
         """Write what an examiner kept of an exam (an .npz), unless it kept nothing."""
         if data:
