@@ -121,7 +121,8 @@ def test_loss_is_the_clipped_objective_of_the_paper(backend: str, continuous: bo
 
     epsilon = config["CLIP_EPS"]
     ratio = np.exp(log_prob - old_log_prob)
-    advantage = (gae - gae.mean()) / (gae.std() + 1e-8)
+    # Over the minibatch; with a memory train.py has done it, over the rollout.
+    advantage = (gae - gae.mean()) / (gae.std() + 1e-8) if backend == "default" else gae
     expected_actor = -np.minimum(ratio * advantage, np.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage).mean()
     clipped = old_value + np.clip(new_value - old_value, -epsilon, epsilon)
     expected_value = 0.5 * np.maximum((new_value - targets) ** 2, (clipped - targets) ** 2).mean()

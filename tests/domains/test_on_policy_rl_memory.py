@@ -260,7 +260,7 @@ def test_rollouts_say_what_the_loss_computes_again(code: Any, monkeypatch: pytes
 
     def loss(params: Any, init_memory: Any, traj_batch: Any, gae: Any, targets: Any, network: Any, config: Any) -> Any:
         _, pi, value = network.apply(params, init_memory, traj_batch.obs, traj_batch.first)
-        seen = (traj_batch, pi.log_prob(traj_batch.action), value)
+        seen = (traj_batch, pi.log_prob(traj_batch.action), value, gae)
         jax.debug.callback(lambda *each: batches.append(jax.tree.map(np.asarray, each)), *seen, ordered=True)
         return original(params, init_memory, traj_batch, gae, targets, network, config)
 
@@ -269,9 +269,10 @@ def test_rollouts_say_what_the_loss_computes_again(code: Any, monkeypatch: pytes
     result = jax.jit(code.train.make_train(config))(jax.random.key(0), 0.0)
     jax.effects_barrier()
     assert len(batches) == config["NUM_UPDATES"] == 3
-    for batch, log_prob, value in batches:
+    for batch, log_prob, value, gae in batches:
         np.testing.assert_allclose(log_prob, batch.log_prob, atol=1e-5)
         np.testing.assert_allclose(value, batch.value, atol=1e-5)
+        np.testing.assert_allclose((gae.mean(), gae.std()), (0, 1), atol=1e-5)
     # A minibatch holds the environments in another order, so rollouts are matched by their first observations.
     firsts = np.concatenate([batch.first for batch, *_ in batches])
     truncated = np.concatenate([batch.truncated for batch, *_ in batches])

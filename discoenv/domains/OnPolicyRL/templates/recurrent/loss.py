@@ -11,7 +11,7 @@ def loss_actor_and_critic(params, init_memory, traj_batch, gae, targets, network
         init_memory: pytree of arrays [N, ...], the memory with which these N environments began the rollout.
         traj_batch: Transition (see transition.py) with leading axes [NUM_STEPS, N], in order of time; ``log_prob`` and
             ``value`` are those of the policy and critic that collected the rollout.
-        gae: float32[NUM_STEPS, N], advantages, not normalised.
+        gae: float32[NUM_STEPS, N], advantages, of mean 0 and standard deviation 1 over all environments of the rollout.
         targets: float32[NUM_STEPS, N], targets of the value function.
         network: ``network.apply(params, memory, obs, first) -> (memory, pi, value)``, see networks.py.
         config: the run's configuration (immutable mapping): CLIP_EPS, VF_COEF, ENT_COEF.
@@ -23,10 +23,9 @@ def loss_actor_and_critic(params, init_memory, traj_batch, gae, targets, network
     epsilon = config["CLIP_EPS"]
     _, pi, value = network.apply(params, init_memory, traj_batch.obs, traj_batch.first)
 
-    # The clipped surrogate objective (Schulman et al. 2017, eq. 7), with advantages normalised over the minibatch.
+    # The clipped surrogate objective (Schulman et al. 2017, eq. 7).
     ratio = jnp.exp(pi.log_prob(traj_batch.action) - traj_batch.log_prob)
-    advantage = (gae - gae.mean()) / (gae.std() + 1e-8)
-    surrogate = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage)
+    surrogate = jnp.minimum(ratio * gae, jnp.clip(ratio, 1 - epsilon, 1 + epsilon) * gae)
     actor_loss = -surrogate.mean()
 
     # The value function moves by at most epsilon from where it was, as in the paper's published code.

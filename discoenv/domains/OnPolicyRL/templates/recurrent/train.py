@@ -90,6 +90,9 @@ def make_train(config):
             _, obs, first, memory = situation
             last_val = network.apply(train_state.params, memory, obs[None], first[None])[2][0]
             advantages, targets = get_targets(traj_batch, last_val, config)
+            # Over the whole rollout: the few environments of a minibatch may not have seen any reward, and normalised
+            # among themselves their advantages would be noise at full size.
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
             def epoch(train_state, rng):
                 order = jax.random.permutation(rng, num_envs).reshape(config["NUM_MINIBATCHES"], envs_per_minibatch)
