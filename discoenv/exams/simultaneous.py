@@ -15,7 +15,7 @@ _POLL_S: Final = 0.1
 
 
 class Stopped(RuntimeError):
-    """A job reports something, but another one has failed, or the caller was interrupted: it should end."""
+    """A job reports something or is about to begin, but another has failed, or the caller was interrupted: it ends."""
 
 
 def run_all(
