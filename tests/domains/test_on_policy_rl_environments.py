@@ -204,7 +204,7 @@ def test_a_policy_takes_the_statistics_of_its_training_into_the_exam(code: Any) 
     assert moments.mean.shape == (1, 3) and float(moments.count[0]) == pytest.approx(96 + 4, rel=1e-3)
 
     network = actor_critic(code, config)
-    policy = code.policy.GreedyPolicy(network, params, env_state)
+    policy = code.policy.TrainedPolicy(network, params, env_state)
     obs = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     mean, variance = (np.asarray(each[0]) for each in (moments.mean, moments.variance))
     own = jax.tree.map(lambda x: x[0], params)

@@ -81,7 +81,7 @@ def test_training_depends_on_its_seed_alone_and_learns(code: Any, config: Any, b
     assert np.nanmean(returns[-5:]) > 2 * np.nanmean(returns[:5])
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, other)  # two agents share the episodes
     learner = InProcessLearner(
-        code.policy.GreedyPolicy(actor_critic(code, config), both["params"], both["env_state"]),
+        code.policy.TrainedPolicy(actor_critic(code, config), both["params"], both["env_state"]),
         code.make_env.count_steps(first["env_state"]),
     )
     metrics = breakout.examine(learner, 0)
@@ -102,12 +102,12 @@ def test_learning_rates_and_seeds_are_trained_and_examined_together(backend: str
         assert any((leaf[0] != leaf[1]).any() for leaf in leaves)
 
         params, env_state = jax.tree.map(lambda x: x[1], (results["params"], results["env_state"]))
-        together = code.policy.GreedyPolicy(actor_critic(code, config), params, env_state)
+        together = code.policy.TrainedPolicy(actor_critic(code, config), params, env_state)
         obs, done = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32), np.array([True] * 4)
         actions = [together.act(obs[0], done), together.act(obs[1], ~done)]
         for agent in range(2):
             one = jax.tree.map(lambda x, agent=agent: x[agent : agent + 1], (params, env_state))
-            alone = code.policy.GreedyPolicy(actor_critic(code, config), *one)
+            alone = code.policy.TrainedPolicy(actor_critic(code, config), *one)
             mine = slice(2 * agent, 2 * agent + 2)
             for t, first in enumerate((done, ~done)):
                 np.testing.assert_allclose(alone.act(obs[t, mine], first[mine]), actions[t][mine], atol=1e-5)
@@ -132,7 +132,7 @@ def test_policies_with_a_memory_learn(backend: str, tmp_path: Path, breakout: On
         returns = np.asarray(result["metrics"]["mean_training_return"])
         assert np.nanmean(returns[-5:]) > 2 * np.nanmean(returns[:5])
         agents = jax.tree.map(lambda x: x[None], (result["params"], result["env_state"]))
-        learner = InProcessLearner(code.policy.GreedyPolicy(actor_critic(code, config), *agents))
+        learner = InProcessLearner(code.policy.TrainedPolicy(actor_critic(code, config), *agents))
         assert breakout.examine(learner, 0)["return_mean"] > 1.5 + breakout.floor(0)["return_mean"]
 
 
@@ -161,7 +161,7 @@ def test_a_better_module_raises_the_score_and_a_worse_one_lowers_it(
             config = code.main.get_config(BREAKOUT | {"NUM_SEEDS": 4})
             _, results = code.main.train_agents(code.train.make_train(config), config, seed=0)
             agents = jax.tree.map(lambda x: x[0], (results["params"], results["env_state"]))
-            learner = InProcessLearner(code.policy.GreedyPolicy(actor_critic(code, config), *agents))
+            learner = InProcessLearner(code.policy.TrainedPolicy(actor_critic(code, config), *agents))
             scores[name] = np.mean([breakout.examine(learner, seed)["return_mean"] for seed in range(3)])
     assert scores["better"] > scores["base"] > 2 + scores["worse"]
 

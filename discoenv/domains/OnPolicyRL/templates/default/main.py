@@ -1,4 +1,4 @@
-"""Trains agents with the discovered modules, then answers the examiner's questions with their greedy policies."""
+"""Trains agents with the discovered modules, then answers the examiner's questions with their policies."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from activation import get_activation
 from flax.core import FrozenDict
 from make_env import count_steps, get_action_dim, make_env
 from networks import ActorCritic
-from policy import GreedyPolicy
+from policy import TrainedPolicy
 from train import make_train
 
 
@@ -108,7 +108,8 @@ def main():
     env, env_params = make_env(config)
     network = ActorCritic(get_action_dim(env, env_params, config), config, get_activation(config))
     agents = select((results["params"], results["env_state"]), best)
-    exam.serve(Learner(GreedyPolicy(network, *agents), count_steps(results["env_state"])))
+    key = None if config["EVALUATION_GREEDY"] else jax.random.fold_in(jax.random.key(exam.seed()), 1)
+    exam.serve(Learner(TrainedPolicy(network, *agents, key), count_steps(results["env_state"])))
 
 
 if __name__ == "__main__":

@@ -5,21 +5,24 @@ import numpy as np
 from make_env import standardise
 
 
-class GreedyPolicy:
+class TrainedPolicy:
     """NUM_SEEDS trained agents, which share the examiner's environments between them.
 
     Args:
         network: an ``ActorCritic``.
         params, env_state: as ``train`` returned them, with a leading axis [NUM_SEEDS].
+        key: JAX key that actions are drawn with; None: each is the mode of its distribution.
     """
 
-    def __init__(self, network, params, env_state):
-        def act(params, env_state, obs):
-            return network.apply(params, standardise(env_state, obs))[0].mode()
+    def __init__(self, network, params, env_state, key=None):
+        def act(params, env_state, key, obs, time):
+            pi, _ = network.apply(params, standardise(env_state, obs))
+            return pi.mode() if key is None else pi.sample(jax.random.fold_in(key, time))
 
-        self._agents = (params, env_state)
         self._count = len(jax.tree.leaves(params)[0])
-        self._act = jax.jit(jax.vmap(act))
+        self._agents = (params, env_state, None if key is None else jax.random.split(key, self._count))
+        self._time = 0
+        self._act = jax.jit(jax.vmap(act, in_axes=(0, 0, 0, 0, None)))
 
     def act(self, obs, done):
         """Actions of N environments: int[N], or float[N, A] for continuous action spaces.
@@ -32,5 +35,6 @@ class GreedyPolicy:
         """
         del done
         obs = np.asarray(obs).reshape(self._count, -1, *obs.shape[1:])
-        actions = np.asarray(self._act(*self._agents, obs))
+        actions = np.asarray(self._act(*self._agents, obs, np.int32(self._time)))
+        self._time += 1
         return actions.reshape(-1, *actions.shape[2:])

@@ -6,24 +6,27 @@ import numpy as np
 from make_env import standardise
 
 
-class GreedyPolicy:
+class TrainedPolicy:
     """NUM_SEEDS trained agents, which share the examiner's environments between them and remember each one's episode.
 
     Args:
         network: an ``ActorCritic``.
         params, env_state: as ``train`` returned them, with a leading axis [NUM_SEEDS].
+        key: JAX key that actions are drawn with; None: each is the mode of its distribution.
     """
 
-    def __init__(self, network, params, env_state):
-        def act(params, env_state, memory, obs, first):
+    def __init__(self, network, params, env_state, key=None):
+        def act(params, env_state, key, memory, obs, first, time):
             obs = standardise(env_state, obs)
             memory, pi, _ = network.apply(params, memory, obs[None], first[None])
-            return memory, pi.mode()[0]
+            action = pi.mode() if key is None else pi.sample(jax.random.fold_in(key, time))
+            return memory, action[0]
 
         self._network = network
-        self._agents = (params, env_state)
         self._count = len(jax.tree.leaves(params)[0])
-        self._act = jax.jit(jax.vmap(act))
+        self._agents = (params, env_state, None if key is None else jax.random.split(key, self._count))
+        self._time = 0
+        self._act = jax.jit(jax.vmap(act, in_axes=(0, 0, 0, 0, 0, 0, None)))
         self._memory = None
 
     def act(self, obs, done):
@@ -39,5 +42,6 @@ class GreedyPolicy:
         if self._memory is None:
             memory = self._network.initial_memory(obs.shape[1])
             self._memory = jax.tree.map(lambda x: jnp.stack([x] * self._count), memory)
-        self._memory, actions = self._act(*self._agents, self._memory, obs, first)
+        self._memory, actions = self._act(*self._agents, self._memory, obs, first, np.int32(self._time))
+        self._time += 1
         return np.asarray(actions).reshape(-1, *actions.shape[2:])
