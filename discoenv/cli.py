@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import subprocess
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,6 +65,10 @@ class UnknownSandbox(LookupError):
     """No provider has that name."""
 
 
+class NotImportable(LookupError):
+    """A function that was named as ``package.module:name`` cannot be imported."""
+
+
 _EXPECTED = (
     TaskError,
     UnknownName,
@@ -71,6 +76,7 @@ _EXPECTED = (
     DomainError,
     SandboxError,
     UnknownSandbox,
+    NotImportable,
     InfraError,
     RunError,
     pictures.PlotsMissing,
@@ -277,6 +283,9 @@ def replay(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     device: DeviceOption = "",
     sandbox: Annotated[str, typer.Option(help="Provider; default: the one of the run.")] = "",
+    reward_fn: Annotated[
+        str, typer.Option(help="Function package.module:name that made the reward; default: the objective's.")
+    ] = "",
 ) -> None:
     """Score a recorded submission again on the meta-test datasets, with the seeds of the run."""
     from discoenv import objectives  # noqa: PLC0415 - numpy is not needed by the other commands' help
@@ -286,6 +295,7 @@ def replay(
         load_pack(pack)
     modules = recorded.submission()
     objective = objectives.get(recorded.task.objective)
+    reward_of = _function(reward_fn) if reward_fn else objective.reward
     evaluator = Evaluator(
         recorded.task,
         _sandbox(sandbox or recorded.setup["sandbox"]),
@@ -300,7 +310,7 @@ def replay(
         scores = evaluator.evaluate(modules, "meta_test")
     finally:
         evaluator.close()
-    reward = objective.reward(recorded.task, scores, modules).value
+    reward = reward_of(recorded.task, scores, modules).value
     before = (recorded.result or {}).get("meta_test", {})
     table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
     for score in scores:
@@ -310,6 +320,14 @@ def replay(
     old_reward = (recorded.result or {}).get("reward")
     shown = "not finished" if old_reward is None else f"{old_reward:.6f}"
     console.print(f"reward: recorded {shown}, again {reward:.6f}", highlight=False)
+    own = recorded.setup.get("reward_fn")
+    if own and not reward_fn:
+        errors.print(
+            f"The recorded reward was made by {own}, the one above by the objective {recorded.task.objective!r}; "
+            "--reward-fn takes a function that can be imported.",
+            highlight=False,
+            markup=False,
+        )
 
 
 @app.command()
@@ -326,6 +344,13 @@ def gc() -> None:
     for each in removed:
         console.print(f"removed {each}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"removed {len(removed)} things")
+
+
+def _function(name: str) -> Any:
+    try:
+        return pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NotImportable(f"--reward-fn {name}: {error}; a function is named as package.module:name") from None
 
 
 def _show_progress(progress: Progress) -> None:

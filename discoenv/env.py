@@ -18,7 +18,7 @@ from discoenv.exams.evaluation import Evaluator, Progress
 from discoenv.exams.pool import ExaminerPool
 from discoenv.exams.scores import DatasetScore
 from discoenv.exams.slots import ExamSlots
-from discoenv.recording import Recorder
+from discoenv.recording import Recorder, name_of
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
 from discoenv.spaces import Action, ActionError, action_space, apply_edits, observation_space, parse_action, shown
@@ -359,6 +359,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             "max_steps": self.max_steps,
             "compute_budget_s": self._compute_budget_s,
             "packs": self._packs,
+            "reward_fn": name_of(self._reward_fn),
         }
         recorder = Recorder(self._runs_dir, self.task, setup)
         recorder.files(0, self._files)

@@ -186,6 +186,14 @@ class Run:
         return content
 
 
+def name_of(function: Any) -> str | None:
+    """A function as ``package.module:name``, an object that can be called by its type, None as None."""
+    if function is None:
+        return None
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
 def _boot() -> str:
     """Tells machines, and their boots, apart; empty where the kernel does not say."""
     try:

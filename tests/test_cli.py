@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from discoenv import cli
+from discoenv import cli, objectives
 from discoenv.env import DiscoGenEnv
 from discoenv.exams import baselines
 from discoenv.sandbox.base import Check, Sandbox
@@ -223,6 +223,29 @@ def test_replay_gives_the_recorded_reward(task: TaskConfig, sandbox: Sandbox, tm
     assert result.exit_code == 0, result.output
     assert f"reward: recorded {reward:.6f}, again {reward:.6f}" in result.stdout
     assert "Wave" in result.stdout
+
+
+def shortest(task: TaskConfig, scores: Any, modules: Any) -> objectives.Reward:
+    """A reward function of a user."""
+    return objectives.Reward(-float(sum(len(text) for text in modules.values())), {})
+
+
+def test_replay_takes_the_users_reward_function(
+    task: TaskConfig, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=tmp_path, reward_fn=shortest)
+    _, info = env.reset(seed=11)
+    _, reward, *_ = env.step("submit")
+    env.close()
+    run, name = info["run_directory"], f"{__name__}:shortest"
+    result = invoke("replay", run)
+    assert f"recorded {reward:.6f}, again 0.000000" in result.stdout
+    assert f"The recorded reward was made by {name}," in " ".join(result.stderr.split())
+    result = invoke("replay", run, "--reward-fn", name)
+    assert f"recorded {reward:.6f}, again {reward:.6f}" in result.stdout
+    assert "made by" not in result.stderr
+    message = fails(capsys, "replay", run, "--reward-fn", "nowhere:f")
+    assert "--reward-fn nowhere:f: No module named 'nowhere'" in message
 
 
 def test_replay_scores_a_run_that_was_cut_off(task: TaskConfig, sandbox: Sandbox, tmp_path: Path) -> None:

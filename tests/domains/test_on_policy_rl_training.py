@@ -136,6 +136,31 @@ def test_policies_with_a_memory_learn(backend: str, tmp_path: Path, breakout: On
         assert breakout.examine(learner, 0)["return_mean"] > 1.5 + breakout.floor(0)["return_mean"]
 
 
+@pytest.mark.parametrize("backend", ["default", *MEMORIES])
+def test_policies_act_by_their_mode_or_draw_their_actions(backend: str, tmp_path: Path) -> None:
+    with imported(write_code(tmp_path / "code", backend)) as code:
+        network = actor_critic(code, code.main.get_config(BREAKOUT))
+        if backend == "default":
+            inputs: tuple[Any, ...] = (jnp.zeros((1, 400)),)
+        else:
+            inputs = (network.initial_memory(1), jnp.zeros((1, 1, 400)), jnp.ones((1, 1), bool))
+        params = jax.vmap(lambda key: network.init(key, *inputs))(jax.random.split(jax.random.key(0), 2))
+
+        def actions(key: Any) -> Any:
+            """Of two agents, 1000 environments each, at two time steps in which all see the same: int[2, 2, 1000]."""
+            policy = code.policy.TrainedPolicy(network, params, None, key)
+            obs, first = np.ones((2000, 400), np.float32), np.ones(2000, bool)
+            return np.stack([policy.act(obs, first).reshape(2, 1000) for _ in range(2)])
+
+        modes = actions(None)
+        assert (modes == modes[:1, :, :1]).all()
+        drawn = actions(jax.random.key(3))
+        np.testing.assert_array_equal(drawn, actions(jax.random.key(3)))
+        shares = np.stack([(drawn == action).mean(axis=-1) for action in range(3)])
+        np.testing.assert_allclose(shares, 1 / 3, atol=0.08)  # fresh networks are close to uniform
+        assert (drawn[0] != drawn[1]).any() and (drawn[:, 0] != drawn[:, 1]).any()
+
+
 #: Advantages that are all zero: nothing is learned from them.
 NO_ADVANTAGES = """
 import jax.numpy as jnp
@@ -209,6 +234,12 @@ def test_main_trains_and_answers_the_examiner(tmp_path: Path, breakout: OnPolicy
 def test_floor_is_fixed_by_the_seed(breakout: OnPolicyRLExaminer) -> None:
     assert breakout.floor(0) == breakout.floor(0)
     assert breakout.floor(0) != breakout.floor(1)
+
+
+def test_the_floor_of_continuous_actions_is_to_do_nothing() -> None:
+    examiner = OnPolicyRLExaminer("Pendulum", "tiny", PENDULUM)
+    idle = SimpleNamespace(act=lambda obs, done: np.zeros((len(obs), 1), np.float32))
+    assert examiner.floor(3) == examiner.examine(InProcessLearner(idle), 3)
 
 
 def test_a_good_policy_scores_far_above_the_floor(breakout: OnPolicyRLExaminer) -> None:

@@ -25,8 +25,8 @@ from tests.conftest import POLYNOMIAL_FEATURES
 from tests.generation.conftest import Command
 
 EXAMPLE = (
-    {"MinAtar/Breakout", "MinAtar/Freeway", "Brax/Reacher"},
-    {"MinAtar/Asterix", "MinAtar/SpaceInvaders", "Brax/Hopper"},
+    {"MinAtar/Breakout", "MinAtar/Freeway", "Brax/HalfCheetah"},
+    {"MinAtar/Asterix", "MinAtar/SpaceInvaders", "Brax/Humanoid"},
 )
 
 

@@ -158,11 +158,11 @@ def test_the_environments_sampler_is_the_same_one(toy: Domain) -> None:
 
 
 def test_a_task_of_discobench_is_not_drawn_unless_allowed() -> None:
-    settings: dict[str, Any] = {"p_edit": 1.0, "p_data": [1, 1, 0], "domains": ["OnPolicyRL"]}
+    settings: dict[str, Any] = {"p_edit": 1.0, "p_data": [1, 1, 0], "domains": ["OffPolicyRL"]}
     reserved = discobench.identity(
-        get_domain("OnPolicyRL").modules,
-        ["MinAtar/Freeway", "MinAtar/Breakout", "Brax/Reacher"],
-        ["MinAtar/Asterix", "MinAtar/SpaceInvaders", "Brax/Hopper"],
+        get_domain("OffPolicyRL").modules,
+        ["MinAtar/Freeway", "MinAtar/Breakout", "Classic/CartPole"],
+        ["MinAtar/Asterix", "MinAtar/SpaceInvaders", "Classic/Acrobot"],
     )
 
     def identities(*, allow: bool) -> set[discobench.Identity]:
@@ -174,7 +174,7 @@ def test_a_task_of_discobench_is_not_drawn_unless_allowed() -> None:
         return found
 
     assert identities(allow=True) - identities(allow=False) == {reserved}
-    assert not discobench.identities("OnPolicyRL") & identities(allow=False)
+    assert not discobench.identities("OffPolicyRL") & identities(allow=False)
 
 
 @pytest.mark.parametrize(
