@@ -348,9 +348,12 @@ def gc() -> None:
 
 def _function(name: str) -> Any:
     try:
-        return pkgutil.resolve_name(name)
+        found = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise NotImportable(f"--reward-fn {name}: {error}; a function is named as package.module:name") from None
+    if not callable(found):
+        raise NotImportable(f"--reward-fn {name}: is {type(found).__name__}, which cannot be called")
+    return found
 
 
 def _show_progress(progress: Progress) -> None:

@@ -244,8 +244,8 @@ def test_replay_takes_the_users_reward_function(
     result = invoke("replay", run, "--reward-fn", name)
     assert f"recorded {reward:.6f}, again {reward:.6f}" in result.stdout
     assert "made by" not in result.stderr
-    message = fails(capsys, "replay", run, "--reward-fn", "nowhere:f")
-    assert "--reward-fn nowhere:f: No module named 'nowhere'" in message
+    for wrong, message in (("nowhere:f", "No module named 'nowhere'"), ("math:pi", "is float, which cannot be called")):
+        assert f"--reward-fn {wrong}: {message}" in fails(capsys, "replay", run, "--reward-fn", wrong)
 
 
 def test_replay_scores_a_run_that_was_cut_off(task: TaskConfig, sandbox: Sandbox, tmp_path: Path) -> None:
