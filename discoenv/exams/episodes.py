@@ -238,17 +238,17 @@ class PolicyExaminer(Examiner):
         return {**metrics, "env_steps": float(steps)}
 
     def floor(self, seed: int) -> dict[str, float]:
-        """Discrete actions are drawn uniformly. Of a continuous action space it is the action nearest to zero.
+        """Metrics, as of :meth:`examine`, of discrete actions drawn uniformly, or of continuous actions that are zero.
 
-        Random torques cost energy and throw robots over, so that one whose motors are off, which is what a network
-        does before training, earns more: with random torques for a floor, not to learn would look like learning.
+        Random torques cost energy and throw robots over. Motors that are off, which a network's almost are before
+        training, earn more: with random torques for a floor, not to learn would look like learning.
         """
         episodes, generator = self._episodes, self.generator(seed, "floor")
 
         def policy(obs: FloatArray, first: BoolArray) -> np.ndarray[Any, Any]:
             if episodes.action_dim is None:
                 return generator.integers(int(episodes.low), int(episodes.high), episodes.count, endpoint=True)
-            return np.zeros((episodes.count, episodes.action_dim))  # a step clips it to the bounds
+            return np.zeros((episodes.count, episodes.action_dim))  # step() clips them to the bounds
 
         return {**self._play(policy, seed), "env_steps": 0.0}
 
