@@ -30,7 +30,7 @@ class Pool(Protocol):
         ...
 
     def close(self) -> None:
-        """End the workers; nothing is waited for."""
+        """End the workers; work that still goes on is not waited for."""
         ...
 
 
@@ -72,8 +72,7 @@ class ProcessPool:
         before = self._busy.get(lane)
         executor = self._lanes[lane]
         if executor is None or (before is not None and (before.cancelled() or before.exception() is not None)):
-            if executor is not None:
-                executor.shutdown(wait=False, cancel_futures=True)
+            self._end(lane)
             context = multiprocessing.get_context("spawn")
             executor = ProcessPoolExecutor(1, mp_context=context, initializer=worker.initialise)
             self._lanes[lane] = executor
@@ -82,10 +81,18 @@ class ProcessPool:
         return self._busy[lane]
 
     def close(self) -> None:
-        """Let the workers end."""
-        for executor in self._lanes:
-            if executor is not None:
-                executor.shutdown(wait=False, cancel_futures=True)
+        """End the workers: the idle ones now, the others when their work is done."""
+        for lane in range(len(self._lanes)):
+            self._end(lane)
+
+    def _end(self, lane: int) -> None:
+        """End a lane's worker; an idle one is waited for.
+
+        Python 3.11 prints a traceback at exit where an executor's own thread is just closing its pipes.
+        """
+        executor, work = self._lanes[lane], self._busy.get(lane)
+        if executor is not None:
+            executor.shutdown(wait=work is None or work.done(), cancel_futures=True)
 
 
 class DaskPool:

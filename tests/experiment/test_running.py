@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,13 @@ def test_every_pair_is_run_and_results_are_in_order(tmp_path: Path, max_workers:
             line = (folder / str(seed) / "stdout.txt").read_text()
             assert f"ID {number} of 4 | seed {seed} | cpu | job {number * 3 + SEEDS.index(seed)} | PID" in line
             assert "x: " in line
+
+
+def test_no_worker_outlives_an_experiment(tmp_path: Path) -> None:
+    before = threading.active_count()
+    run_experiment(lambda *_: None, Config({}), SEEDS, tmp_path / "logs", max_workers=2)
+    assert not multiprocessing.active_children()
+    assert threading.active_count() == before
 
 
 def test_all_folders_exist_before_the_first_job(tmp_path: Path) -> None:
