@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from discoenv.sandbox.locks import shared_folder, try_lock
+from discoenv.sandbox.locks import say_if_long, shared_folder, try_lock
 
 _POLL_S: Final = 0.02
+_BUSY: Final = "an exam waits for others to end: one per core runs on this machine, whichever processes they belong to"
 
 #: Set to 0, learners are not pinned to cores: where the nodes' scheduler does that, or strangers share the cores.
 PIN_VARIABLE: Final = "DISCOENV_PIN"
@@ -124,6 +125,7 @@ class ExamSlots:
 
     def _lock(self, stack: contextlib.ExitStack, names: list[str], kind: int, give_up: Callable[[], bool]) -> int:
         """Wait until one of the files can be locked, and return its index; ``stack`` unlocks it."""
+        since = time.monotonic()
         while True:
             for index, name in enumerate(names):
                 descriptor = try_lock(self._folder / name, kind)
@@ -132,6 +134,7 @@ class ExamSlots:
                     return index
             if give_up():
                 raise WaitEnded("nobody waits for this exam any more")
+            say_if_long(since, _BUSY)
             time.sleep(_POLL_S)
 
 

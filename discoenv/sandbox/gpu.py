@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from discoenv.sandbox.base import Command, SandboxError, SandboxUnavailable
-from discoenv.sandbox.locks import shared_folder, try_lock
+from discoenv.sandbox.locks import say_if_long, shared_folder, try_lock
 from discoenv.sandbox.owner import owner_tag
 
 _POLL_S = 0.02
@@ -206,7 +206,7 @@ class Broker:
         """
         if not self.devices:
             raise SandboxUnavailable("this machine has no GPU that may be used (see CUDA_VISIBLE_DEVICES)")
-        deadline = time.monotonic() + timeout_s
+        since = time.monotonic()
         with self._in_queue() as ticket:
             while True:
                 if self._is_first(ticket):
@@ -215,9 +215,10 @@ class Broker:
                             return Lease(gpu, sharers, descriptors)
                 if give_up():
                     raise NoGpuFree("nobody waits for a GPU any more")
-                if time.monotonic() >= deadline:
+                if time.monotonic() - since >= timeout_s:
                     names = ", ".join(gpu.uuid for gpu in self.devices)
                     raise NoGpuFree(f"no GPU became free within {timeout_s:g} s; leased: {names} (see `discoenv ps`)")
+                say_if_long(since, "an exam waits for a GPU: all are leased (see `discoenv ps`)")
                 time.sleep(_POLL_S)
 
     def _take(self, gpu: Gpu, sharers: int) -> list[int] | None:

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import stat
+import time
 from pathlib import Path
+from typing import Final
 
 from discoenv.sandbox.base import SandboxError
+
+_logger = logging.getLogger(__name__)
+_LONG_S: Final = 10.0
+_said: set[str] = set()
+
+
+def say_if_long(since: float, message: str) -> None:
+    """Log a warning, once per process, when a wait takes longer than 10 s, so that nobody takes it for a hang.
+
+    Args:
+        since: when the wait began, of ``time.monotonic()``.
+        message: what is waited for.
+    """
+    if message not in _said and time.monotonic() - since >= _LONG_S:
+        _said.add(message)
+        _logger.warning(message)
 
 
 def shared_folder(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from discoenv.exams.slots import PIN_VARIABLE, ExamSlots, WaitEnded, usable_cores
+from discoenv.sandbox import locks
 
 HOLDER = """
 import sys
@@ -116,6 +118,24 @@ def test_other_processes_are_waited_for_and_what_a_killed_one_held_is_free(tmp_p
     assert ends_at_once(mine, alone=True)
 
 
+def test_a_long_wait_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(locks, "_LONG_S", 0.05)
+    monkeypatch.setattr(locks, "_said", set())
+    mine, others = ExamSlots(1, tmp_path / "slots"), ExamSlots(1, tmp_path / "slots")
+    with others.hold(alone=True):
+        assert ends_at_once(ExamSlots(1, tmp_path / "another machine"))
+        assert not ends_at_once(mine)
+        assert not caplog.messages  # nobody waited
+        for _ in range(2):
+            asked = itertools.count()
+            with pytest.raises(WaitEnded), mine.hold(give_up=lambda: next(asked) > 10):  # noqa: B023 - called here
+                pass
+    assert len(caplog.messages) == 1
+    assert "waits for others to end" in caplog.messages[0]
+
+
 def test_an_error_inside_gives_the_slot_back(tmp_path: Path) -> None:
     slots = ExamSlots(1, tmp_path / "slots")
     with pytest.raises(KeyError), slots.hold():
@@ -153,6 +173,7 @@ def test_a_process_bound_to_one_core_takes_no_other(tmp_path: Path) -> None:
     one = max(os.sched_getaffinity(0))
     program = f"""
 import contextlib
+import itertools
 import os
 from pathlib import Path
 os.sched_setaffinity(0, [{one}])

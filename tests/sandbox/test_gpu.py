@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.sandbox import Command, SandboxError, SandboxUnavailable
+from discoenv.sandbox import Command, SandboxError, SandboxUnavailable, locks
 from discoenv.sandbox.gpu import Broker, NoGpuFree, device_nodes, gpus, held
 from tests.sandbox.fake_nvml import FakeNvml
 
@@ -71,6 +71,19 @@ def test_leases_are_exclusive_and_end(broker: Broker, tmp_path: Path) -> None:
         assert third.gpu == first.gpu
     assert held(tmp_path / "locks")["GPU-0000"] == []
     second.release()
+
+
+def test_a_long_wait_is_said_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(locks, "_LONG_S", 0.05)
+    monkeypatch.setattr(locks, "_said", set())
+    with broker.lease(), broker.lease():
+        assert not caplog.messages
+        for _ in range(2):
+            with pytest.raises(NoGpuFree):
+                broker.lease(timeout_s=0.3)
+    assert caplog.messages == ["an exam waits for a GPU: all are leased (see `discoenv ps`)"]
 
 
 def test_sharers_divide_the_memory_and_exclude_the_exclusive(tmp_path: Path) -> None:
