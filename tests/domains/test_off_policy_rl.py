@@ -201,7 +201,7 @@ def test_loss_is_the_error_to_the_double_or_plain_dqn_target(code: Any, double: 
         value = (next_obs[i] @ target)[best]
         expected_td[i] = reward[i] + discount[i] * value - (obs[i] @ online)[action[i]]
     if double:
-        q_update, expected = code.q_update, np.mean(weight * expected_td**2)
+        q_update, error = code.q_update, expected_td**2
     else:  # the candidate with the original target, and a Huber loss
         path = CANDIDATES / "01_vanilla_dqn/q_update.py"
         spec = importlib.util.spec_from_file_location("vanilla_q_update", path)
@@ -209,14 +209,14 @@ def test_loss_is_the_error_to_the_double_or_plain_dqn_target(code: Any, double: 
         q_update = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(q_update)
         absolute = np.abs(expected_td)
-        expected = np.mean(weight * np.where(absolute < 1, expected_td**2 / 2, absolute - 0.5))
+        error = np.where(absolute < 1, expected_td**2 / 2, absolute - 0.5)
 
     network = SimpleNamespace(apply=lambda params, obs: obs @ params)
     (loss, td_error), gradient = jax.value_and_grad(q_update.q_loss_fn, has_aux=True)(
         jnp.asarray(online), jnp.asarray(target), network, batch, {}
     )
     np.testing.assert_allclose(td_error, expected_td, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(loss, np.mean(weight * error), rtol=1e-5)
 
     # The target is a constant: only the estimate has a gradient.
     slope = -2 * expected_td if double else -np.clip(expected_td, -1, 1)
