@@ -41,21 +41,19 @@ def training_data() -> dict[str, np.ndarray]:
 
 
 def serve(model: Any) -> None:
-    """Answer the examiner's questions with the methods of ``model`` until the exam is over."""
+    """Answer the examiner's questions with the methods of ``model`` until the exam is over, which ends the process."""
     if "EXAM_SOCKET" not in os.environ:
         raise RuntimeError("no examiner is waiting: start exams with `python run_main.py` in the task's folder")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.environ["EXAM_SOCKET"])
         send(connection, {"ready": True})
-        while True:
-            question = receive(connection)
-            if "call" not in question:
-                if question.get("programs"):  # what JAX has compiled spares the next exam of the same modules some work
-                    files = Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).glob("*-cache")
-                    send(connection, {"programs": {file.name: np.fromfile(file, np.uint8) for file in files}})
-                return
-            answer = getattr(model, question["call"])(*question["args"])
-            send(connection, {"answer": answer})
+        while question := receive(connection):
+            if "call" in question:
+                answer = getattr(model, question["call"])(*question["args"])
+                send(connection, {"answer": answer})
+            elif "programs" in question:  # what JAX has compiled spares the next exam of the same modules some work
+                files = Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).glob("*-cache")
+                send(connection, {"programs": {file.name: np.fromfile(file, np.uint8) for file in files}})
 
 
 def pack(message: Any) -> bytes:

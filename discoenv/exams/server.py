@@ -71,6 +71,7 @@ class Server:
         self._class: type[Examiner] | None = None
         self._examiners: dict[str, Examiner] = {}
         self._listener: socket.socket | None = None
+        self._passed: Channel | None = None
         self.aborted = threading.Event()
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,8 +137,8 @@ class Server:
                 np.savez_compressed(file, **examiner.kept)  # type: ignore[arg-type]
                 result["kept"] = base64.b64encode(file.getvalue()).decode()
             result["status"] = "ok"
-            channel.send({"done": True, "programs": programs is not None}, time.monotonic() + 1.0)
             if programs is not None:
+                channel.send({"programs": True}, time.monotonic() + 1.0)
                 sent = channel.receive(time.monotonic() + _HANDOVER_S).get("programs")
                 with contextlib.suppress(OSError):  # a full disk or a read-only home costs time, not the score
                     compiled.keep(Path(programs), sent if isinstance(sent, dict) else {})
@@ -152,8 +153,7 @@ class Server:
                 result["status"], result["message"] = "protocol_error", str(error)
         finally:
             self._close_listener()
-            if channel is not None:
-                channel.close()
+            self._leave(channel, passed=result["status"] == "ok")
         if learner is not None:
             result["answering_s"], result["background_s"] = learner.answering_s, learner.background_s
             result["questions"] = learner.questions
@@ -188,6 +188,18 @@ class Server:
             self._close_listener()
             return Channel(connection)
         raise AnswerTooLate("the compute budget was spent before training was over")
+
+    def _leave(self, channel: Channel | None, *, passed: bool) -> None:
+        """Be done with a learner, and with the last one that passed.
+
+        One that has passed is not told so, and waits for another question until it is killed. What an interpreter does
+        at its end would otherwise count as costs, now more and now less of it.
+        """
+        if self._passed is not None:
+            self._passed.close()
+        self._passed = channel if passed else None
+        if channel is not None and not passed:
+            channel.close()
 
     def _close_listener(self) -> None:
         if self._listener is not None:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -191,7 +192,12 @@ def _local_share(needed: Mapping[str, float], workers: int) -> dict[str, float]:
 
 
 def _module(name: str) -> ModuleType:
+    """Import a module, which must not change what Ctrl-C does: dask-jobqueue would make it a successful exit."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise ExperimentError(f"{error.name} is not installed: pip install 'discoenv[bench]'") from error
+    finally:
+        if signal.getsignal(signal.SIGINT) is not on_interrupt:
+            signal.signal(signal.SIGINT, on_interrupt)

@@ -265,7 +265,7 @@ def test_the_learners_file_hands_over_what_is_in_the_folder(tmp_path: Path, monk
         connection, _ = listener.accept()
         with connection:
             assert exam.receive(connection) == {"ready": True}
-            exam.send(connection, {"done": True, "programs": True})
+            exam.send(connection, {"programs": True})
             sent = exam.receive(connection)["programs"]
         learner.join(10)
     assert {name: content.tobytes() for name, content in sent.items()} == {NAME: b"abc"}

@@ -350,6 +350,21 @@ def test_output_is_bounded_and_its_end_is_kept(before_model: Callable[..., ExamR
     assert "line 99999\n" in result.stdout
 
 
+def test_what_an_interpreter_does_at_its_end_is_no_cost(before_model: Callable[..., ExamResult]) -> None:
+    code = """
+import atexit, time
+@atexit.register
+def at_exit():
+    print("left")
+    kept = b"x" * (256 << 20)
+    time.sleep(1)
+"""
+    result = before_model(code)
+    assert result.status == "ok"
+    assert "left" not in result.stdout
+    assert result.peak_memory_bytes < 200 << 20
+
+
 def test_children_of_the_learner_are_killed_with_it(before_model: Callable[..., ExamResult]) -> None:
     marker = f"orphan-of-{os.getpid()}"
     code = f"""

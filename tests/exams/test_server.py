@@ -54,13 +54,11 @@ def fresh(copy_of_toy: Callable[[], Path]) -> Iterator[Callable[[str], ExaminerP
 
 
 def answering(predict: Callable[[Any], Any]) -> Play:
-    """A learner that says it is ready, and answers with ``predict`` until it is told to stop."""
+    """A learner that says it is ready, and answers with ``predict`` until it is stopped."""
 
     def play(connection: socket.socket) -> None:
         exam.send(connection, {"ready": True})
         while question := exam.receive(connection):
-            if "call" not in question:
-                return
             exam.send(connection, {"answer": predict(*question["args"])})
 
     return play
@@ -71,12 +69,14 @@ def right(x: Any) -> Any:
 
 
 def examine(process: ExaminerProcess, folder: Path, play: Play | None, budget_s: float = 60.0) -> Examination:
-    """One exam against a thread; without ``play``, the learner ends without connecting."""
+    """One exam against a thread, stopped at its end; without ``play``, the learner ends without connecting."""
     address = folder / "socket"
     process.request("prepare", target=TARGET, seed=1, data=str(folder), address=str(address))
 
+    connection = socket.socket(socket.AF_UNIX)
+
     def learn() -> None:
-        with socket.socket(socket.AF_UNIX) as connection:
+        with connection:
             try:
                 connection.connect(str(address))
                 assert play
@@ -99,8 +99,15 @@ def examine(process: ExaminerProcess, folder: Path, play: Play | None, budget_s:
         "examine", while_waiting=watch, target=TARGET, seed=1, started=time.monotonic(), budget_s=budget_s
     )
     if play:
+        stop(connection)
         learner.join()
     return reply
+
+
+def stop(connection: socket.socket) -> None:
+    """To a learner that reads from the connection, this is the end."""
+    with contextlib.suppress(OSError):  # the learner has closed it
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def identity(process: ExaminerProcess) -> int:
@@ -251,6 +258,7 @@ def test_a_connection_that_waits_behind_the_first_is_dropped(warm: ExaminerProce
         learner = threading.Thread(target=play, args=[first, second])
         learner.start()
         reply = warm.request("examine", target=TARGET, seed=1, started=time.monotonic(), budget_s=60.0)
+        stop(first)
         learner.join()
     assert reply["status"] == "ok"
     assert ends == [b""]

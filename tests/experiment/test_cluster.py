@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +92,19 @@ def test_a_cluster_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: py
     path.write_text("{cores: 1, memory: 1GB}\n")
     assert "no sbatch here" in message(f"slurm:{path}")
     assert "MEMORY" in message("local", resources={"MEMORY": 1e18})
+
+
+def test_ctrl_c_is_an_interruption_whatever_was_imported(tmp_path: Path) -> None:
+    (tmp_path / "slurm.yaml").write_text("cores: 1\nmemory: 1GB\n")
+    program = f"""
+import os, pathlib, signal
+from discoenv.experiment.cluster import slurm_script
+print(slurm_script(pathlib.Path({str(tmp_path / "slurm.yaml")!r})))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert "#SBATCH" in ended.stdout
+    assert "KeyboardInterrupt" in ended.stderr
 
 
 def test_time_limits_need_processes(client: Any, tmp_path: Path) -> None:
