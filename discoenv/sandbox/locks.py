@@ -22,7 +22,7 @@ def say_if_long(since: float, message: str) -> None:
     """Log a warning, once per process, when a wait takes longer than 10 s, so that nobody takes it for a hang.
 
     Args:
-        since: when the wait began, of ``time.monotonic()``.
+        since: when the wait began, in seconds of ``time.monotonic()``.
         message: what is waited for.
     """
     if message not in _said and time.monotonic() - since >= _LONG_S:

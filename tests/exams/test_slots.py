@@ -173,7 +173,6 @@ def test_a_process_bound_to_one_core_takes_no_other(tmp_path: Path) -> None:
     one = max(os.sched_getaffinity(0))
     program = f"""
 import contextlib
-import itertools
 import os
 from pathlib import Path
 os.sched_setaffinity(0, [{one}])
