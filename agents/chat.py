@@ -1,7 +1,6 @@
 """A chat model behind any OpenAI-compatible endpoint: budgets that hold, retries, streaming, tools with or without API.
 
-What is sent and what comes back is recorded by :class:`discoenv.calls.CallRecorder`. What an agent does with it stands
-in the agents' own files.
+:class:`discoenv.episodes.transcript.CallRecorder` records what is sent and what comes back.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from agents.context import MESSAGE_OVERHEAD, Message, TokenCounts
 from agents.event_loop import EventLoop
 from agents.failures import Failure, classify
 from agents.streams import Answer, collect, from_completion
-from discoenv.calls import CallRecorder
+from discoenv.episodes.transcript import CallRecorder
 
 try:
     import openai

@@ -13,7 +13,7 @@ from rich.text import Text
 from agents.budget import Ledger
 from agents.chat import Reply, ToolCall
 from agents.outcome import Outcome
-from discoenv.exams.evaluation import Progress
+from discoenv.episodes.evaluation import Progress
 from discoenv.tools import ToolResult, ToolSession
 
 _LINES: Final = 14

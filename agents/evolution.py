@@ -23,12 +23,12 @@ import discoenv  # noqa: F401 - registers the environment
 from agents.budget import BudgetSpent
 from agents.islands import Individual, Islands
 from agents.operators import Operator, OperatorFailed, Parent, Proposal
-from discoenv import atomic
 from discoenv.env import DiscoGenEnv
-from discoenv.exams.client import InfraError
-from discoenv.exams.slots import ExamSlots
+from discoenv.errors import InfraError
+from discoenv.machine import atomic
+from discoenv.machine.cores import Cores
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class ParallelEvaluator:
 
     def __init__(
         self,
-        task: TaskConfig,
+        task: Task,
         seed: int,
         num_envs: int,
         *,
@@ -179,7 +179,7 @@ class Evolution:
             raise ValueError("children and num_envs must be at least 1, and generations not negative")
         self.directory = directory
         self.settings = settings
-        self.task = TaskConfig.parse(settings.task)
+        self.task = Task.parse(settings.task)
         self.islands = Islands(settings.islands, settings.island_size, settings.migration_every)
         self.budget_spent: BudgetSpent | None = None
         self._folder = directory / "individuals"
@@ -320,7 +320,7 @@ class Evolution:
             runs_dir=self.directory / "submission",
             max_steps=1,
             budget_scale=self._budget_scale,
-            exam_slots=ExamSlots(self._slots),
+            exam_slots=Cores(self._slots),
         )
         try:
             env.reset(seed=self.settings.seed)
@@ -351,7 +351,7 @@ class Evolution:
         return [float(best) for best in np.maximum.accumulate(scores)]
 
 
-def new_directory(root: Path, task: TaskConfig) -> Path:
+def new_directory(root: Path, task: Task) -> Path:
     """A new run directory below ``root``."""
     now = datetime.datetime.now().astimezone()
     slug = task.domain.replace("/", "-")
@@ -360,11 +360,11 @@ def new_directory(root: Path, task: TaskConfig) -> Path:
     return directory
 
 
-def sampled_task(seed: int, **arguments: Any) -> TaskConfig:
+def sampled_task(seed: int, **arguments: Any) -> Task:
     """The task that ``DiscoGenEnv(**arguments)`` gives for ``seed``."""
     env = DiscoGenEnv(runs_dir=None, **arguments)
     try:
         _, info = env.reset(seed=seed)
     finally:
         env.close()
-    return TaskConfig.parse(info["task"])
+    return Task.parse(info["task"])

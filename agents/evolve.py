@@ -22,8 +22,8 @@ from agents.chat import ChatModel
 from agents.evolution import Evolution, Settings, new_directory, sampled_task
 from agents.islands import Individual, Islands
 from agents.operators import AstOperator, LlmOperator, Operator
-from discoenv.calls import CallRecorder
-from discoenv.tasks.config import TaskConfig
+from discoenv.episodes.transcript import CallRecorder
+from discoenv.tasks.task import Task
 
 
 class Display:
@@ -127,7 +127,7 @@ def main(
     display = Display(Console())
     if resume is None:
         settings = search.settings(sandbox, llm)
-        directory = new_directory(runs, TaskConfig.parse(settings.task))
+        directory = new_directory(runs, Task.parse(settings.task))
     else:
         directory, settings = resume, _settings(resume)
         if search.generations is not None:
@@ -159,7 +159,7 @@ def make_operator(settings: Settings, directory: Path, llm: LlmOptions) -> tuple
         directory: of the run; the model's calls are recorded there.
         llm: the endpoint and the budget, which starts anew when a run goes on.
     """
-    task = TaskConfig.parse(settings.task)
+    task = Task.parse(settings.task)
     described = settings.operator
     if described["name"] == "ast":
         return AstOperator(task, changes=described["changes"]), None

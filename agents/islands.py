@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from discoenv import atomic
+from discoenv.machine import atomic
 
 #: Probability that a child has a second parent.
 _SECOND_PARENT: Final = 0.5

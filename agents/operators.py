@@ -10,12 +10,12 @@ import numpy as np
 
 from agents.code_blocks import INSTRUCTIONS, parse_modules
 from agents.mutations import NothingToMutate, mutate
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import describe
 
 if TYPE_CHECKING:
     from agents.chat import ChatModel
-    from discoenv.calls import CallRecorder
+    from discoenv.episodes.transcript import CallRecorder
 
 #: Probability that a child of two parents takes each module from either of them, before it is changed.
 _CROSSOVER: Final = 0.25
@@ -88,7 +88,7 @@ class AstOperator:
 
     attempts = 50
 
-    def __init__(self, task: TaskConfig, *, changes: float = 1.5) -> None:
+    def __init__(self, task: Task, *, changes: float = 1.5) -> None:
         if changes < 1:
             raise ValueError(f"changes is {changes}; a child that changes nothing is none")
         self._configuration = task.resolve().config(task.meta_train[0], task.scale)
@@ -124,13 +124,13 @@ class LlmOperator:
 
     def __init__(
         self,
-        task: TaskConfig,
+        task: Task,
         model: ChatModel,
         *,
         recorder: CallRecorder | None = None,
         instructions: str = SYSTEM_PROMPT,
     ) -> None:
-        self._introduction = describe(task.layout("meta_train"))
+        self._introduction = describe(task.side("meta_train"))
         self._model = model
         self._recorder = recorder
         self._instructions = instructions

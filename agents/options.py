@@ -22,10 +22,9 @@ from rich.markup import escape
 import discoenv  # noqa: F401 - registers the environment
 from agents.budget import Budget, Ledger, Prices
 from agents.chat import ChatError, ChatModel, ToolCalls
-from discoenv.exams.evaluation import Progress
-from discoenv.sandbox.base import SandboxError
-from discoenv.tasks.config import TaskError
-from discoenv.tasks.domain import Scale, UnknownName
+from discoenv.episodes.evaluation import Progress
+from discoenv.errors import SandboxError, TaskError, UnknownName
+from discoenv.tasks.specification import Scale
 
 
 @dataclass(frozen=True)

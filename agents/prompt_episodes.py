@@ -18,17 +18,18 @@ import numpy as np
 
 from agents.chat import ChatModel
 from agents.outcome import Outcome
-from discoenv import atomic
-from discoenv.calls import read_calls
 from discoenv.env import DiscoGenEnv
-from discoenv.exams import baselines
-from discoenv.exams.client import InfraError
-from discoenv.exams.slots import ExamSlots
+from discoenv.episodes.transcript import read_calls
+from discoenv.errors import InfraError, SamplingFailed, TaskError
+from discoenv.machine import atomic
+from discoenv.machine.cores import Cores
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig, TaskError
-from discoenv.tasks.domain import Domain, Scale
-from discoenv.tasks.sampling import SamplingFailed, sample_task
+from discoenv.scoring import baselines
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.sampling import sample_task
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Task
 from discoenv.tools import ToolSession
 
 _SHOWN_CALLS: Final = 40
@@ -51,7 +52,7 @@ class EpisodeSpoilt(RuntimeError):
 class Assignment:
     """A task and the seed of its episode."""
 
-    task: TaskConfig
+    task: Task
     seed: int
 
 
@@ -117,7 +118,7 @@ class EpisodePlayer:
         self._max_steps = max_steps
         self._sandbox = get_sandbox(sandbox)
         self._owns_sandbox = isinstance(sandbox, str)
-        self._slots = ExamSlots(slots)
+        self._slots = Cores(slots)
         self._parallel = parallel
         self._on_episode = on_episode
 
@@ -187,7 +188,7 @@ class EpisodePlayer:
         )
 
 
-def summary(task: TaskConfig) -> str:
+def summary(task: Task) -> str:
     """What a task is, for whoever rewrites the prompt: no names of its meta-test datasets."""
     specification = task.resolve().specification
     return (

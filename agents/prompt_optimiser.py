@@ -28,11 +28,11 @@ from agents import best_of_n, options, react
 from agents.budget import BudgetSpent
 from agents.prompt_episodes import Assignment, Episode, EpisodePlayer, EpisodeSpoilt, Player, sample_assignments
 from agents.prompt_search import Optimised, Reflector, most_episodes, optimise
-from discoenv import atomic
-from discoenv.exams import baselines
+from discoenv.discogen.config import read_task
+from discoenv.machine import atomic
+from discoenv.scoring import baselines
 from discoenv.tasks import discobench
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.discogen_config import read_task
+from discoenv.tasks.task import Task
 
 #: Numbers of training tasks that a study compares.
 STUDY: Final = (1, 5, 10, 30)
@@ -93,7 +93,7 @@ class Settings:
 
     def assignments(self, tasks: Sequence[dict[str, Any]]) -> list[Assignment]:
         """Tasks and seeds as objects."""
-        return [Assignment(TaskConfig.parse(each["task"]), each["seed"]) for each in tasks]
+        return [Assignment(Task.parse(each["task"]), each["seed"]) for each in tasks]
 
     def budget(self) -> dict[str, int]:
         """The most that the run can spend: episodes, answers of models, tokens."""
@@ -161,7 +161,7 @@ def new_settings(study: StudyOptions, llm: LlmOptions) -> Settings:
     )
 
 
-def _is_calibrated(task: TaskConfig) -> bool:
+def _is_calibrated(task: Task) -> bool:
     domain = task.resolve()
     return all(
         baselines.has_entry(domain, backend=task.backend, dataset=dataset, scale=task.scale)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from agents.chat import ChatError, ChatModel
 from agents.prompt_episodes import Assignment, Episode, EpisodePlayer, EpisodeSpoilt
-from discoenv import atomic
+from discoenv.machine import atomic
 
 try:
     from gepa.api import optimize

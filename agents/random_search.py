@@ -22,7 +22,7 @@ import discoenv  # noqa: F401 - registers the environment
 from agents.mutations import Mutation, NothingToMutate, mutate
 from agents.scripted import Display
 from discoenv.env import DiscoGenEnv
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
 _ATTEMPTS = 100
@@ -56,10 +56,10 @@ class RandomSearch:
         trials: what was run, in order.
     """
 
-    def __init__(self, task: TaskConfig | Mapping[str, Any], *, seed: int = 0, changes: float = 1.5) -> None:
+    def __init__(self, task: Task | Mapping[str, Any], *, seed: int = 0, changes: float = 1.5) -> None:
         if changes < 1:
             raise ValueError(f"changes is {changes}; a candidate that changes nothing is none")
-        self._task = TaskConfig.parse(dict(task) if isinstance(task, Mapping) else task)
+        self._task = Task.parse(dict(task) if isinstance(task, Mapping) else task)
         self._configuration = self._task.resolve().config(self._task.meta_train[0], self._task.scale)
         self._rng = np.random.default_rng(seed)
         self._changes = changes

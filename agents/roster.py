@@ -16,7 +16,7 @@ import numpy as np
 from agents.islands import Individual, Islands
 from agents.operators import AstOperator, OperatorFailed, Parent
 from agents.scripted import CANDIDATES, ScriptedAgent
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class StepLimit(gym.Wrapper[Any, Any, Any, Any]):
 def baseline(env: Env, seed: int) -> None:
     """Submits the base modules: what every agent should beat, and a reward of about 1."""
     _, info = env.reset(seed=seed)
-    env.step({"edits": _edits(base_modules(TaskConfig.parse(info["task"]))), "command": "submit"})
+    env.step({"edits": _edits(base_modules(Task.parse(info["task"]))), "command": "submit"})
 
 
 def unchanged(env: Env, seed: int) -> None:
@@ -122,7 +122,7 @@ def evolve(
     """
     limited = StepLimit(env, steps)
     observation, info = limited.reset(seed=seed)
-    task = TaskConfig.parse(info["task"])
+    task = Task.parse(info["task"])
     operator, archive = AstOperator(task, changes=changes), Islands(islands, island_size, migration_every)
     rng = np.random.default_rng(seed)
     born = [Individual(0, 0, 0, base_modules(task))]
@@ -216,7 +216,7 @@ def _chat(options: dict[str, Any]) -> ChatModel:
 
 def _counted(outcome: Outcome) -> None:
     """An episode that ended because the endpoint could not be reached says nothing about the agent."""
-    from discoenv.exams.client import InfraError  # noqa: PLC0415
+    from discoenv.errors import InfraError  # noqa: PLC0415
 
     if outcome.ended_by == "model_error":
         raise InfraError(f"the language model could not be had: {outcome.reason}")

@@ -22,8 +22,8 @@ from rich.table import Table
 
 import discoenv  # noqa: F401 - registers the environment
 from discoenv.env import DiscoGenEnv
-from discoenv.exams.evaluation import Progress
-from discoenv.tasks.domain import get_domain
+from discoenv.episodes.evaluation import Progress
+from discoenv.tasks.registry import get_domain
 
 CANDIDATES = Path(__file__).resolve().parent / "candidates"
 _DIFF_LINES = 24

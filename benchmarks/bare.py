@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
-from discoenv.exams import frameworks
+from discoenv.exams import learner_environment
 from discoenv.sandbox.base import Check, Command, Limits, Outcome, Running, Sandbox, Usage
 from discoenv.sandbox.environment import minimal_environment
 
@@ -51,7 +51,7 @@ def environment_of_bare(limits: Limits) -> dict[str, str]:
     """This process's environment without caches of compiled programs, with a learner's numbers of threads."""
     inherited = {name: value for name, value in os.environ.items() if "CACHE" not in name}
     threads = {name: value for name, value in minimal_environment(limits).items() if name.endswith("_NUM_THREADS")}
-    return inherited | threads | frameworks.on_cpu()
+    return inherited | threads | learner_environment.on_cpu()
 
 
 class BareProcess(Running):

@@ -17,11 +17,13 @@ import typer
 from rich.console import Console
 from scipy.stats import qmc
 
-from discoenv import atomic
 from discoenv.domains.BayesianOptimisation.examiner import BayesianOptimisationExaminer
-from discoenv.exams import baselines, calibration
+from discoenv.machine import atomic
 from discoenv.sandbox import get_sandbox
-from discoenv.tasks.domain import Domain, Scale, get_domain
+from discoenv.scoring import baselines, calibration
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.specification import Scale
 
 _BEGIN, _END = "<!-- benchmark: written by benchmarks/bayesian_optimisation.py -->", "<!-- /benchmark -->"
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]

@@ -26,13 +26,14 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from discoenv import atomic
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer
-from discoenv.exams import exam
 from discoenv.exams.examiner import Array, Learner
 from discoenv.exams.runner import learner_seed
+from discoenv.kits import exam
+from discoenv.machine import atomic
 from discoenv.tasks import stubs
-from discoenv.tasks.domain import Domain, get_domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
 
 FINE_TUNING = Path(__file__).resolve().parents[1] / "agents/candidates/ContinualLearning/01_fine_tuning"
 METHODS = ("fine-tuning", "baseline", "joint training")

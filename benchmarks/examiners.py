@@ -20,9 +20,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from discoenv.exams import baselines
-from discoenv.exams.client import ExaminerProcess
-from discoenv.tasks.domain import get_domain
+from discoenv.exams.examiner_client import ExaminerProcess
+from discoenv.machine import hardware
+from discoenv.tasks.registry import get_domain
 
 DATASETS = (
     ("OnPolicyRL", "MinAtar/Breakout"),
@@ -87,7 +87,7 @@ def main(
         table.add_row(name, *times, f"{row['cache_mib']:.1f}")
     console = Console()
     console.print(table)
-    console.print(", ".join(f"{key}: {value}" for key, value in baselines.hardware().items()), highlight=False)
+    console.print(", ".join(f"{key}: {value}" for key, value in hardware.hardware().items()), highlight=False)
     if out is not None:
         out.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -18,10 +18,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from discoenv.exams import frameworks
-from discoenv.exams.server import load_examiner_class
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import Scale, get_domain
+from discoenv.exams import learner_environment
+from discoenv.exams.examiner_process import load_examiner_class
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import materialise
 
 FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "on_policy_learning_curves.svg"
@@ -46,7 +47,7 @@ print(json.dumps(np.asarray(results["metrics"]["mean_training_return"], float).t
 def returns_of(backend: str, dataset: str, scale: Scale, seeds: int) -> list[list[float]]:
     """Mean training return per seed and update (NaN where no episode ended), trained in a process of its own."""
     domain = get_domain("OnPolicyRL")
-    task = TaskConfig(
+    task = Task(
         domain=domain.name,
         modules=tuple(domain.modules),
         meta_train=(dataset,),
@@ -55,7 +56,7 @@ def returns_of(backend: str, dataset: str, scale: Scale, seeds: int) -> list[lis
         start="base",
         scale=scale,
     )
-    environment = {**os.environ, **frameworks.on_cpu()}
+    environment = {**os.environ, **learner_environment.on_cpu()}
     with tempfile.TemporaryDirectory() as folder:
         workspace = materialise(task, Path(folder) / "workspace")
         done = subprocess.run(

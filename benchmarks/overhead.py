@@ -38,13 +38,15 @@ import yaml
 from benchmarks import runner
 from benchmarks.bare import BareSandbox
 from benchmarks.report import Bound, Figures, Options, Table, number, tell
-from discoenv.exams.evaluation import Evaluator
-from discoenv.exams.pool import ExaminerPool
-from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.episodes.evaluation import Evaluator
+from discoenv.exams.examiner_client import ExaminerPool
+from discoenv.exams.result import ExamResult
+from discoenv.exams.runner import ExamRunner
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import Side, TaskConfig
-from discoenv.tasks.domain import Scale, get_domain, get_domains
+from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import base_modules, materialise
 
 #: Exams per episode after the first.
@@ -60,11 +62,11 @@ LATER_TO_PURE: Final = 1.15
 _BUDGET_S: Final = 7200.0
 
 
-def base_task(domain_name: str, scale: Scale) -> TaskConfig:
+def base_task(domain_name: str, scale: Scale) -> Task:
     """A task with the base modules of a domain and its first two datasets."""
     domain = get_domain(domain_name)
     first, second = domain.datasets[:2]
-    return TaskConfig(
+    return Task(
         domain=domain_name,
         modules=tuple(domain.modules),
         meta_train=(first,),
@@ -78,7 +80,7 @@ def base_task(domain_name: str, scale: Scale) -> TaskConfig:
 class Bare:
     """Exams of a task's base modules in bare processes. ``longer`` trains twice as long; None if that cannot be set."""
 
-    def __init__(self, task: TaskConfig, folder: Path, examiners: ExaminerPool) -> None:
+    def __init__(self, task: Task, folder: Path, examiners: ExaminerPool) -> None:
         self._task = task
         self._runner = ExamRunner(task.resolve(), BareSandbox(), examiners=examiners)
         self._workspace = materialise(task, folder / "bare")
@@ -128,12 +130,12 @@ class Episode(Evaluator):
             yield seconds, passed(score.results[0])
 
 
-def edited_modules(task: TaskConfig) -> dict[str, str]:
+def edited_modules(task: Task) -> dict[str, str]:
     """The base modules as somebody has edited them: they do the same, but no such texts have been seen before."""
     return {name: f"{text}\n# Edition {uuid.uuid4().hex}.\n" for name, text in base_modules(task).items()}
 
 
-def longer_workspace(task: TaskConfig, folder: Path) -> Path | None:
+def longer_workspace(task: Task, folder: Path) -> Path | None:
     """A workspace whose training is twice as long; None if the configuration has no key for that."""
     dataset = task.meta_train[0]
     key = next((key for key in LENGTHS if key in task.resolve().config(dataset, task.scale)), None)
@@ -147,7 +149,7 @@ def longer_workspace(task: TaskConfig, folder: Path) -> Path | None:
     return workspace
 
 
-def training_s(task: TaskConfig, result: ExamResult) -> float:
+def training_s(task: Task, result: ExamResult) -> float:
     """Seconds from the start of a learner to the end of its training."""
     assert result.training_s is not None
     return result.training_s + (result.answering_s if task.domain in TRAIN_WHEN_ASKED else 0.0)
@@ -164,7 +166,7 @@ def passed(result: ExamResult) -> ExamResult:
     return result
 
 
-def measure(task: TaskConfig, sandbox: Sandbox, repeats: int) -> Figures:
+def measure(task: Task, sandbox: Sandbox, repeats: int) -> Figures:
     """Medians in seconds, ratios, and the single measurements of one task."""
     samples: dict[str, list[Any]] = {name: [] for name in ("bare", "bare_training", "longer_training", "first")}
     later: list[list[float]] = []
@@ -192,7 +194,7 @@ def measure(task: TaskConfig, sandbox: Sandbox, repeats: int) -> Figures:
     return _figures(task, samples | {"later": later, "later_training": training, "later_answering": answering})
 
 
-def _figures(task: TaskConfig, samples: dict[str, list[Any]]) -> Figures:
+def _figures(task: Task, samples: dict[str, list[Any]]) -> Figures:
     """Medians and ratios of single measurements, with them."""
     later = list(itertools.chain.from_iterable(samples["later"]))
     figures: Figures = {

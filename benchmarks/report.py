@@ -18,9 +18,8 @@ from typing import Any, Final, Protocol
 
 import rich.table
 
-from discoenv import atomic
-from discoenv.exams import baselines
-from discoenv.tasks.domain import Scale
+from discoenv.machine import atomic, hardware
+from discoenv.tasks.specification import Scale
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 #: Packages whose versions make a difference to the figures.
@@ -145,7 +144,7 @@ def describe(options: Options) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "hardware": baselines.hardware(),
+        "hardware": hardware.hardware(),
         "versions": versions,
         "options": asdict(options),
     }

@@ -22,9 +22,9 @@ from typing import Any, Final
 
 from benchmarks import runner
 from benchmarks.report import Bound, Figures, Options, Table, number, tell
-from discoenv.exams import frameworks
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import get_domain
+from discoenv.exams import learner_environment
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import materialise
 
 DATASET: Final = "MinAtar/Breakout"
@@ -35,7 +35,7 @@ def ours(dataset: str, folder: Path) -> tuple[Callable[[dict[str, Any]], Any], A
     """``make_train`` and ``get_config`` of the baseline, imported from a workspace made in ``folder``."""
     domain = get_domain("OnPolicyRL")
     other = next(name for name in domain.datasets if name != dataset)
-    task = TaskConfig(
+    task = Task(
         domain="OnPolicyRL", modules=tuple(domain.modules), meta_train=(dataset,), meta_test=(other,), start="base"
     )
     code = materialise(task, folder / "workspace") / dataset
@@ -160,7 +160,7 @@ def measure(dataset: str, steps: int, repeats: int) -> dict[str, Figures]:
 
     ``samples`` are the single measurements of steps per second, in turns with those of the other program.
     """
-    os.environ.update(frameworks.on_cpu(os.environ))  # as in exams; before JAX is imported
+    os.environ.update(learner_environment.on_cpu(os.environ))  # as in exams; before JAX is imported
     import jax  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 

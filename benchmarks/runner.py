@@ -16,8 +16,9 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.report import Benchmark, Options
-from discoenv import atomic
-from discoenv.tasks.domain import Scale, get_domain
+from discoenv.machine import atomic
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.specification import Scale
 
 #: In the order in which they run: those that take seconds first.
 NAMES: Final = ("startup", "generation", "sandboxes", "rl_speed", "throughput", "overhead")

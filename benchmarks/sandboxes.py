@@ -19,11 +19,11 @@ from benchmarks import runner
 from benchmarks.report import Bound, Figures, Options, Table, tell
 from discoenv.exams.runner import ExamRunner
 from discoenv.sandbox import Command, Limits, Sandbox
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
-from discoenv.sandbox.docker import DockerSandbox, PodmanSandbox
-from discoenv.sandbox.process import ProcessSandbox
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import get_domain
+from discoenv.sandbox.containers.docker import DockerSandbox, PodmanSandbox
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.local.process import ProcessSandbox
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import materialise
 
 DOMAIN, DATASET = "GreenhouseGasPrediction", "BoxModel/SF6"
@@ -64,7 +64,7 @@ def start_and_end(sandbox: Sandbox, repeats: int) -> tuple[float, float]:
 def exam_overhead(sandbox: Sandbox, repeats: int) -> float:
     """Median seconds of a tiny exam beyond training and answers; the first one, which warms up, does not count."""
     domain = get_domain(DOMAIN)
-    task = TaskConfig(
+    task = Task(
         domain=DOMAIN,
         modules=("model",),
         meta_train=("BoxModel/N2O",),

@@ -23,7 +23,7 @@ import discoenv  # noqa: F401 - registers the environment
 from benchmarks import runner
 from benchmarks.report import ROOT, Bound, Figures, Options, Table, number, tell
 from discoenv.sandbox import get_sandbox
-from discoenv.tasks.domain import Scale
+from discoenv.tasks.specification import Scale
 
 MOST_MS: Final = 150.0
 #: Tasks sampled, and fresh interpreters, per repeat.

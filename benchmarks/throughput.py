@@ -25,9 +25,9 @@ import discoenv  # noqa: F401 - registers the environment
 from benchmarks import runner
 from benchmarks.overhead import base_task
 from benchmarks.report import Bound, Figures, Options, Table, number, tell
-from discoenv.exams.slots import ExamSlots, usable_cores
+from discoenv.machine.cores import Cores, usable_cores
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 
 #: An episode is one exam on each side.
 EXAMS: Final = 2
@@ -37,12 +37,12 @@ TWO_CORES: Final = 1.8
 IN_A_ROW: Final = {"sklearn": 4}
 
 
-def short_task(domain: str, options: Options) -> TaskConfig:
+def short_task(domain: str, options: Options) -> Task:
     """The base modules of a domain, one dataset and one seed on each side."""
     return base_task(domain, options.scales[0]).model_copy(update={"train_seeds": 1, "test_seeds": 1})
 
 
-def growth(task: TaskConfig, episodes: int, sandbox: str | Sandbox, repeats: int) -> Figures:
+def growth(task: Task, episodes: int, sandbox: str | Sandbox, repeats: int) -> Figures:
     """Exams and episodes per minute of ``episodes`` at a time."""
     seconds = []
     envs = gym.make_vec("DiscoGen-v0", num_envs=episodes, task=task, sandbox=sandbox, runs_dir=None, max_steps=3)
@@ -73,7 +73,7 @@ def require_no_infra_error(infos: dict[str, Any]) -> None:
             raise RuntimeError(f"an episode failed: {error}")
 
 
-def play_pinned(connection: multiprocessing.connection.Connection, core: int, task: TaskConfig, sandbox: str) -> None:
+def play_pinned(connection: multiprocessing.connection.Connection, core: int, task: Task, sandbox: str) -> None:
     """In a process of its own: for each number that arrives, play so many episodes on one core, then answer it."""
     os.sched_setaffinity(0, {core})
     env = gym.make(
@@ -83,7 +83,7 @@ def play_pinned(connection: multiprocessing.connection.Connection, core: int, ta
         sandbox=sandbox,
         runs_dir=None,
         max_steps=3,
-        exam_slots=ExamSlots(),
+        exam_slots=Cores(),
     )
     seed = 0
     try:
@@ -106,7 +106,7 @@ class Player:
     connection: multiprocessing.connection.Connection
 
 
-def start_player(core: int, task: TaskConfig, sandbox: str) -> Player:
+def start_player(core: int, task: Task, sandbox: str) -> Player:
     """Start one."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -126,7 +126,7 @@ def rate(players: list[Player], episodes: int) -> float:
     return len(players) * episodes * EXAMS * 60 / (time.perf_counter() - begin)
 
 
-def two_cores(task: TaskConfig, episodes: int, sandbox: str, repeats: int) -> Figures | None:
+def two_cores(task: Task, episodes: int, sandbox: str, repeats: int) -> Figures | None:
     """Common throughput of two pinned processes, which play so many episodes in a row, beside that of one.
 
     None if there are fewer than two cores.

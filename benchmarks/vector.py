@@ -19,11 +19,11 @@ from rich.table import Table
 
 import discoenv  # noqa: F401 - registers the environment
 from benchmarks.overhead import base_task
-from discoenv.exams import baselines
-from discoenv.exams.slots import usable_cores
+from discoenv.machine import hardware
+from discoenv.machine.cores import usable_cores
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 
 
 def one_by_one(seeds: list[int], **arguments: Any) -> tuple[float, list[float]]:
@@ -49,9 +49,7 @@ def together(seeds: list[int], slots: int | None, **arguments: Any) -> tuple[flo
     return time.perf_counter() - begin, [float(reward) for reward in rewards]
 
 
-def measure(
-    task: TaskConfig, num_envs: int, sandbox: Sandbox, repeats: int, slots: int | None = None
-) -> dict[str, float]:
+def measure(task: Task, num_envs: int, sandbox: Sandbox, repeats: int, slots: int | None = None) -> dict[str, float]:
     """Medians over ``repeats``: seconds of both, and the ratio of each pair.
 
     Raises:
@@ -102,10 +100,10 @@ def main(
         table.add_row(name, *(f"{row[column]:.2f}" for column in columns))
     console = Console()
     console.print(table)
-    hardware = baselines.hardware()
-    console.print(", ".join(f"{key}: {value}" for key, value in hardware.items()), highlight=False)
+    machine = hardware.hardware()
+    console.print(", ".join(f"{key}: {value}" for key, value in machine.items()), highlight=False)
     if out is not None:
-        out.write_text(json.dumps({"hardware": hardware, "scale": scale, "figures": figures}, indent=1) + "\n")
+        out.write_text(json.dumps({"hardware": machine, "scale": scale, "figures": figures}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

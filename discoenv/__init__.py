@@ -12,41 +12,36 @@ from typing import TYPE_CHECKING, Any
 from discoenv.registration import register
 
 if TYPE_CHECKING:
+    from discoenv.discogen.api import create_config, create_discobench, create_task, get_modules, sample_task_config
     from discoenv.env import DiscoGenEnv
+    from discoenv.episodes.action import Action, Edit
     from discoenv.exams.examiner import Array, Examiner, Learner
-    from discoenv.generation import (
-        create_config,
-        create_discobench,
-        create_task,
-        get_modules,
-        sample_task_config,
-    )
     from discoenv.sandbox import get_sandbox
-    from discoenv.spaces import Action, Edit
-    from discoenv.tasks.config import TaskConfig
     from discoenv.tasks.discobench import get_discobench_tasks
-    from discoenv.tasks.domain import Domain, get_domain, get_domains
+    from discoenv.tasks.domain import Domain
+    from discoenv.tasks.registry import get_domain, get_domains
+    from discoenv.tasks.task import Task
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Action": "discoenv.spaces",
+    "Action": "discoenv.episodes.action",
     "Array": "discoenv.exams.examiner",
     "DiscoGenEnv": "discoenv.env",
     "Domain": "discoenv.tasks.domain",
-    "Edit": "discoenv.spaces",
+    "Edit": "discoenv.episodes.action",
     "Examiner": "discoenv.exams.examiner",
     "Learner": "discoenv.exams.examiner",
-    "TaskConfig": "discoenv.tasks.config",
-    "create_config": "discoenv.generation",
-    "create_discobench": "discoenv.generation",
-    "create_task": "discoenv.generation",
+    "Task": "discoenv.tasks.task",
+    "create_config": "discoenv.discogen.api",
+    "create_discobench": "discoenv.discogen.api",
+    "create_task": "discoenv.discogen.api",
     "get_discobench_tasks": "discoenv.tasks.discobench",
-    "get_domain": "discoenv.tasks.domain",
-    "get_domains": "discoenv.tasks.domain",
-    "get_modules": "discoenv.generation",
+    "get_domain": "discoenv.tasks.registry",
+    "get_domains": "discoenv.tasks.registry",
+    "get_modules": "discoenv.discogen.api",
     "get_sandbox": "discoenv.sandbox",
-    "sample_task_config": "discoenv.generation",
+    "sample_task_config": "discoenv.discogen.api",
 }
 __all__ = [
     "Action",
@@ -56,7 +51,7 @@ __all__ = [
     "Edit",
     "Examiner",
     "Learner",
-    "TaskConfig",
+    "Task",
     "create_config",
     "create_discobench",
     "create_task",

@@ -11,22 +11,26 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 
-from discoenv import feedback, objectives
-from discoenv.exams import baselines, devices, scratch
-from discoenv.exams.client import InfraError
-from discoenv.exams.evaluation import Evaluator, Progress
-from discoenv.exams.pool import ExaminerPool
-from discoenv.exams.scores import DatasetScore
-from discoenv.exams.slots import ExamSlots
-from discoenv.recording import Recorder, name_of
+from discoenv import objectives
+from discoenv.discogen.config import read_task
+from discoenv.episodes import feedback
+from discoenv.episodes.action import Action, apply_edits, parse_action, shown
+from discoenv.episodes.evaluation import Evaluator, Progress
+from discoenv.episodes.record import Recorder, name_of
+from discoenv.errors import ActionError, InfraError
+from discoenv.exams.examiner_client import ExaminerPool
+from discoenv.machine import devices, scratch
+from discoenv.machine.cores import Cores
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
-from discoenv.spaces import Action, ActionError, action_space, apply_edits, observation_space, parse_action, shown
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.discogen_config import read_task
-from discoenv.tasks.domain import Domain, Scale, get_domain
-from discoenv.tasks.packs import load_pack
+from discoenv.scoring import baselines
+from discoenv.scoring.scores import Score
+from discoenv.spaces import action_space, observation_space
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, load_pack
 from discoenv.tasks.sampling import sample_task
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import initial_modules
 
 Observation = dict[str, Any]
@@ -46,9 +50,9 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     such an episode, it says nothing about the agent.
 
     Args:
-        packs: folders of further domains (see :mod:`discoenv.tasks.packs`).
+        packs: folders of further domains (see :mod:`discoenv.tasks.registry`).
         domain: name of a domain, or several to draw from; None stands for all. Ignored if ``task`` is given.
-        task: a :class:`TaskConfig`; a dict or the path of a YAML file, in its form or in DiscoGen's; or the name of a
+        task: a :class:`Task`; a dict or the path of a YAML file, in its form or in DiscoGen's; or the name of a
             DiscoBench task. What the latter two leave open is as in sampled tasks, with the first ``objective``. None
             samples a task at each reset.
         scale: scale of sampled tasks: ``tiny``, ``small`` or ``full``.
@@ -65,8 +69,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             datasets that need one, if the machine has one.
         gpu_sharers: exams that may share a GPU, also of other processes, while no costs are measured.
         exam_slots: exams that run at once, those of one step and those of other processes; None: one per usable core.
-            Where costs are compared, an exam runs alone on the machine. Or an :class:`ExamSlots`, which environments
-            may share (see :mod:`discoenv.exams.slots`).
+            Where costs are compared, an exam runs alone on the machine. Or an :class:`Cores`, which environments
+            may share (see :mod:`discoenv.machine.cores`).
         examiners: examiner processes, which environments may share and then close; None: of its own, kept warm over
             episodes.
         runs_dir: where run directories are written; None keeps no record.
@@ -84,7 +88,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def __init__(
         self,
         domain: str | Sequence[str] | None = None,
-        task: TaskConfig | Mapping[str, Any] | str | Path | None = None,
+        task: Task | Mapping[str, Any] | str | Path | None = None,
         *,
         packs: Sequence[str | Path] = (),
         scale: Scale = "small",
@@ -102,7 +106,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         max_file_bytes: int = 64 << 10,
         device: devices.DeviceChoice = "auto",
         gpu_sharers: int = 1,
-        exam_slots: int | ExamSlots | None = None,
+        exam_slots: int | Cores | None = None,
         examiners: ExaminerPool | None = None,
         runs_dir: str | Path | None = "runs",
         reward_fn: objectives.RewardFunction | None = None,
@@ -146,7 +150,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._paired = paired
         self._compute_budget_s = compute_budget_s
         self.max_file_bytes = max_file_bytes
-        self._exam_slots = exam_slots if isinstance(exam_slots, ExamSlots) else ExamSlots(exam_slots)
+        self._exam_slots = exam_slots if isinstance(exam_slots, Cores) else Cores(exam_slots)
         self._examiners = examiners or ExaminerPool()
         self._owns_examiners = examiners is None
         self._runs_dir = None if runs_dir is None else Path(runs_dir)
@@ -245,14 +249,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         if self._owns_sandbox:
             self._sandbox.close()
 
-    def _parsed(self, task: TaskConfig | Mapping[str, Any] | str | Path) -> TaskConfig:
+    def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
         defaults = {key: self._sampling[key] for key in ("scale", "train_seeds", "test_seeds")}
         parsed = read_task(task, {**defaults, "eval_type": self._objectives[0]})
         parsed.resolve()
         objectives.get(parsed.objective)
         return parsed
 
-    def _sample(self) -> TaskConfig:
+    def _sample(self) -> Task:
         """A task whose datasets all have baselines."""
 
         def usable(domain: Domain, backend: str, dataset: str) -> bool:
@@ -270,7 +274,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         )
 
     def _device(self, domain: Domain, scale: str, datasets: Iterable[str]) -> devices.Device:
-        return self._devices[devices.wanted(domain, scale, datasets)]
+        return self._devices[domain.wants_gpu(scale, datasets)]
 
     def _apply(self, action: Any) -> tuple[Action | None, Info]:
         """Parse an action and apply its edits; (None, …) if it was refused."""
@@ -313,7 +317,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._text = f"{self._text}\n{text}{feedback.objective(self.task, reward)}"
         return reward.value, {"meta_test": _records(scores), "reward": dict(reward.parts)}
 
-    def _reward(self, scores: Sequence[DatasetScore]) -> objectives.Reward:
+    def _reward(self, scores: Sequence[Score]) -> objectives.Reward:
         return (self._reward_fn or objectives.get(self.task.objective).reward)(self.task, scores, self._files)
 
     def _spent(self, evaluator: Evaluator) -> bool:
@@ -365,7 +369,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         recorder.files(0, self._files)
         return recorder
 
-    def _keep(self, scores: Sequence[DatasetScore], side: str) -> None:
+    def _keep(self, scores: Sequence[Score], side: str) -> None:
         """Record what examiners kept for pictures."""
         for result in (result for score in scores for result in score.results):
             if self._recorder is not None:
@@ -395,5 +399,5 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._finalizer = self._evaluator = None
 
 
-def _records(scores: Sequence[DatasetScore]) -> dict[str, dict[str, Any]]:
+def _records(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
     return {score.dataset: score.record() for score in scores}

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.exams.baselines import Entry
-from discoenv.exams.runner import ExamResult
-from discoenv.exams.scores import DatasetScore
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import UnknownName
+from discoenv.errors import UnknownName
+from discoenv.exams.result import ExamResult
+from discoenv.scoring.baselines import Entry
+from discoenv.scoring.scores import Score
+from discoenv.tasks.task import Task
 
 #: Normalised scores are clipped to this range before they are averaged, so that one dataset cannot decide alone.
 CLIP = (-1.0, 10.0)
@@ -34,7 +34,7 @@ class Reward:
 
 
 #: (task, scores of the meta-test datasets, module texts by file name) -> reward.
-RewardFunction = Callable[[TaskConfig, Sequence[DatasetScore], Mapping[str, str]], Reward]
+RewardFunction = Callable[[Task, Sequence[Score], Mapping[str, str]], Reward]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def names() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def passes(score: DatasetScore, baseline_scale: float) -> bool:
+def passes(score: Score, baseline_scale: float) -> bool:
     """Whether a dataset's score reaches floor + baseline_scale · (baseline − floor) in the metric's direction.
 
     False if an exam failed, or if the score is not a number.
@@ -89,14 +89,14 @@ def passes(score: DatasetScore, baseline_scale: float) -> bool:
 
 
 @register("performance")
-def performance(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+def performance(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Mean over meta-test datasets of the normalised score n_d, each clipped to [−1, 10]."""
     clipped = {score.dataset: float(np.clip(score.normalised, *CLIP)) for score in scores}
     return Reward(float(np.mean(list(clipped.values()))), {"objective": "performance", "clipped": clipped})
 
 
 @register("time", measured=True)
-def time(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+def time(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Seconds of training and answering per exam, beside the baseline's."""
 
     def seconds(result: ExamResult) -> float:
@@ -106,7 +106,7 @@ def time(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str,
 
 
 @register("energy", measured=True)
-def energy(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+def energy(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Joules per exam, beside the baseline's by the same method."""
     return _frugality(
         "energy",
@@ -119,7 +119,7 @@ def energy(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[st
 
 
 @register("memory", measured=True)
-def memory(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+def memory(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Peak memory of the learner's processes, scratch files and GPU memory included, beside the baseline's."""
     return _frugality(
         "memory",
@@ -132,7 +132,7 @@ def memory(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[st
 
 
 @register("golf")
-def golf(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> Reward:
+def golf(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Bytes of UTF-8 of all editable modules, beside those of their base implementations."""
     size = float(sum(len(text.encode()) for text in modules.values()))
     return _frugality(
@@ -148,9 +148,9 @@ def golf(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str,
 def _frugality(
     name: str,
     unit: str,
-    task: TaskConfig,
-    scores: Sequence[DatasetScore],
-    cost: Callable[[DatasetScore], float],
+    task: Task,
+    scores: Sequence[Score],
+    cost: Callable[[Score], float],
     baseline_cost: Callable[[Entry], float],
 ) -> Reward:
     """0 if any dataset fails :func:`passes`; else the geometric mean of baseline cost / cost, each in [0, 100]."""
@@ -173,5 +173,5 @@ def _frugality(
     return Reward(value, parts)
 
 
-def _mean(score: DatasetScore, cost: Callable[[ExamResult], float]) -> float:
+def _mean(score: Score, cost: Callable[[ExamResult], float]) -> float:
     return float(np.mean([cost(result) for result in score.results]))

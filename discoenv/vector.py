@@ -20,9 +20,9 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from numpy.typing import NDArray
 
 from discoenv.env import DiscoGenEnv, Info, Observation
-from discoenv.exams.evaluation import Progress
-from discoenv.exams.pool import ExaminerPool
-from discoenv.exams.slots import ExamSlots
+from discoenv.episodes.evaluation import Progress
+from discoenv.exams.examiner_client import ExaminerPool
+from discoenv.machine.cores import Cores
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
 
@@ -46,7 +46,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
 
     Each has its own examiner and sandbox, and answers as it would alone with the same seed. Observations and infos are
     batched as Gymnasium does (:meth:`split` undoes it). :meth:`step` takes a batch of the action space, or simply a
-    list of actions, one per sub-environment, in any form that :func:`discoenv.spaces.parse_action` takes.
+    list of actions, one per sub-environment, in any form that :func:`discoenv.episodes.action.parse_action` takes.
 
     If a sub-environment raises, the others go on: its own episode ends ``truncated`` with reward 0, its last
     observation with the error as ``text``, and ``info["infra_error"]`` and ``info["traceback"]``. Its next step resets
@@ -55,7 +55,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
     Args:
         num_envs: number of sub-environments.
         slots: exams that run at once, over all of them and over other processes; None: one per usable core. Where
-            costs are compared, an exam runs alone on the machine. Or an :class:`ExamSlots` to share.
+            costs are compared, an exam runs alone on the machine. Or an :class:`Cores` to share.
         autoreset_mode: Gymnasium's ``NextStep``, ``SameStep`` or ``Disabled``.
         sandbox: as in :class:`DiscoGenEnv`; one provider serves all.
         on_progress: called with a sub-environment's index and what its exams do; never twice at once.
@@ -74,7 +74,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
         self,
         num_envs: int = 1,
         *,
-        slots: int | ExamSlots | None = None,
+        slots: int | Cores | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         sandbox: str | Sandbox = "auto",
         on_progress: Callable[[int, Progress], None] | None = None,
@@ -85,7 +85,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
         self.num_envs = num_envs
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.slots = slots if isinstance(slots, ExamSlots) else ExamSlots(slots)
+        self.slots = slots if isinstance(slots, Cores) else Cores(slots)
         self._sandbox = get_sandbox(sandbox)
         self._owns_sandbox = isinstance(sandbox, str)
         self._examiners = ExaminerPool()

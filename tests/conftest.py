@@ -11,15 +11,17 @@ from typing import Any, Protocol
 import pytest
 import yaml
 
-from discoenv.exams import frameworks
+from discoenv.errors import SandboxError
+from discoenv.exams import learner_environment
 from discoenv.sandbox import get_sandbox
-from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox, SandboxError
-from discoenv.tasks import domain as domains
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import Domain, get_domain
+from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
+from discoenv.tasks import registry as domains
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
-os.environ.update(frameworks.on_cpu(os.environ))  # as learners and examiners run
+os.environ.update(learner_environment.on_cpu(os.environ))  # as learners and examiners run
 
 TOY = Path(__file__).resolve().parent / "toy"
 #: Better than the baseline on every dataset of the toy domain.
@@ -119,9 +121,9 @@ def make_variant(toy: Domain, copy_of_toy: Callable[[str], Path], monkeypatch: p
 
 
 @pytest.fixture
-def task(toy: Domain) -> TaskConfig:
+def task(toy: Domain) -> Task:
     """Both modules of the toy domain, one dataset on each side, one seed."""
-    return TaskConfig(
+    return Task(
         domain=toy.name,
         modules=("model", "features"),
         meta_train=("Line",),
@@ -132,7 +134,7 @@ def task(toy: Domain) -> TaskConfig:
 
 
 @pytest.fixture
-def good(task: TaskConfig) -> dict[str, str]:
+def good(task: Task) -> dict[str, str]:
     """Modules that are better than the baseline on every dataset of the toy domain."""
     return base_modules(task) | {"features.py": POLYNOMIAL_FEATURES}
 

@@ -12,24 +12,25 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from discoenv import cli, objectives
+from discoenv import objectives
+from discoenv.cli.main import app, main
 from discoenv.env import DiscoGenEnv
-from discoenv.exams import baselines
 from discoenv.sandbox.base import Check, Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules, materialise
 from tests.conftest import POLYNOMIAL_FEATURES, TOY, MakeVariant
 
 
 def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Runs the command as a user does; expects exit code 1, nothing on stdout, and a message without a traceback."""
     with pytest.raises(SystemExit) as caught:
-        cli.main([str(argument) for argument in arguments])
+        main([str(argument) for argument in arguments])
     stdout, stderr = capsys.readouterr()
     assert caught.value.code == 1
     assert stdout == ""
@@ -38,7 +39,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 @pytest.fixture
-def workspace(task: TaskConfig, tmp_path: Path) -> Path:
+def workspace(task: Task, tmp_path: Path) -> Path:
     """A workspace of two datasets, whose modules are the base ones."""
     wide = task.model_copy(update={"meta_train": ("Line", "Steps")})
     return materialise(wide, tmp_path / "workspace", modules=base_modules(task))
@@ -83,8 +84,8 @@ def test_run_main_does_the_same_in_any_directory(workspace: Path, tmp_path: Path
     program = f"""
 import runpy, sys
 from pathlib import Path
-from discoenv.tasks import domain
-domain.BUILTIN = Path({str(TOY)!r})
+from discoenv.tasks import registry
+registry.BUILTIN = Path({str(TOY)!r})
 sys.argv = ["run_main.py", *sys.argv[1:]]
 runpy.run_path({str(workspace / "run_main.py")!r}, run_name="__main__")
 """
@@ -152,7 +153,7 @@ def test_doctor_fails_if_no_sandbox_isolates_and_says_what_to_type(
     toy: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks = [Check("bubblewrap", False, "bwrap is not there", "apt install bubblewrap"), Check("process", True, "")]
-    monkeypatch.setattr(cli, "checks", lambda: checks)
+    monkeypatch.setattr(main, "checks", lambda: checks)
     result = invoke("doctor")
     assert result.exit_code == 1
     assert "apt install bubblewrap" in " ".join(result.stdout.split())
@@ -212,7 +213,7 @@ def test_calibrate_shows_why_a_base_module_failed(
     assert "gram = phi.T @ phi + RIDGE[0] * np.eye(phi.shape[1])" in error
 
 
-def test_replay_gives_the_recorded_reward(task: TaskConfig, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_replay_gives_the_recorded_reward(task: Task, sandbox: Sandbox, tmp_path: Path) -> None:
     env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=tmp_path)
     _, info = env.reset(seed=11)
     modules = base_modules(task) | {"features.py": POLYNOMIAL_FEATURES}
@@ -225,13 +226,13 @@ def test_replay_gives_the_recorded_reward(task: TaskConfig, sandbox: Sandbox, tm
     assert "Wave" in result.stdout
 
 
-def shortest(task: TaskConfig, scores: Any, modules: Any) -> objectives.Reward:
+def shortest(task: Task, scores: Any, modules: Any) -> objectives.Reward:
     """A reward function of a user."""
     return objectives.Reward(-float(sum(len(text) for text in modules.values())), {})
 
 
 def test_replay_takes_the_users_reward_function(
-    task: TaskConfig, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    task: Task, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=tmp_path, reward_fn=shortest)
     _, info = env.reset(seed=11)
@@ -248,7 +249,7 @@ def test_replay_takes_the_users_reward_function(
         assert f"--reward-fn {wrong}: {message}" in fails(capsys, "replay", run, "--reward-fn", wrong)
 
 
-def test_replay_scores_a_run_that_was_cut_off(task: TaskConfig, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_replay_scores_a_run_that_was_cut_off(task: Task, sandbox: Sandbox, tmp_path: Path) -> None:
     env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=tmp_path)
     _, info = env.reset(seed=11)
     env.close()
@@ -292,7 +293,7 @@ def test_doctor_installs_bubblewrap_without_asking_and_with_fresh_lists(
         Check("bubblewrap", False, "bwrap is missing", "sudo apt-get install bubblewrap"),
     ]
     answers = iter([broken, [Check("bubblewrap", True, "works")]])
-    monkeypatch.setattr(cli, "checks", lambda: next(answers))
+    monkeypatch.setattr(main, "checks", lambda: next(answers))
     result = invoke("doctor", "--fix", "--quiet")
     assert result.exit_code == 0
     assert log.read_text().splitlines() == [

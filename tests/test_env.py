@@ -26,14 +26,14 @@ from hypothesis import strategies as st
 
 from discoenv import objectives, registration
 from discoenv.env import DiscoGenEnv
-from discoenv.exams import baselines, calibration
-from discoenv.exams.baselines import NoBaseline
-from discoenv.exams.evaluation import Evaluator, Progress
-from discoenv.exams.scores import DatasetScore
+from discoenv.episodes.action import Action, Edit
+from discoenv.episodes.evaluation import Evaluator, Progress
+from discoenv.errors import NoBaseline, TaskError, UnknownName
 from discoenv.sandbox.base import Sandbox
-from discoenv.spaces import Action, Edit
-from discoenv.tasks.config import TaskConfig, TaskError
-from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.scoring import baselines, calibration
+from discoenv.scoring.scores import Score
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox, MakeVariant
 from tests.tasks.test_workspace import fingerprint
@@ -44,7 +44,7 @@ GOOD = {"edits": [{"path": "model.py", "content": BASE_MODEL}, {"path": "feature
 
 
 @pytest.fixture
-def make_env(sandbox: Sandbox, task: TaskConfig, tmp_path: Path) -> Iterator[MakeEnv]:
+def make_env(sandbox: Sandbox, task: Task, tmp_path: Path) -> Iterator[MakeEnv]:
     """Environments of the toy task, closed after the test."""
     made: list[DiscoGenEnv] = []
 
@@ -69,7 +69,7 @@ def children() -> set[int]:
 # ---- the course of an episode
 
 
-def test_reset_tells_the_task(make_env: MakeEnv, task: TaskConfig) -> None:
+def test_reset_tells_the_task(make_env: MakeEnv, task: Task) -> None:
     env = make_env(max_steps=5)
     observation, info = env.reset(seed=0)
     assert env.observation_space.contains(observation)
@@ -79,7 +79,7 @@ def test_reset_tells_the_task(make_env: MakeEnv, task: TaskConfig) -> None:
     assert observation["steps_left"] == 5
     for part in ("# Toy regression", "You may edit model.py, features.py", "You have 5 actions", "* Line: 30 s"):
         assert part in observation["text"]
-    assert TaskConfig.parse(info["task"]) == task
+    assert Task.parse(info["task"]) == task
     assert info["task_id"] == task.task_id
     assert info["integrity"]["level"] == "examined"
     assert json.loads(json.dumps(info)) == info
@@ -106,7 +106,7 @@ def test_good_modules_are_worth_more_than_one(make_env: MakeEnv) -> None:
     assert type(reward) is float
 
 
-def test_a_run_may_be_of_chosen_datasets_only(make_env: MakeEnv, task: TaskConfig) -> None:
+def test_a_run_may_be_of_chosen_datasets_only(make_env: MakeEnv, task: Task) -> None:
     env = make_env(task=task.model_copy(update={"meta_train": ("Line", "Steps", "Noise")}))
     env.reset(seed=0)
     observation, _, _, _, info = env.step({**GOOD, "datasets": ["Noise", "Line"]})
@@ -138,7 +138,7 @@ def test_a_submitted_stub_is_worth_nothing_and_names_its_function(make_env: Make
     assert "site-packages" not in observation["text"]
 
 
-def test_the_baseline_is_worth_about_one(make_env: MakeEnv, task: TaskConfig) -> None:
+def test_the_baseline_is_worth_about_one(make_env: MakeEnv, task: Task) -> None:
     env = make_env(task=task.model_copy(update={"start": "base", "test_seeds": 3}))
     observation, _ = env.reset(seed=0)
     assert observation["files"] == base_modules(task)
@@ -149,7 +149,7 @@ def test_the_baseline_is_worth_about_one(make_env: MakeEnv, task: TaskConfig) ->
 
 
 def test_a_minimised_metric_is_rewarded_in_its_direction(
-    make_variant: MakeVariant, make_env: MakeEnv, task: TaskConfig, sandbox: Sandbox
+    make_variant: MakeVariant, make_env: MakeEnv, task: Task, sandbox: Sandbox
 ) -> None:
     metric = {"name": "mse", "unit": "y²", "direction": "min", "lower": 0}
     domain = make_variant("Toy", change=lambda c: c.update(metric=metric))
@@ -216,7 +216,7 @@ def test_the_same_modules_are_not_trained_twice_on_the_same_seed(make_env: MakeE
 
 
 def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv) -> None:
-    def reward(task: TaskConfig, scores: Any, modules: Any) -> objectives.Reward:
+    def reward(task: Task, scores: Any, modules: Any) -> objectives.Reward:
         assert [score.dataset for score in scores] in (["Wave"], ["Line"])
         return objectives.Reward(float(sum(len(text) for text in modules.values())), {"mine": True})
 
@@ -227,7 +227,7 @@ def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv)
     assert info["reward"] == {"mine": True}
 
 
-def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: TaskConfig) -> None:
+def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Task) -> None:
     seen: list[Progress] = []
     env = make_env(task=task.model_copy(update={"test_seeds": 2}), exam_slots=1, on_progress=seen.append)
     env.reset(seed=0)
@@ -277,7 +277,7 @@ def test_without_a_seed_episodes_differ(make_env: MakeEnv) -> None:
     assert len(ids) > 3
 
 
-def test_exam_seeds_differ_between_sides_datasets_and_episodes(make_env: MakeEnv, task: TaskConfig) -> None:
+def test_exam_seeds_differ_between_sides_datasets_and_episodes(make_env: MakeEnv, task: Task) -> None:
     wide = task.model_copy(
         update={"meta_train": ("Line", "Steps"), "meta_test": ("Wave", "Noise"), "train_seeds": 2, "test_seeds": 2}
     )
@@ -404,9 +404,9 @@ def quick(make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> Di
     """An environment whose exams are all scored 1 at once."""
     entry = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
 
-    def evaluate(self: Evaluator, modules: Any, side: str, datasets: Any = ()) -> list[DatasetScore]:
+    def evaluate(self: Evaluator, modules: Any, side: str, datasets: Any = ()) -> list[Score]:
         names = datasets or getattr(self.task, side)
-        return [DatasetScore(name, (SCORED,), (0.5,), 1.0, None, entry) for name in names]
+        return [Score(name, (SCORED,), (0.5,), 1.0, None, entry) for name in names]
 
     monkeypatch.setattr(Evaluator, "evaluate", evaluate)
     return make_env(max_steps=50, runs_dir=None)
@@ -525,7 +525,7 @@ def test_a_full_disk_is_no_score(
 
     env = make_env()
     env.reset(seed=0)
-    monkeypatch.setattr(f"discoenv.exams.evaluation.{failing}", fail)
+    monkeypatch.setattr(f"discoenv.episodes.evaluation.{failing}", fail)
     _, reward, terminated, truncated, info = env.step({**GOOD, "command": command})
     assert (reward, terminated, truncated) == (0.0, False, True)
     assert "No space left on device" in info["infra_error"]
@@ -594,7 +594,7 @@ def test_a_step_needs_a_reset_before_it(make_env: MakeEnv) -> None:
         env.step("submit")
 
 
-def test_a_failed_reset_leaves_no_episode(make_env: MakeEnv, task: TaskConfig) -> None:
+def test_a_failed_reset_leaves_no_episode(make_env: MakeEnv, task: Task) -> None:
     env = make_env()
     env.reset(seed=0)
     full = task.model_copy(update={"meta_train": ("Line",), "meta_test": ("Wave",), "scale": "full"})
@@ -614,7 +614,7 @@ def test_a_dataset_without_a_baseline_is_told_with_the_command(make_variant: Mak
     assert leftovers() == []
 
 
-def test_options_set_the_task_of_one_episode(make_env: MakeEnv, task: TaskConfig, tmp_path: Path) -> None:
+def test_options_set_the_task_of_one_episode(make_env: MakeEnv, task: Task, tmp_path: Path) -> None:
     env = make_env()
     other = task.model_copy(update={"modules": ("model",)})
     assert sorted(env.reset(options={"task": other.model_dump()})[0]["files"]) == ["model.py"]
@@ -665,7 +665,7 @@ def test_closing_leaves_no_process_and_no_directory(make_env: MakeEnv) -> None:
     assert leftovers() == []
 
 
-def test_an_environment_that_is_forgotten_cleans_up_after_itself(sandbox: Sandbox, task: TaskConfig) -> None:
+def test_an_environment_that_is_forgotten_cleans_up_after_itself(sandbox: Sandbox, task: Task) -> None:
     before = children()
     env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=None)
     env.reset(seed=0)
@@ -698,8 +698,8 @@ def test_what_a_killed_host_left_is_gone_after_the_next_start(make_env: MakeEnv,
     program = f"""
 import os, signal, sys
 from pathlib import Path
-from discoenv.tasks import domain
-domain.BUILTIN = Path({str(TOY)!r})
+from discoenv.tasks import registry
+registry.BUILTIN = Path({str(TOY)!r})
 from discoenv.env import DiscoGenEnv
 task = dict(domain="Toy", modules=["model"], meta_train=["Line"], meta_test=["Wave"], scale="tiny")
 def kill(progress):
@@ -727,7 +727,7 @@ def test_two_environments_do_not_disturb_each_other(make_env: MakeEnv) -> None:
     assert float(first.step("submit")[1]) > 1
 
 
-def test_a_run_directory_tells_the_whole_episode(make_env: MakeEnv, task: TaskConfig, tmp_path: Path) -> None:
+def test_a_run_directory_tells_the_whole_episode(make_env: MakeEnv, task: Task, tmp_path: Path) -> None:
     env = make_env(max_steps=4)
     _, info = env.reset(seed=0)
     directory = Path(info["run_directory"])
@@ -778,7 +778,7 @@ def test_the_environment_is_registered() -> None:
     assert registration.ENV_ID in gymnasium.registry
 
 
-def test_gymnasium_accepts_the_environment(sandbox: Sandbox, task: TaskConfig) -> None:
+def test_gymnasium_accepts_the_environment(sandbox: Sandbox, task: Task) -> None:
     made = gymnasium.make("DiscoGen-v0", task=task, sandbox=sandbox.name, runs_dir=None, render_mode="ansi")
     env = made.unwrapped
     with warnings.catch_warnings():
@@ -788,7 +788,7 @@ def test_gymnasium_accepts_the_environment(sandbox: Sandbox, task: TaskConfig) -
     env.close()
 
 
-def test_the_environment_is_made_by_gymnasium(sandbox: Sandbox, task: TaskConfig) -> None:
+def test_the_environment_is_made_by_gymnasium(sandbox: Sandbox, task: Task) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         env = gymnasium.make("DiscoGen-v0", task=task, sandbox=sandbox, runs_dir=None, render_mode="ansi")

@@ -31,7 +31,7 @@ def test_importing_discoenv_imports_nothing_heavy() -> None:
         "import gymnasium; import discoenv",
         "import discoenv; import gymnasium.envs.registration; import gymnasium",
         "import discoenv; from gymnasium import spaces; import gymnasium",
-        "import discoenv.tasks.config; import gymnasium",
+        "import discoenv.tasks.task; import gymnasium",
         # What a library does that only wants to know whether Gymnasium is installed:
         "import discoenv, importlib.util; importlib.util.find_spec('gymnasium'); import gymnasium",
         "import discoenv, importlib; importlib.reload(discoenv); import gymnasium; importlib.reload(discoenv)",

@@ -22,12 +22,12 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_types import CallToolResult, Implementation, TextContent, TextResourceContents
 
-from discoenv import mcp_server
-from discoenv.calls import read_calls
+from discoenv.adapters import mcp
 from discoenv.env import DiscoGenEnv
-from discoenv.exams.evaluation import Progress
+from discoenv.episodes.evaluation import Progress
+from discoenv.episodes.transcript import read_calls
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from discoenv.tools import TOOLS, ToolResult, ToolSession
 from tests.conftest import TOY
 
@@ -48,7 +48,7 @@ def arguments(tmp_path: Path, sandbox: Sandbox) -> list[str]:
     task = tmp_path / "task.yaml"
     task.write_text(TASK)
     rest = ["--sandbox", sandbox.name, "--seed", "0", "--max-steps", "4", "--runs", str(tmp_path / "runs")]
-    return ["-m", "discoenv.cli", "mcp", "--task", str(task), *rest]
+    return ["-m", "discoenv.cli.main", "mcp", "--task", str(task), *rest]
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_signal_ends_the_server_and_what_it_trains(arguments: list[str], envir
 
 
 @contextmanager
-def episode(sandbox: Sandbox, task: TaskConfig, **changes: Any) -> Iterator[mcp_server.Episode]:
+def episode(sandbox: Sandbox, task: Task, **changes: Any) -> Iterator[mcp.Episode]:
     def make(on_progress: Callable[[Progress], None]) -> ToolSession:
         env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=None, on_progress=on_progress)
         session = ToolSession(env, seed=0)
@@ -200,23 +200,23 @@ def episode(sandbox: Sandbox, task: TaskConfig, **changes: Any) -> Iterator[mcp_
             setattr(session, name, value)
         return session
 
-    made = mcp_server.Episode(make)
+    made = mcp.Episode(make)
     yield made
     made.close()
 
 
-def within(made: mcp_server.Episode, main: Callable[[Client], Awaitable[None]]) -> None:
+def within(made: mcp.Episode, main: Callable[[Client], Awaitable[None]]) -> None:
     async def connect() -> None:
-        async with Client(mcp_server.make_server(made)) as client:
+        async with Client(mcp.make_server(made)) as client:
             await main(client)
 
     anyio.run(connect)
 
 
 def test_the_protocol_goes_on_while_something_trains(
-    sandbox: Sandbox, task: TaskConfig, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp_server, "_HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(mcp, "_HEARTBEAT_S", 0.01)
     go_on = threading.Event()
     reported: list[tuple[float, float | None, str | None]] = []
 
@@ -252,7 +252,7 @@ def test_the_protocol_goes_on_while_something_trains(
     assert reported[0][1:] == (2, "exam 2 of 2: Line")
 
 
-def test_what_a_client_did_not_wait_for_is_told_with_the_next_call(sandbox: Sandbox, task: TaskConfig) -> None:
+def test_what_a_client_did_not_wait_for_is_told_with_the_next_call(sandbox: Sandbox, task: Task) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(name: str, *_: Any, **__: Any) -> ToolResult:
@@ -278,7 +278,7 @@ def test_what_a_client_did_not_wait_for_is_told_with_the_next_call(sandbox: Sand
         within(made, main)
 
 
-def test_a_failure_of_the_environment_is_told_and_not_the_end_of_the_server(sandbox: Sandbox, task: TaskConfig) -> None:
+def test_a_failure_of_the_environment_is_told_and_not_the_end_of_the_server(sandbox: Sandbox, task: Task) -> None:
     def failing(*_: Any, **__: Any) -> ToolResult:
         raise OSError("no space left on device")
 
@@ -293,7 +293,7 @@ def test_a_failure_of_the_environment_is_told_and_not_the_end_of_the_server(sand
 
 
 def test_wrong_arguments_of_the_command_are_one_message(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "discoenv.cli", "mcp", "--task", "OnPolicyRL_lost"]
+    command = [sys.executable, "-m", "discoenv.cli.main", "mcp", "--task", "OnPolicyRL_lost"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout == ""

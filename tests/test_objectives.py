@@ -9,20 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from discoenv import objectives
-from discoenv.exams import baselines
-from discoenv.exams.scores import DatasetScore
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.errors import UnknownName
+from discoenv.scoring import baselines
+from discoenv.scoring.scores import Score
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task
 
-MakeScore = Callable[[str, float], DatasetScore]
+MakeScore = Callable[[str, float], Score]
 
 
 @pytest.fixture
 def make_score(toy: Domain) -> MakeScore:
     entry = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
 
-    def make(dataset: str, normalised: float) -> DatasetScore:
-        return DatasetScore(dataset, (), (), normalised, None, entry)
+    def make(dataset: str, normalised: float) -> Score:
+        return Score(dataset, (), (), normalised, None, entry)
 
     return make
 
@@ -38,7 +39,7 @@ def make_score(toy: Domain) -> MakeScore:
     ],
 )
 def test_performance_is_the_mean_of_the_scores_each_clipped(
-    task: TaskConfig, make_score: MakeScore, normalised: list[float], reward: float
+    task: Task, make_score: MakeScore, normalised: list[float], reward: float
 ) -> None:
     scores = [make_score(f"D{number}", value) for number, value in enumerate(normalised)]
     got = objectives.get("performance").reward(task, scores, {})
@@ -51,7 +52,7 @@ def test_performance_is_the_mean_of_the_scores_each_clipped(
 
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=8))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_performance_is_bounded(task: TaskConfig, make_score: MakeScore, normalised: list[float]) -> None:
+def test_performance_is_bounded(task: Task, make_score: MakeScore, normalised: list[float]) -> None:
     scores = [make_score(str(number), value) for number, value in enumerate(normalised)]
     assert -1 <= objectives.get("performance").reward(task, scores, {}).value <= 10
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv import cli, pictures
+from discoenv.cli.main import main
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes import plots
+from discoenv.episodes.record import Recorder, Run
+from discoenv.errors import RunError
 from discoenv.exams.examiner import MOST_KEPT_BYTES, Examiner
-from discoenv.recording import Recorder, Run, RunError
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 
 SETUP = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0}
 PNG = b"\x89PNG"
@@ -37,7 +39,7 @@ def npz(**arrays: Any) -> bytes:
 
 
 @pytest.fixture
-def recorder(task: TaskConfig, tmp_path: Path) -> Recorder:
+def recorder(task: Task, tmp_path: Path) -> Recorder:
     return Recorder(tmp_path / "runs", task, SETUP)
 
 
@@ -80,7 +82,7 @@ def test_scores_are_drawn_for_every_domain(recorder: Recorder, capsys: pytest.Ca
     recorder.event({"event": "step", "step": 2, "info": {"meta_test": {"Wave": {**record, "standard_error": 0.1}}}})
     recorder.result({"reward": 0.5})
     with pytest.raises(SystemExit) as ended:
-        cli.main(["draw", str(recorder.directory)])
+        main(["draw", str(recorder.directory)])
     assert ended.value.code == 0
     path = recorder.directory / "pictures" / "scores.png"
     assert capsys.readouterr().out.strip() == str(path)
@@ -93,7 +95,7 @@ def test_without_matplotlib_the_command_that_installs_it_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(SystemExit) as ended:
-        cli.main(["draw", str(recorder.directory)])
+        main(["draw", str(recorder.directory)])
     assert ended.value.code == 1
     assert "pip install 'discoenv[plots]'" in capsys.readouterr().err
     assert not (recorder.directory / "pictures").exists()
@@ -101,7 +103,7 @@ def test_without_matplotlib_the_command_that_installs_it_is_named(
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run directory"):
-        pictures.draw(tmp_path)
+        plots.draw(tmp_path)
 
 
 @pytest.mark.slow
@@ -123,7 +125,7 @@ def test_an_episode_is_recorded_and_drawn_and_its_observations_tell_nothing(tmp_
     assert "kept" not in str(info)
     env.step("submit")
     env.close()
-    drawn = pictures.draw(Path(info["run_directory"]))
+    drawn = plots.draw(Path(info["run_directory"]))
     assert {path.name for path in drawn} == {
         "scores.png",
         *(f"{kind}_{dataset}.png" for kind in ("regret", "queries") for dataset in ("Branin2d", "HolderTable2d")),

@@ -8,32 +8,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discoenv.recording import Recorder, Run, RunError
-from discoenv.tasks.config import TaskConfig, TaskError
+from discoenv.episodes.record import Recorder, Run
+from discoenv.errors import RunError, TaskError
+from discoenv.tasks.task import Task
 
 SETUP = {"episode_seed": 2**62, "sandbox": "bubblewrap", "budget_scale": 3.0}
 
 
 @pytest.fixture
-def recorder(task: TaskConfig, tmp_path: Path) -> Recorder:
+def recorder(task: Task, tmp_path: Path) -> Recorder:
     return Recorder(tmp_path / "runs", task, SETUP)
 
 
-def test_a_run_has_a_directory_of_its_own_named_by_time_and_task(task: TaskConfig, tmp_path: Path) -> None:
+def test_a_run_has_a_directory_of_its_own_named_by_time_and_task(task: Task, tmp_path: Path) -> None:
     first, second = (Recorder(tmp_path / "runs", task, SETUP).directory for _ in range(2))
     assert first != second
     assert first.parent == second.parent == tmp_path / "runs"
     assert "_Toy-model-features_" in first.name
 
 
-def test_a_long_list_of_modules_still_gives_a_valid_name(task: TaskConfig, tmp_path: Path) -> None:
+def test_a_long_list_of_modules_still_gives_a_valid_name(task: Task, tmp_path: Path) -> None:
     wide = task.model_copy(update={"domain": "pack/Toy", "modules": tuple(f"module_{n}" for n in range(100))})
     directory = Recorder(tmp_path, wide, SETUP).directory
     assert directory.parent == tmp_path
     assert len(directory.name) < 120
 
 
-def test_what_was_recorded_is_read_back(recorder: Recorder, task: TaskConfig) -> None:
+def test_what_was_recorded_is_read_back(recorder: Recorder, task: Task) -> None:
     recorder.files(0, {"model.py": "a\r\n", "features.py": "é"})
     recorder.event({"event": "reset", "text": "\u2028\0"})
     recorder.files(1, {"model.py": "b", "features.py": "é"})

@@ -12,20 +12,9 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discoenv.spaces import (
-    COMMANDS,
-    Action,
-    ActionError,
-    Choice,
-    DatasetNames,
-    Edit,
-    Files,
-    UnicodeText,
-    action_space,
-    apply_edits,
-    observation_space,
-    parse_action,
-)
+from discoenv.episodes.action import COMMANDS, Action, Edit, apply_edits, parse_action
+from discoenv.errors import ActionError
+from discoenv.spaces import Choice, DatasetNames, Files, UnicodeText, action_space, observation_space
 
 FILES = {"loss.py": "a = 1\nb = 1\n", "optim.py": ""}
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from discoenv.calls import read_calls
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.transcript import read_calls
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 from discoenv.tools import TOOLS, ToolSession
 from tests.conftest import POLYNOMIAL_FEATURES
@@ -24,7 +24,7 @@ MakeSession = Callable[..., ToolSession]
 
 
 @pytest.fixture
-def make_session(sandbox: Sandbox, task: TaskConfig, tmp_path: Path) -> Iterator[MakeSession]:
+def make_session(sandbox: Sandbox, task: Task, tmp_path: Path) -> Iterator[MakeSession]:
     """Sessions of the toy task, closed after the test."""
     made: list[ToolSession] = []
 
@@ -69,7 +69,7 @@ def test_the_tools_are_those_of_the_documentation() -> None:
 # ---- the course of an episode
 
 
-def test_an_episode_is_played_through_tools(make_session: MakeSession, task: TaskConfig) -> None:
+def test_an_episode_is_played_through_tools(make_session: MakeSession, task: Task) -> None:
     session = make_session(max_steps=4)
     assert "You have 4 actions" in session.introduction
     assert "## Your tools" in session.introduction
@@ -150,7 +150,7 @@ def test_the_files_of_an_earlier_run_can_be_submitted(make_session: MakeSession,
 
 
 def test_the_best_run_is_one_of_all_datasets_if_there_is_one(
-    make_session: MakeSession, task: TaskConfig, good: dict[str, str]
+    make_session: MakeSession, task: Task, good: dict[str, str]
 ) -> None:
     session = make_session(task=task.model_copy(update={"meta_train": ("Line", "Steps")}))
     session.write(base_modules(task))
@@ -189,7 +189,7 @@ def test_notes_are_kept(make_session: MakeSession) -> None:
     assert session.steps_left == 10
 
 
-def test_gymnasium_wrappers_do_not_matter(sandbox: Sandbox, task: TaskConfig, good: dict[str, str]) -> None:
+def test_gymnasium_wrappers_do_not_matter(sandbox: Sandbox, task: Task, good: dict[str, str]) -> None:
     env: gymnasium.Env[Any, Any] = gymnasium.make("DiscoGen-v0", task=task, sandbox=sandbox, runs_dir=None)
     session = ToolSession(env, seed=0)
     assert session.recorder is None
@@ -294,7 +294,7 @@ def test_a_failure_of_the_machine_ends_the_episode(make_session: MakeSession, sa
 # ---- for agents without tools, and for the record
 
 
-def test_the_context_holds_what_the_modules_interact_with(make_session: MakeSession, task: TaskConfig) -> None:
+def test_the_context_holds_what_the_modules_interact_with(make_session: MakeSession, task: Task) -> None:
     session = make_session(task=task.model_copy(update={"meta_train": ("Line", "Steps")}))
     context = session.context()
     assert "### `model.py` (editable)" in context

@@ -13,10 +13,10 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from discoenv.env import DiscoGenEnv
-from discoenv.exams.evaluation import Progress
-from discoenv.exams.slots import ExamSlots
+from discoenv.episodes.evaluation import Progress
+from discoenv.machine.cores import Cores
 from discoenv.sandbox.base import Command, Limits, Running, Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from discoenv.vector import DiscoGenVectorEnv, info_of
 from tests.conftest import FailingSandbox
 from tests.episodes.conftest import base_source, tiny_task
@@ -32,7 +32,7 @@ def make_vec(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., DiscoGe
     made: list[DiscoGenVectorEnv] = []
 
     def make(num_envs: int = 3, **arguments: Any) -> DiscoGenVectorEnv:
-        settings = {"runs_dir": None, "sandbox": sandbox, "slots": ExamSlots(3, tmp_path / "slots")} | arguments
+        settings = {"runs_dir": None, "sandbox": sandbox, "slots": Cores(3, tmp_path / "slots")} | arguments
         env = gym.make_vec("DiscoGen-v0", num_envs=num_envs, **settings)
         assert isinstance(env, DiscoGenVectorEnv)
         made.append(env)
@@ -124,7 +124,7 @@ def write(name: str, text: str, command: str = "run") -> dict[str, Any]:
 
 
 def test_episodes_of_the_toy_domain_are_those_of_single_environments(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig, good: dict[str, str]
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, good: dict[str, str]
 ) -> None:
     files = list(good.items())
     whole = [write(*files[0]), write(*files[1]), "run"]
@@ -145,7 +145,7 @@ def test_episodes_of_a_real_domain_are_those_of_single_environments(make_vec: Ca
 
 
 def test_observations_and_infos_are_batched_as_gymnasium_does(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task
 ) -> None:
     env = make_vec(2, task=task, max_steps=4)
     observations, infos = env.reset(seed=0)
@@ -163,9 +163,7 @@ def test_observations_and_infos_are_batched_as_gymnasium_does(
     assert "refused" not in info_of(infos, 0)
 
 
-def test_infos_of_different_types_stay_what_they_are(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig
-) -> None:
+def test_infos_of_different_types_stay_what_they_are(make_vec: Callable[..., DiscoGenVectorEnv], task: Task) -> None:
     env = make_vec(4, task=task)
     given: list[dict[str, Any]] = [
         {"n": 1, "d": {"a": 1.5, "b": None}, "x": np.zeros(2), "_own": 3},
@@ -183,7 +181,7 @@ def test_infos_of_different_types_stay_what_they_are(
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_a_new_episode_starts_as_the_mode_says(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig, good: dict[str, str], mode: AutoresetMode
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, good: dict[str, str], mode: AutoresetMode
 ) -> None:
     env = make_vec(2, task=task, max_steps=3, autoreset_mode=mode.value)
     env.reset(seed=0)
@@ -212,7 +210,7 @@ def test_a_new_episode_starts_as_the_mode_says(
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_an_exception_in_one_does_not_harm_the_others(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig, good: dict[str, str], mode: AutoresetMode
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, good: dict[str, str], mode: AutoresetMode
 ) -> None:
     env = make_vec(3, task=task, max_steps=5, autoreset_mode=mode)
     env.reset(seed=[4, 5, 4])
@@ -242,7 +240,7 @@ def test_an_exception_in_one_does_not_harm_the_others(
 
 
 def test_a_failing_machine_ends_only_the_episode_that_it_hits(
-    make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: TaskConfig
+    make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: Task
 ) -> None:
     env = make_vec(2, task=task, sandbox=FailingSandbox(sandbox, failures=2), slots=1)
     env.reset(seed=0)
@@ -253,7 +251,7 @@ def test_a_failing_machine_ends_only_the_episode_that_it_hits(
 
 
 def test_a_reset_that_fails_again_and_again_is_reported_each_time(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig, monkeypatch: pytest.MonkeyPatch
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env = make_vec(2, task=task, max_steps=9)
     env.reset(seed=0)
@@ -271,7 +269,7 @@ def test_a_reset_that_fails_again_and_again_is_reported_each_time(
 
 
 def test_a_reset_that_cannot_be_made_is_raised_and_the_others_are_made(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task
 ) -> None:
     env = make_vec(2, task=task)
     with pytest.raises(Exception, match="nowhere") as error:
@@ -294,7 +292,7 @@ def test_a_reset_that_cannot_be_made_is_raised_and_the_others_are_made(
     ],
 )
 def test_seeds_and_options_that_do_not_fit_are_errors(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig, arguments: dict[str, Any], message: str
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make_vec(2, task=task).reset(**arguments)
@@ -302,7 +300,7 @@ def test_seeds_and_options_that_do_not_fit_are_errors(
 
 @pytest.mark.parametrize("actions", [["run"], "run", {"command": "run"}, 3])
 def test_a_wrong_number_of_actions_is_an_error(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig, actions: Any
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, actions: Any
 ) -> None:
     env = make_vec(2, task=task)
     env.reset(seed=0)
@@ -310,9 +308,7 @@ def test_a_wrong_number_of_actions_is_an_error(
         env.step(actions)
 
 
-def test_an_integer_seed_counts_up_and_none_is_random(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig
-) -> None:
+def test_an_integer_seed_counts_up_and_none_is_random(make_vec: Callable[..., DiscoGenVectorEnv], task: Task) -> None:
     env = make_vec(3, task=task)
     env.reset(seed=7)
     assert list(env.np_random_seed) == [7, 8, 9]
@@ -323,10 +319,10 @@ def test_an_integer_seed_counts_up_and_none_is_random(
 
 @pytest.mark.parametrize("slots", [1, 2])
 def test_no_more_exams_run_at_once_than_there_are_slots(
-    make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: TaskConfig, tmp_path: Path, slots: int
+    make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: Task, tmp_path: Path, slots: int
 ) -> None:
     counting = CountingSandbox(sandbox, together=slots)
-    env = make_vec(4, task=task, sandbox=counting, slots=ExamSlots(slots, tmp_path / "slots"))
+    env = make_vec(4, task=task, sandbox=counting, slots=Cores(slots, tmp_path / "slots"))
     env.reset(seed=0)
     _, _, _, truncations, _ = env.step(["run"] * 4)
     assert not truncations.any()
@@ -334,7 +330,7 @@ def test_no_more_exams_run_at_once_than_there_are_slots(
 
 
 def test_exams_whose_costs_are_compared_run_alone(
-    make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: TaskConfig
+    make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: Task
 ) -> None:
     counting = CountingSandbox(sandbox, together=1)
     env = make_vec(3, task=task.model_copy(update={"objective": "time", "start": "base"}), sandbox=counting, slots=3)
@@ -344,7 +340,7 @@ def test_exams_whose_costs_are_compared_run_alone(
     assert counting.most == 1
 
 
-def test_progress_tells_which_episode_it_is_of(make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig) -> None:
+def test_progress_tells_which_episode_it_is_of(make_vec: Callable[..., DiscoGenVectorEnv], task: Task) -> None:
     seen: list[tuple[int, bool]] = []
 
     def on_progress(index: int, progress: Progress) -> None:
@@ -357,7 +353,7 @@ def test_progress_tells_which_episode_it_is_of(make_vec: Callable[..., DiscoGenV
 
 
 def test_closing_in_the_middle_of_a_step_ends_it(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: TaskConfig, good: dict[str, str]
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, good: dict[str, str]
 ) -> None:
     started = threading.Event()
     env = make_vec(3, task=task, on_progress=lambda index, progress: started.set(), slots=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from discoenv import cli
+from discoenv.cli.main import main
 
 AGENTS: Final = ("baseline", "random_search", "evolve")
 
@@ -21,4 +21,4 @@ def arguments(given: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    cli.main(arguments(sys.argv[1:]))
+    main(arguments(sys.argv[1:]))

@@ -16,14 +16,16 @@ from typing import Self
 import numpy as np
 
 from discoenv.audit.exploit import ActionExploit, Exploit, Facts
-from discoenv.audit.surroundings import look
+from discoenv.audit.snapshot import look
 from discoenv.audit.targets import Target, target_of, task_of
 from discoenv.env import DiscoGenEnv
-from discoenv.exams import scratch
-from discoenv.exams.client import InfraError
-from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.errors import InfraError
+from discoenv.exams.result import ExamResult
+from discoenv.exams.runner import ExamRunner
+from discoenv.machine import scratch
 from discoenv.sandbox.base import Limits, Sandbox
-from discoenv.tasks.domain import Domain, Scale
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.specification import Scale
 from discoenv.tasks.workspace import base_modules, materialise
 
 SEED = 1_234_567_890_123_457
@@ -36,7 +38,7 @@ _MOST_S = 600.0
 
 
 @dataclass(frozen=True)
-class Honest:
+class HonestRun:
     """The exams of the honest module: what exploits are compared with.
 
     Attributes:
@@ -54,7 +56,7 @@ class Honest:
     memory_bytes: int
     most_s: float
 
-    def cheapest(self, result: ExamResult) -> Honest:
+    def cheapest(self, result: ExamResult) -> HonestRun:
         """With one more exam taken into account."""
         return replace(
             self,
@@ -116,7 +118,7 @@ class Auditor:
         self._directory = scratch.make()
         self._workspace = self._directory / "workspace"
         self._listeners = [socket.socket(socket.AF_INET), socket.socket(socket.AF_UNIX)]
-        self._honest: Honest | None = None
+        self._honest: HonestRun | None = None
         self._env: DiscoGenEnv | None = None
         self.facts = self._prepare()
 
@@ -139,7 +141,7 @@ class Auditor:
         scratch.remove(self._directory)
 
     @property
-    def honest(self) -> Honest:
+    def honest(self) -> HonestRun:
         """The honest module's exams; the first use runs them."""
         if self._honest is None:
             dataset, metric = self.target.dataset, self.facts.metric
@@ -148,7 +150,7 @@ class Auditor:
             if len(values) < len(results):
                 raise InfraError(f"the base modules of {self.domain.name} fail on {dataset}: {results[0].message}")
             floor = self._runner.floor(dataset=dataset, scale=self._scale, seed=SEED)[metric]
-            self._honest = Honest(
+            self._honest = HonestRun(
                 floor=floor,
                 value=float(np.mean(values)),
                 tolerance=2 * float(np.std(values, ddof=1)) / math.sqrt(len(values)),

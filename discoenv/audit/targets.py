@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import Domain, Scale
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.sampling import available_datasets
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ def target_of(domain: Domain, scale: Scale = "tiny") -> Target:
     return Target(next(iter(domain.modules)), available_datasets(domain, scale, gpu=False)[0])
 
 
-def task_of(domain: Domain, target: Target, scale: Scale) -> TaskConfig:
+def task_of(domain: Domain, target: Target, scale: Scale) -> Task:
     """The task whose meta-train side is attacked: one module, one dataset; another one is unseen."""
     unseen = next(dataset for dataset in domain.datasets if dataset != target.dataset)
-    return TaskConfig(
+    return Task(
         domain=domain.name,
         modules=(target.module,),
         meta_train=(target.dataset,),

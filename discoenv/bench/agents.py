@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import yaml
 
-from discoenv.bench.cell import BenchError
+from discoenv.errors import BenchError
 
 Play = Callable[..., object]
 

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import discoenv
 from discoenv.bench.agents import Agent
-from discoenv.bench.cell import CELLS, MATRIX, BenchError, CellResult, Matrix, State, Status, read_result, read_status
+from discoenv.bench.cell import CELLS, MATRIX, CellResult, Matrix, State, Status, read_result, read_status
 from discoenv.bench.playing import INFRA_ERRORS, play_cell
-from discoenv.exams.baselines import hardware
+from discoenv.errors import BenchError
 from discoenv.experiment import Config, Finished, Grid, RunDirectory, run_experiment
 from discoenv.experiment.layout import ExperimentFolder
-from discoenv.tasks.config import TaskConfig
+from discoenv.machine.hardware import hardware
+from discoenv.tasks.task import Task
 
 _PACKAGES: Final = ("gymnasium", "numpy", "jax", "flax", "scikit-learn", "torch", "openai", "distributed")
 #: States that a benchmark does not leave by itself.
@@ -111,7 +112,7 @@ class Benchmark:
         directory: Path | None,
         *,
         agents: Sequence[Agent],
-        tasks: Sequence[TaskConfig],
+        tasks: Sequence[Task],
         seeds: Sequence[int],
         name: str = "bench",
         root: Path = Path("bench-runs"),

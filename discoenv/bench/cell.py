@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from discoenv import atomic
+from discoenv.errors import BenchError
+from discoenv.machine import atomic
 from discoenv.tasks.yaml_text import load
 
 MATRIX: Final = "bench.json"
@@ -25,10 +26,6 @@ STATUS: Final = "status.json"
 #: again, which says nothing about the agent, so the next ``resume`` tries again; ``running``: begun and not ended
 #: (killed, if nothing runs any more); ``interrupted``: told to stop; ``pending``: not begun.
 State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
-
-
-class BenchError(ValueError):
-    """A folder is not a benchmark that can be read, or one cannot be run; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -213,10 +210,10 @@ def read_result(cell: Path) -> CellResult:
 
 
 def _without_result(cell: Path, status: Status) -> CellResult:
-    from discoenv.tasks.config import TaskConfig  # noqa: PLC0415 - rarely needed
+    from discoenv.tasks.task import Task  # noqa: PLC0415 - rarely needed
 
     config = load((cell.parent / "config.yml").read_text(encoding="utf-8"))
-    task = TaskConfig.parse(config["task"])
+    task = Task.parse(config["task"])
     seconds = (status.ended or 0.0) - (status.started or 0.0)
     names = (config["agent"], task.task_id, task.domain, list(task.modules), int(cell.name))
     return CellResult(*names, seconds=seconds, error=status.message)

@@ -13,19 +13,17 @@ import gymnasium
 import numpy as np
 
 from discoenv.bench.agents import Agent
-from discoenv.bench.cell import BenchError, CellResult, DatasetOutcome
-from discoenv.calls import read_calls
+from discoenv.bench.cell import CellResult, DatasetOutcome
 from discoenv.env import DiscoGenEnv
-from discoenv.exams.baselines import NoBaseline
-from discoenv.exams.client import InfraError
-from discoenv.exams.evaluation import Progress
-from discoenv.exams.slots import ExamSlots
+from discoenv.episodes.evaluation import Progress
+from discoenv.episodes.transcript import read_calls
+from discoenv.errors import BenchError, DatasetUnavailable, InfraError, NoBaseline, SandboxError, SandboxUnavailable
 from discoenv.experiment.worker import Failed
+from discoenv.machine.cores import Cores
 from discoenv.sandbox import AUTO_ORDER, get_sandbox
-from discoenv.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import DatasetUnavailable
-from discoenv.tasks.packs import load_pack
+from discoenv.sandbox.base import Sandbox
+from discoenv.tasks.registry import load_pack
+from discoenv.tasks.task import Task
 
 #: Errors that are the machine's or its installation's: a cell is tried again, and is never a score.
 INFRA_ERRORS: Final[tuple[type[Exception], ...]] = (InfraError, SandboxError, DatasetUnavailable, NoBaseline)
@@ -130,12 +128,12 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
     arguments = dict(config.get("environment", {}))
     for pack in arguments.get("packs", ()):
         load_pack(pack)
-    task = TaskConfig.parse(config["task"])
+    task = Task.parse(config["task"])
     play = Agent.parse(config["agent"]).load()
     episode = episode_seed(seed, task)
     energy = _Energy()
     sandbox = choose_sandbox(str(arguments.pop("sandbox", "auto")))
-    slots = ExamSlots(arguments.pop("slots", None))
+    slots = Cores(arguments.pop("slots", None))
     begin = time.monotonic()
     base = DiscoGenEnv(
         task=task, sandbox=sandbox, runs_dir=logdir / RECORDS, exam_slots=slots, on_progress=energy, **arguments
@@ -181,7 +179,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         sandbox.close()
 
 
-def episode_seed(seed: int, task: TaskConfig) -> int:
+def episode_seed(seed: int, task: Task) -> int:
     """The seed of an episode: of the cell's seed and the task alone, so that agents are compared on the same exams."""
     words = np.frombuffer(hashlib.sha256(task.task_id.encode()).digest(), dtype="<u4")
     return int(np.random.SeedSequence([seed, *map(int, words)]).generate_state(1)[0])

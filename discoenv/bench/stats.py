@@ -18,8 +18,9 @@ from scipy import stats
 from discoenv.bench.cell import CellResult, DatasetOutcome
 from discoenv.bench.intervals import Estimate, Floats, aggregate, mean, wilson
 from discoenv.bench.ratings import Result
+from discoenv.errors import DomainError, UnknownName
 from discoenv.objectives import CLIP
-from discoenv.tasks.domain import DomainError, UnknownName, get_domain
+from discoenv.tasks.registry import get_domain
 
 Side = Literal["meta_train", "meta_test"]
 Setting = Literal["single", "until_success", "all", "every"]

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from discoenv.bench.cell import BenchError
-from discoenv.exams import baselines, devices
+from discoenv.discogen.config import read_task
+from discoenv.errors import BenchError, DatasetUnavailable
+from discoenv.machine import devices
+from discoenv.scoring import baselines
 from discoenv.tasks import discobench
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.discogen_config import read_task
-from discoenv.tasks.domain import DatasetUnavailable, Domain, Scale
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.sampling import sample_task
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Task
 
 DISCOBENCH = "DiscoBench"
 _MOST_DRAWS_PER_TASK = 50
@@ -30,7 +32,7 @@ def parse_tasks(
     seed: int = 0,
     test_seeds: int | None = None,
     here: bool = True,
-) -> tuple[list[TaskConfig], dict[str, str]]:
+) -> tuple[list[Task], dict[str, str]]:
     """Tasks from what users write, and those of DiscoBench that cannot be run here, by name, with the reason.
 
     Args:
@@ -46,7 +48,7 @@ def parse_tasks(
     Raises:
         BenchError: there is no task, or one that was named cannot be run here.
     """
-    tasks: list[TaskConfig] = []
+    tasks: list[Task] = []
     left_out: dict[str, str] = {}
     for text in (part.strip() for each in texts for part in each.split(",")):
         if text == DISCOBENCH:
@@ -76,11 +78,11 @@ def parse_tasks(
     return unique, left_out
 
 
-def obstacle(task: TaskConfig, device: str = "auto") -> str:
+def obstacle(task: Task, device: str = "auto") -> str:
     """Why a task cannot be run on this machine; empty if it can."""
     domain = task.resolve()
     names = (*task.meta_train, *task.meta_test)
-    chosen = devices.choose(device, prefer_gpu=devices.wanted(domain, task.scale, names))
+    chosen = devices.choose(device, prefer_gpu=domain.wants_gpu(task.scale, names))
     for name in names:
         try:
             domain.data(name)
@@ -93,18 +95,18 @@ def obstacle(task: TaskConfig, device: str = "auto") -> str:
     return ""
 
 
-def _sampled(text: str, *, scale: Scale, domains: Sequence[str], device: str, seed: int) -> list[TaskConfig]:
+def _sampled(text: str, *, scale: Scale, domains: Sequence[str], device: str, seed: int) -> list[Task]:
     """Different tasks, none of them DiscoBench's; the first ones are the same whatever their number is."""
     number = text.partition(":")[2]
     if not number.isdigit() or not int(number):
         raise BenchError(f"--tasks {text}: sampled:N needs a positive number of tasks, such as sampled:10")
 
     def usable(domain: Domain, backend: str, dataset: str) -> bool:
-        chosen = devices.choose(device, prefer_gpu=devices.wanted(domain, scale, [dataset]))
+        chosen = devices.choose(device, prefer_gpu=domain.wants_gpu(scale, [dataset]))
         return baselines.has_entry(domain, backend=backend, dataset=dataset, scale=scale, device=chosen.name)
 
     rng = np.random.default_rng(seed)
-    found: dict[str, TaskConfig] = {}
+    found: dict[str, Task] = {}
     for _ in range(_MOST_DRAWS_PER_TASK * int(number)):
         task = sample_task(
             rng, domains=list(domains) or None, scale=scale, usable=usable, gpu=device != "cpu" and devices.has_gpu()
@@ -115,7 +117,7 @@ def _sampled(text: str, *, scale: Scale, domains: Sequence[str], device: str, se
     raise BenchError(f"--tasks {text}: only {len(found)} different tasks were found")
 
 
-def _read(text: str, scale: Scale) -> list[TaskConfig]:
+def _read(text: str, scale: Scale) -> list[Task]:
     """A file of one task or of a list, or the name of a DiscoBench task."""
     path = Path(text)
     content: Any = text

@@ -9,20 +9,21 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-from discoenv.exams import frameworks, reported, scratch
-from discoenv.exams import programs as compiled
-from discoenv.exams.client import Examination, ExaminerProcess, InfraError
-from discoenv.exams.devices import CPU, Device
-from discoenv.exams.gpu_meter import GpuMeter
-from discoenv.exams.meters import Energy, EnergyMeter
-from discoenv.exams.pool import ExaminerPool
-from discoenv.exams.programs import Programs
-from discoenv.exams.verdict import WORKSPACE, Status, verdict
-from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox, SandboxError
-from discoenv.sandbox.gpu import Lease
+from discoenv.errors import InfraError, SandboxError
+from discoenv.exams import compile_cache as compiled
+from discoenv.exams import learner_environment, reported
+from discoenv.exams.compile_cache import CompileCache
+from discoenv.exams.examiner_client import Examination, ExaminerPool, ExaminerProcess
+from discoenv.exams.result import WORKSPACE, ExamResult, verdict
+from discoenv.machine import scratch
+from discoenv.machine.devices import CPU, Device
+from discoenv.machine.energy import EnergyMeter
+from discoenv.machine.gpu_meter import GpuMeter
+from discoenv.machine.gpus import Lease
+from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox
 from discoenv.tasks.domain import Domain
 
 _EXAM = "/exam"
@@ -32,57 +33,6 @@ _EXAMINER_ALLOWANCE_S = 3600.0
 _LAST_WORDS_S = 3.0
 #: Linux allows no longer path for a Unix socket, in bytes.
 _MAX_SOCKET_PATH = 107
-
-
-@dataclass(frozen=True)
-class ExamResult:
-    """One exam: one dataset, one seed.
-
-    Attributes:
-        metrics: the examiner's, by name; None unless ``status`` is ``ok``.
-        seconds: start of the learner to the end of its training, plus its answering time (and what its processes did
-            while the examiner was busy); None if it never served.
-        training_s, answering_s: the two parts.
-        background_s: the part of ``answering_s`` that the learner used, in CPU seconds, while nothing was asked of it.
-        wall_s: lifetime of the learner, the examiner's own work included.
-        cpu_s: CPU seconds of the learner's whole process tree.
-        peak_memory_bytes: peak memory of the tree; ``memory_method`` is ``cgroup`` or ``sampled``.
-        peak_gpu_memory_bytes: peak memory on the GPU, sampled; 0 unless one was used, and used alone.
-        device: ``cpu``, or the product name of the GPU.
-        energy: what the machine drew for the exam; an estimate unless energy was to be measured.
-        budget_s: the compute budget that bounded ``seconds``.
-        message: one line saying what went wrong, for ``status`` other than ``ok``.
-        traceback: the task's own frames of it.
-        stdout: the end of what the learner printed; feedback for the agent, never a score.
-        kept: what the examiner kept of a passed exam for pictures, an .npz; empty if nothing.
-    """
-
-    dataset: str
-    seed: int
-    status: Status
-    metrics: dict[str, float] | None
-    seconds: float | None
-    training_s: float | None
-    answering_s: float
-    wall_s: float
-    cpu_s: float
-    peak_memory_bytes: int
-    memory_method: str
-    energy: Energy
-    budget_s: float
-    questions: int
-    message: str = ""
-    traceback: str = ""
-    stdout: str = ""
-    background_s: float = 0.0
-    peak_gpu_memory_bytes: int = 0
-    device: str = "cpu"
-    kept: bytes = field(default=b"", repr=False)
-
-    @property
-    def total_memory_bytes(self) -> int:
-        """Peak memory of the processes and on the GPU, added up."""
-        return self.peak_memory_bytes + self.peak_gpu_memory_bytes
 
 
 def learner_seed(seed: int) -> int:
@@ -135,7 +85,7 @@ class ExamRunner:
         scale: str,
         seed: int,
         budget_s: float,
-        programs: Programs | None = None,
+        programs: CompileCache | None = None,
     ) -> ExamResult:
         """Train with the modules of ``workspace`` on ``dataset`` and examine the result.
 
@@ -238,7 +188,7 @@ class ExamRunner:
         budget_s: float,
         lease: Lease | None,
         examiner: ExaminerProcess,
-        programs: Programs | None,
+        programs: CompileCache | None,
     ) -> ExamResult:
         dataset = str(target["dataset"])
         exam = directory / "exam"
@@ -255,10 +205,10 @@ class ExamRunner:
             argv=("python", "main.py"),
             cwd=f"{WORKSPACE}/{dataset}",
             mounts=(Mount(workspace, WORKSPACE), Mount(exam, _EXAM), *(programs.mounts() if programs else ())),
-            env={**frameworks.on_cpu(), **(compiled.environment() if programs else {}), **own},
+            env={**learner_environment.on_cpu(), **(compiled.environment() if programs else {}), **own},
             hidden_packages=tuple(specification.hidden_packages),
             family=specification.extra,
-            preload=() if self._measure_costs else frameworks.preloaded(specification.requirements),
+            preload=() if self._measure_costs else learner_environment.preloaded(specification.requirements),
             env_after_preload=tuple(own),
         )
         meter = self._meter(lease)
@@ -299,7 +249,7 @@ class ExamRunner:
     def _on_gpu(self, command: Command, lease: Lease | None) -> Command:
         if lease is None:
             return command
-        command = lease.applied_to(command)
+        command = command.with_gpus((lease.gpu.uuid,), lease.environment)
         if self._measure_costs:  # memory set aside is not memory used
             command = replace(command, env={**command.env, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
         return command

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from discoenv.exams.exam import LENGTHS, pack
+from discoenv.kits.exam import LENGTHS, pack
 
 DTYPES: Final = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"})
 MAX_DIMENSIONS: Final = 16
@@ -57,7 +57,7 @@ def decode(text: bytes | bytearray, body: bytes | bytearray) -> Any:
         The message: a tree of dict, list, str, int, float, bool, None and read-only NumPy arrays.
 
     Raises:
-        ProtocolError: for anything that :func:`discoenv.exams.exam.pack` could not have written.
+        ProtocolError: for anything that :func:`discoenv.kits.exam.pack` could not have written.
     """
     try:
         header = json.loads(text)

@@ -8,9 +8,9 @@
 where ``run(config, seed, device, logdir)`` does one job. See :mod:`discoenv.experiment.running`.
 """
 
+from discoenv.errors import ConditionError, ExperimentError
 from discoenv.experiment.configurations import (
     Condition,
-    ConditionError,
     Config,
     Grid,
     Sample,
@@ -20,7 +20,7 @@ from discoenv.experiment.configurations import (
     uniform,
 )
 from discoenv.experiment.directory import RunDirectory
-from discoenv.experiment.layout import Checkpoint, ExperimentError
+from discoenv.experiment.layout import Checkpoint
 from discoenv.experiment.running import ExperimentFailed, Finished, run_experiment
 
 __all__ = [

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from discoenv.experiment.layout import ExperimentError
+from discoenv.errors import ExperimentError
 from discoenv.experiment.pools import one_thread_for_children
 
 #: Keys of a SLURM file that are ours; the others are arguments of ``dask_jobqueue.SLURMCluster``.
@@ -175,8 +175,8 @@ def _local_share(needed: Mapping[str, float], workers: int) -> dict[str, float]:
             total = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
             share[name] = math.floor(total / workers)
         elif name == "GPU":
-            from discoenv.sandbox.base import SandboxUnavailable  # noqa: PLC0415
-            from discoenv.sandbox.gpu import gpus  # noqa: PLC0415
+            from discoenv.errors import SandboxUnavailable  # noqa: PLC0415
+            from discoenv.machine.gpus import gpus  # noqa: PLC0415
 
             try:
                 share[name] = len(gpus()) / workers

@@ -13,6 +13,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
+from discoenv.errors import ConditionError
+
 _T = TypeVar("_T")
 SampleMode = Literal["fresh", "shared"]
 
@@ -67,10 +69,6 @@ class Condition:
     def __call__(self, config: dict[str, Any]) -> Any:
         """The value in this configuration."""
         return self.f(config)
-
-
-class ConditionError(ValueError):
-    """Conditions depend on each other in a circle, or on a key that does not exist."""
 
 
 class Config:

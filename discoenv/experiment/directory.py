@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from discoenv import atomic
+from discoenv.machine import atomic
 
 
 class RunDirectory:

@@ -28,9 +28,10 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from discoenv import atomic
-from discoenv.sandbox.locks import try_lock
-from discoenv.sandbox.owner import is_abandoned
+from discoenv.errors import ExperimentError
+from discoenv.machine import atomic
+from discoenv.machine.locks import try_lock
+from discoenv.machine.owner import is_abandoned
 
 OnExists = Literal["error", "resume", "clean", "backup"]
 #: ``failed``: the function raised; ``infra``: its worker died, or it raised what the caller counts as the machine's
@@ -39,10 +40,6 @@ State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 CHECKPOINT: Final = "resume_checkpoint"
 _LARGEST_SOURCE: Final = 1 << 20
 _LOCK_ATTEMPTS: Final = 10
-
-
-class ExperimentError(RuntimeError):
-    """An experiment cannot be started; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class JobStatus:
         attempts: how often it was begun.
         started, ended: Unix times, seconds.
         message: why it failed, in one line.
-        host, process: who runs it (see :mod:`discoenv.sandbox.owner`), and its ``pid``.
+        host, process: who runs it (see :mod:`discoenv.machine.owner`), and its ``pid``.
     """
 
     state: State = "pending"

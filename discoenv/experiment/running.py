@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from discoenv import atomic
+from discoenv.errors import ExperimentError
 from discoenv.experiment.configurations import Config
 from discoenv.experiment.layout import (
-    ExperimentError,
     ExperimentFolder,
     JobStatus,
     OnExists,
@@ -33,7 +32,8 @@ from discoenv.experiment.layout import (
     read_result,
 )
 from discoenv.experiment.pools import DaskPool, Pool, ProcessPool, SerialPool
-from discoenv.experiment.worker import GRACE_S, Job, Terms
+from discoenv.experiment.worker import GRACE_S, Job, WorkerSettings
+from discoenv.machine import atomic
 
 _POLL_S: Final = 0.2
 #: How long a killed experiment's workers may take to notice, seconds.
@@ -164,7 +164,7 @@ def run_experiment(
         _wait_for_orphans(jobs)
         folder.write(configs, seeds, config_seed)
         folder.write_sources(run)
-        terms = Terms(
+        terms = WorkerSettings(
             run,
             len(configs),
             tuple(infra_errors),
@@ -245,7 +245,7 @@ class _Driver:
     def __init__(
         self,
         pool: Pool,
-        terms: Terms,
+        terms: WorkerSettings,
         retries: int,
         job_timeout_s: float | None,
         on_finished: Callable[[Finished], None],

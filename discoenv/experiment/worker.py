@@ -22,11 +22,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TextIO
 
-from discoenv import atomic
-from discoenv.exams import frameworks
-from discoenv.experiment.layout import ExperimentError, JobStatus, forget_result, plain, write_result
-from discoenv.sandbox.gpu import Broker, Gpu, gpus
-from discoenv.sandbox.owner import owner_tag
+from discoenv.errors import ExperimentError
+from discoenv.exams import learner_environment
+from discoenv.experiment.layout import JobStatus, forget_result, plain, write_result
+from discoenv.machine import atomic
+from discoenv.machine.gpus import Broker, Gpu, gpus
+from discoenv.machine.owner import owner_tag
 
 #: A worker whose parent is gone may tidy up for so long, seconds.
 GRACE_S: Final = 5.0
@@ -73,7 +74,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Terms:
+class WorkerSettings:
     """What all jobs of an experiment have in common.
 
     Attributes:
@@ -98,7 +99,7 @@ class Terms:
 def one_thread() -> dict[str, str]:
     """Environment variables that keep numerical libraries from starting a thread per core."""
     names = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
-    xla = {key: value for key, value in frameworks.on_cpu(os.environ).items() if key != "JAX_PLATFORMS"}
+    xla = {key: value for key, value in learner_environment.on_cpu(os.environ).items() if key != "JAX_PLATFORMS"}
     return {f"{name}_NUM_THREADS".replace("MAXIMUM_NUM", "MAXIMUM"): "1" for name in names} | xla
 
 
@@ -122,7 +123,7 @@ def perform(payload: bytes) -> list[int]:
     return [job.index for job in jobs]
 
 
-def perform_one(terms: Terms, job: Job) -> None:
+def perform_one(terms: WorkerSettings, job: Job) -> None:
     """Run a job, unless it was done meanwhile. What became of it is in its folder."""
     if not job.logdir.is_dir():
         raise ExperimentError(
@@ -147,7 +148,7 @@ def perform_one(terms: Terms, job: Job) -> None:
     _free_gpu_memory()
 
 
-def _attempt(terms: Terms, job: Job, status: JobStatus) -> JobStatus:
+def _attempt(terms: WorkerSettings, job: Job, status: JobStatus) -> JobStatus:
     """Run the function once; the new status."""
     try:
         with _output(job.logdir / "stdout.txt", echo=terms.verbose), _device(terms) as device:
@@ -173,7 +174,7 @@ def _attempt(terms: Terms, job: Job, status: JobStatus) -> JobStatus:
 
 
 @contextlib.contextmanager
-def _device(terms: Terms) -> Iterator[str]:
+def _device(terms: WorkerSettings) -> Iterator[str]:
     """``cpu``, or ``cuda:<n>``: a slot of a GPU that no other job of this machine has for as long."""
     if not terms.use_gpu:
         yield "cpu"
@@ -188,7 +189,7 @@ def _device(terms: Terms) -> Iterator[str]:
         yield f"cuda:{lease.gpu.minor}"
 
 
-def _announce(terms: Terms, job: Job, device: str) -> None:
+def _announce(terms: WorkerSettings, job: Job, device: str) -> None:
     if terms.verbose:
         items = ", ".join(f"{key}: {plain(value)}" for key, value in job.config.items() if key != "ID")
         print(

@@ -8,19 +8,8 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from discoenv.sandbox.base import (
-    Check,
-    Command,
-    EndReason,
-    Limits,
-    Mount,
-    Outcome,
-    Running,
-    Sandbox,
-    SandboxError,
-    SandboxUnavailable,
-    Usage,
-)
+from discoenv.errors import SandboxError, SandboxUnavailable
+from discoenv.sandbox.base import Check, Command, EndReason, Limits, Mount, Outcome, Running, Sandbox, Usage
 
 __all__ = [
     "PROVIDERS",
@@ -41,11 +30,11 @@ __all__ = [
 
 #: Where each provider's class is, ``module:class``.
 PROVIDERS = {
-    "docker": "discoenv.sandbox.docker:DockerSandbox",
-    "podman": "discoenv.sandbox.docker:PodmanSandbox",
-    "bubblewrap": "discoenv.sandbox.bubblewrap:BubblewrapSandbox",
-    "apptainer": "discoenv.sandbox.apptainer:ApptainerSandbox",
-    "process": "discoenv.sandbox.process:ProcessSandbox",
+    "docker": "discoenv.sandbox.containers.docker:DockerSandbox",
+    "podman": "discoenv.sandbox.containers.docker:PodmanSandbox",
+    "bubblewrap": "discoenv.sandbox.local.bubblewrap:BubblewrapSandbox",
+    "apptainer": "discoenv.sandbox.containers.apptainer:ApptainerSandbox",
+    "process": "discoenv.sandbox.local.process:ProcessSandbox",
 }
 
 #: What ``auto`` tries, best first.

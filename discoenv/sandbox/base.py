@@ -7,25 +7,16 @@ network, and gives back a :class:`Running` handle. It knows nothing of tasks, ex
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-if TYPE_CHECKING:
-    from discoenv.sandbox.cpu_clock import CpuClock
+from discoenv.sandbox.cpu_clock import CpuClock
 
 #: Why a command ended. ``exited``: by itself (see ``exit_code``); ``wall_time``, ``memory`` and ``processes``: it
 #: was stopped at that limit; ``killed``: :meth:`Running.kill` was called.
 EndReason = Literal["exited", "wall_time", "memory", "processes", "killed"]
-
-
-class SandboxError(RuntimeError):
-    """The sandbox itself failed (not the code inside): an infrastructure error, never a score."""
-
-
-class SandboxUnavailable(SandboxError):
-    """This provider cannot work on this machine; the message says why and which command installs it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ class Command:
             file: they must not start threads or touch a device. Providers may keep a process that has imported them and
             fork it; what a provider does not support it ignores.
         env_after_preload: names in ``env`` that those imports do not depend on, and that differ between commands.
-        gpus: UUIDs of the GPUs that the command may use, as leased from :class:`discoenv.sandbox.gpu.Broker`.
+        gpus: UUIDs of the GPUs that the command may use, as leased from :class:`discoenv.machine.gpus.Broker`.
     """
 
     argv: tuple[str, ...]
@@ -91,6 +82,10 @@ class Command:
     preload: tuple[str, ...] = ()
     env_after_preload: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
+
+    def with_gpus(self, uuids: Sequence[str], environment: Mapping[str, str]) -> Command:
+        """The same command, allowed to use these GPUs, with further environment variables."""
+        return replace(self, gpus=tuple(uuids), env={**self.env, **environment})
 
 
 @dataclass(frozen=True)

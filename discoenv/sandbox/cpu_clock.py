@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from discoenv.machine.processes import descendants
+
 
 @dataclass(frozen=True)
 class CpuClock:
@@ -22,8 +24,6 @@ class CpuClock:
     def read(self) -> float:
         """CPU seconds so far; 0 once the tree is gone."""
         if not self.file:
-            from discoenv.sandbox.tree import descendants  # noqa: PLC0415 - which names this class
-
             return sum(seen.cpu_s for seen in descendants(self.root)) if self.root else 0.0
         try:
             text = Path(self.file).read_text()

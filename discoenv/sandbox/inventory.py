@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from discoenv.sandbox import cgroup
-from discoenv.sandbox.base import SandboxError, SandboxUnavailable
-from discoenv.sandbox.engine import Engine
-from discoenv.sandbox.gpu import held
-from discoenv.sandbox.owner import is_abandoned, owner_pid
+from discoenv.errors import SandboxError, SandboxUnavailable
+from discoenv.machine.gpus import held
+from discoenv.machine.owner import is_abandoned, owner_pid
+from discoenv.sandbox.containers.engine import Engine
+from discoenv.sandbox.local import cgroup
 
 _FOLDERS = ("discoenv-scratch-*", "discoenv-mounts-*")
 

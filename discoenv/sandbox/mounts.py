@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from discoenv.sandbox.base import Mount, SandboxError
+from discoenv.errors import SandboxError
+from discoenv.sandbox.base import Mount
 
 #: uid and gid of commands on the host when discoenv is root.
 NOBODY = 65534

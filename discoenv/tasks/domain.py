@@ -8,32 +8,17 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from discoenv.tasks import downloads, stubs
-from discoenv.tasks.errors import DatasetUnavailable, DomainError, UnknownName
-from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
-
-__all__ = [
-    "SCALES",
-    "DatasetUnavailable",
-    "Domain",
-    "DomainError",
-    "Scale",
-    "Specification",
-    "UnknownName",
-    "get_domain",
-    "get_domains",
-    "register_domains",
-]
-
-#: Folder of the domains that come with discoenv.
-BUILTIN = Path(__file__).resolve().parent.parent / "domains"
+from discoenv.data import downloads
+from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.tasks import stubs
+from discoenv.tasks.specification import SCALES, Metric, Specification
 
 
 class Domain:
@@ -145,7 +130,7 @@ class Domain:
 
         Args:
             dataset: its id.
-            cache_root: where fetched data is kept; None stands for ``$XDG_CACHE_HOME/discoenv/data``.
+            cache_root: where fetched data is kept; None: the user's cache.
 
         Raises:
             DatasetUnavailable: it would have to be fetched, and cannot be; or a package that it requires is missing.
@@ -219,6 +204,18 @@ class Domain:
         """Whether a dataset at this scale is too much for a CPU."""
         return scale in self.specification.datasets[dataset].gpu
 
+    def wants_gpu(self, scale: str, datasets: Iterable[str]) -> bool:
+        """Whether exams go to a GPU if there is one: at the scale ``full``, or where a dataset needs one."""
+        return scale == "full" or any(self.needs_gpu(dataset, scale) for dataset in datasets)
+
+    def published(self, dataset: str, *, backend: str) -> float | None:
+        """A baseline's metric that was published with a domain that cannot be calibrated here; None: there is none.
+
+        Raises:
+            UnknownName: the domain publishes baselines, but none of this dataset for that backend.
+        """
+        return None
+
     def require(self, *, dataset: str | None = None, module: str | None = None, backend: str | None = None) -> None:
         """Raise :class:`UnknownName` unless the names given exist."""
         for kind, name, known in (
@@ -261,53 +258,6 @@ class Domain:
     @staticmethod
     def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip() + "\n"
-
-
-def get_domain(name: str) -> Domain:
-    """The domain called ``name``; files are read once per process.
-
-    Raises:
-        UnknownName: no domain has that name; the message suggests one.
-        DomainError: its files are wrong.
-    """
-    if name in _known(BUILTIN):
-        return _domain(BUILTIN / name)
-    _load_configured_packs()
-    if name not in _REGISTERED:
-        raise UnknownName("domain", name, get_domains())
-    return _REGISTERED[name]()
-
-
-_REGISTERED: dict[str, Callable[[], Domain]] = {}
-
-
-def register_domains(loaders: dict[str, Callable[[], Domain]]) -> None:
-    """Make more domains known, by name; a loader is called when its domain is first used."""
-    _REGISTERED.update({name: functools.cache(load) for name, load in loaders.items()})
-
-
-@functools.cache
-def _known(root: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.parent.name for path in root.glob("*/domain.yaml")))
-
-
-def get_domains() -> list[str]:
-    """Names of all domains, those that come with discoenv first, each sorted."""
-    _load_configured_packs()
-    return [*_known(BUILTIN), *sorted(_REGISTERED)]
-
-
-@functools.cache
-def _load_configured_packs() -> None:
-    """Once per process."""
-    from discoenv.tasks import packs  # noqa: PLC0415 - it imports this module
-
-    packs.load_configured_packs()
-
-
-@functools.cache
-def _domain(directory: Path) -> Domain:
-    return Domain(directory)
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Random tasks: which modules are editable, and which datasets fall on which side.
 
-The environment and :mod:`discoenv.generation` draw with the same :func:`draw`. It uses nothing of NumPy's generator but
-``random()``, and no function whose rounding differs between Python versions, so a seed gives the same task everywhere.
+The environment and :mod:`discoenv.discogen.api` draw with the same :func:`draw`. It uses nothing of NumPy's generator
+but ``random()``, and no function whose rounding differs between Python versions: a seed gives the same task everywhere.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from discoenv.errors import SamplingFailed, TaskError
 from discoenv.tasks import discobench
-from discoenv.tasks.config import Start, TaskConfig, TaskError
-from discoenv.tasks.domain import Domain, Scale, get_domain, get_domains
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Start, Task
 
 MAX_ATTEMPTS = 1000
 
@@ -24,7 +27,7 @@ Usable = Callable[[Domain, str, str], bool]
 
 
 class Draw(NamedTuple):
-    """What is random about a task; the fields are those of :class:`TaskConfig`."""
+    """What is random about a task; the fields are those of :class:`Task`."""
 
     domain: Domain
     modules: tuple[str, ...]
@@ -33,10 +36,6 @@ class Draw(NamedTuple):
     backend: str
     objective: str
     start: Start
-
-
-class SamplingFailed(TaskError, RuntimeError):
-    """No draw within the attempts allowed was a task."""
 
 
 def sample_task(
@@ -56,12 +55,12 @@ def sample_task(
     usable: Usable | None = None,
     max_attempts: int = MAX_ATTEMPTS,
     allow_discobench: bool = False,
-) -> TaskConfig:
+) -> Task:
     """Draw one task.
 
     Args:
         rng: source of randomness; the same state gives the same task on every platform.
-        train_seeds, test_seeds, baseline_scale: as in :class:`TaskConfig`.
+        train_seeds, test_seeds, baseline_scale: as in :class:`Task`.
 
     All other arguments, and the errors raised, are those of :func:`draw`.
     """
@@ -79,7 +78,7 @@ def sample_task(
         max_attempts=max_attempts,
         allow_discobench=allow_discobench,
     )
-    return TaskConfig(
+    return Task(
         domain=drawn.domain.name,
         modules=drawn.modules,
         meta_train=drawn.meta_train,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from discoenv.tasks import downloads
+from discoenv.data import downloads
 
 Scale = Literal["tiny", "small", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
@@ -43,7 +43,7 @@ class Dataset(_Record):
 
     Attributes:
         source: ``offline`` needs no network; ``download`` is fetched once into the cache.
-        files: what is fetched, for the examiner alone; see :mod:`discoenv.tasks.downloads`.
+        files: what is fetched, for the examiner alone; see :mod:`discoenv.data.downloads`.
         gpu: scales at which it cannot train usefully on a CPU.
         requires: packages, by the names that they are imported by, that this dataset needs and others do not.
     """

@@ -17,7 +17,7 @@ from __future__ import annotations
 import ast
 import re
 
-from discoenv.tasks.errors import DomainError
+from discoenv.errors import DomainError
 
 _OPEN = re.compile(r"^([ \t]*)# <solution>[ \t]*\r?$")
 _CLOSE = re.compile(r"^[ \t]*# </solution>[ \t]*\r?$")

@@ -15,15 +15,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from discoenv import atomic
-from discoenv.tasks.config import CodeBase, Layout, Side, Start, TaskConfig
-from discoenv.tasks.domain import Domain, Scale
+from discoenv.machine import atomic
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Selection, Side, Start, Task, TaskSide
 from discoenv.tasks.yaml_text import dump
 
 #: Folder of the editable modules.
 DISCOVERED: Final = "discovered"
 
-_EXAM = Path(__file__).resolve().parent.parent / "exams" / "exam.py"
+_EXAM = Path(__file__).resolve().parent.parent / "kits" / "exam.py"
 _RUN_MAIN = '''\
 """Run the exams of this task: `python run_main.py`, with an interpreter that has discoenv installed.
 
@@ -34,7 +35,7 @@ Prints {"results": {dataset: {...}}, "errors": {dataset: message}} as JSON. For 
 import sys
 from pathlib import Path
 
-from discoenv.cli import main
+from discoenv.cli.main import main
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["exam", str(Path(__file__).resolve().parent)]
@@ -50,18 +51,18 @@ _COSTS: Final = {
 }
 
 
-def initial_modules(task: CodeBase) -> dict[str, str]:
+def initial_modules(task: Selection) -> dict[str, str]:
     """Source text of each editable module at the start, by file name (``loss.py``)."""
     domain = task.resolve()
     return {f"{module}.py": _module_text(domain, module, task.backend, task.start) for module in task.modules}
 
 
-def base_modules(task: CodeBase) -> dict[str, str]:
+def base_modules(task: Selection) -> dict[str, str]:
     """Baseline implementation of each editable module, by file name."""
     return initial_modules(task.model_copy(update={"start": "base"}))
 
 
-def describe(task: Layout) -> str:
+def describe(task: TaskSide) -> str:
     """``description.md``: what the agent is to do, in Markdown."""
     domain = task.resolve()
     specification = domain.specification
@@ -90,7 +91,7 @@ def describe(task: Layout) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _scored(domain: Domain, task: Layout) -> str:
+def _scored(domain: Domain, task: TaskSide) -> str:
     metrics = {domain.metric(dataset) for dataset in task.datasets}
     names = ", ".join(
         f"`{metric.name}` ({metric.unit}; {'higher' if metric.direction == 'max' else 'lower'} is better)"
@@ -112,7 +113,7 @@ def _contract(domain: Domain) -> str:
     return f"## What the examiner asks\n\n{lines}\n"
 
 
-def _explained(task: Layout) -> str:
+def _explained(task: TaskSide) -> str:
     if task.objective not in _COSTS:
         return ""
     return (
@@ -121,7 +122,7 @@ def _explained(task: Layout) -> str:
     )
 
 
-def workspace_files(task: Layout) -> dict[str, str]:
+def workspace_files(task: TaskSide) -> dict[str, str]:
     """Text of every file of a workspace but the modules in ``discovered/``, by relative path."""
     domain = task.resolve()
     files = {
@@ -155,7 +156,7 @@ def _module_text(domain: Domain, module: str, backend: str, start: Start) -> str
 
 
 def materialise(
-    task: TaskConfig, destination: Path, *, modules: Mapping[str, str] | None = None, side: Side = "meta_train"
+    task: Task, destination: Path, *, modules: Mapping[str, str] | None = None, side: Side = "meta_train"
 ) -> Path:
     """Write a task's workspace to ``destination``, replacing what was there.
 
@@ -168,10 +169,10 @@ def materialise(
     Returns:
         ``destination``.
     """
-    return lay_out(task.layout(side), destination, modules=modules)
+    return lay_out(task.side(side), destination, modules=modules)
 
 
-def lay_out(layout: Layout, destination: Path, *, modules: Mapping[str, str] | None = None) -> Path:
+def lay_out(layout: TaskSide, destination: Path, *, modules: Mapping[str, str] | None = None) -> Path:
     """As :func:`materialise`, for one side that need not belong to a task."""
     modules = initial_modules(layout) if modules is None else modules
     files = workspace_files(layout) | {f"{DISCOVERED}/{name}": text for name, text in modules.items()}
@@ -204,7 +205,7 @@ def _set_mode(mode: int, paths: Sequence[Path]) -> None:
             path.chmod(mode)
 
 
-def lay_out_in_place(layout: Layout, destination: Path, *, keep_discovered: bool = False) -> Path:
+def lay_out_in_place(layout: TaskSide, destination: Path, *, keep_discovered: bool = False) -> Path:
     """As :func:`lay_out`, but a folder that exists stays the same folder: shells and editors in it go on working.
 
     With ``keep_discovered``, its ``discovered/`` stays as it is and gets the modules that it lacks. Another process may

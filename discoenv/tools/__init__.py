@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from discoenv.tools.catalogue import TOOLS, Tool, ToolError
+from discoenv.errors import ToolError
+from discoenv.tools.registry import TOOLS, Tool
 from discoenv.tools.session import RunResult, ToolResult, ToolSession
 
 __all__ = ["TOOLS", "RunResult", "Tool", "ToolError", "ToolResult", "ToolSession"]

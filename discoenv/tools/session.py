@@ -15,12 +15,13 @@ from typing import Any, Final, Literal, cast
 
 import gymnasium
 
-from discoenv.calls import CallRecorder
 from discoenv.env import DiscoGenEnv
-from discoenv.spaces import ActionError, Edit, apply_edits, shown
+from discoenv.episodes.action import Edit, apply_edits, shown
+from discoenv.episodes.transcript import CallRecorder
+from discoenv.errors import ActionError, ToolError
 from discoenv.tasks.workspace import DISCOVERED
-from discoenv.tools import catalogue
-from discoenv.tools.catalogue import Arguments, ToolError, get_tool
+from discoenv.tools import registry
+from discoenv.tools.registry import Arguments, get_tool
 
 #: Most characters that one ``read_file`` shows.
 READ_CHARACTERS: Final = 40_000
@@ -121,14 +122,14 @@ class ToolSession:
         self._files: dict[str, str] = dict(self.observation["files"])
         self._workspace = Path(self.info["workspace"])
         self._tools: dict[type[Arguments], Callable[[Any], ToolResult]] = {
-            catalogue.ListFiles: self._list_files,
-            catalogue.ReadFile: self._read_file,
-            catalogue.WriteFile: self._write_file,
-            catalogue.ReplaceInFile: self._replace_in_file,
-            catalogue.Run: self._run,
-            catalogue.Submit: self._submit,
-            catalogue.AddNote: self._add_note,
-            catalogue.ReadNotes: self._read_notes,
+            registry.ListFiles: self._list_files,
+            registry.ReadFile: self._read_file,
+            registry.WriteFile: self._write_file,
+            registry.ReplaceInFile: self._replace_in_file,
+            registry.Run: self._run,
+            registry.Submit: self._submit,
+            registry.AddNote: self._add_note,
+            registry.ReadNotes: self._read_notes,
         }
 
     @property
@@ -171,7 +172,7 @@ class ToolSession:
         parsed: Arguments | None = None
         try:
             parsed = get_tool(name).parse(arguments)
-            if self.over and not isinstance(parsed, catalogue.ReadNotes):
+            if self.over and not isinstance(parsed, registry.ReadNotes):
                 raise ToolError(f"the episode is over (reward {self.reward:.3f}); nothing more can be done")
             result = self._tools[type(parsed)](parsed)
         except (ToolError, ActionError) as error:
@@ -246,7 +247,7 @@ class ToolSession:
 
     # ---- the tools
 
-    def _list_files(self, arguments: catalogue.ListFiles) -> ToolResult:
+    def _list_files(self, arguments: registry.ListFiles) -> ToolResult:
         pending = self.pending
         lines = ["Editable (in `discovered/`, shared by all datasets):"]
         for name, text in self._files.items():
@@ -256,7 +257,7 @@ class ToolSession:
         lines += [f"  {path} ({len(self._text(path).encode())} bytes)" for path in self._paths()]
         return ToolResult("\n".join(lines))
 
-    def _read_file(self, arguments: catalogue.ReadFile) -> ToolResult:
+    def _read_file(self, arguments: registry.ReadFile) -> ToolResult:
         text = self._text(arguments.path)
         lines = text.splitlines(keepends=True)
         first, last = arguments.start_line, arguments.end_line or len(lines)
@@ -269,10 +270,10 @@ class ToolSession:
         next_line = first + kept.count("\n")
         return ToolResult(f"{kept}\n[cut in line {next_line} of {len(lines)}; read on with start_line={next_line}]")
 
-    def _write_file(self, arguments: catalogue.WriteFile) -> ToolResult:
+    def _write_file(self, arguments: registry.WriteFile) -> ToolResult:
         return self._edit(Edit(arguments.path, content=arguments.content))
 
-    def _replace_in_file(self, arguments: catalogue.ReplaceInFile) -> ToolResult:
+    def _replace_in_file(self, arguments: registry.ReplaceInFile) -> ToolResult:
         return self._edit(Edit(arguments.path, old=arguments.old, new=arguments.new))
 
     def _edit(self, edit: Edit) -> ToolResult:
@@ -286,7 +287,7 @@ class ToolSession:
             f"It takes effect with the next run or submit.{warning}"
         )
 
-    def _run(self, arguments: catalogue.Run) -> ToolResult:
+    def _run(self, arguments: registry.Run) -> ToolResult:
         known = self.info["task"]["meta_train"]
         for name in arguments.datasets:
             if name not in known:
@@ -316,7 +317,7 @@ class ToolSession:
         part = "" if best.full else ", not of all datasets"
         return f"This was run {len(self.runs)}; the best so far is run {best.number} ({best.score:.3f}{part}).\n{last}"
 
-    def _submit(self, arguments: catalogue.Submit) -> ToolResult:
+    def _submit(self, arguments: registry.Submit) -> ToolResult:
         files = self.files
         if arguments.run:
             if arguments.run > len(self.runs):
@@ -341,11 +342,11 @@ class ToolSession:
             text += f"\nThe episode is over. Reward: {self.reward:.3f}\n"
         return text
 
-    def _add_note(self, arguments: catalogue.AddNote) -> ToolResult:
+    def _add_note(self, arguments: registry.AddNote) -> ToolResult:
         self.notes.append(arguments.text)
         return ToolResult(f"Note {len(self.notes)} added.")
 
-    def _read_notes(self, arguments: catalogue.ReadNotes) -> ToolResult:
+    def _read_notes(self, arguments: registry.ReadNotes) -> ToolResult:
         return ToolResult("\n".join(f"{index}. {note}" for index, note in enumerate(self.notes, 1)) or "No notes yet.")
 
     # ---- files

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from discoenv.viewer import diffs
-from discoenv.viewer.catalogue import Catalogue
 from discoenv.viewer.episode import PICTURES
+from discoenv.viewer.index import Catalogue
 from discoenv.viewer.lines import NotThere, Record
 
 Query = Mapping[str, str]

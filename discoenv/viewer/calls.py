@@ -1,4 +1,4 @@
-"""What language models were asked and what they did, from ``calls.jsonl``; see :mod:`discoenv.calls` for its lines.
+"""What language models were asked and what they did, from ``calls.jsonl`` (see :mod:`discoenv.episodes.transcript`).
 
 A message is stored once, where it was first sent. The page asks for messages one by one, so that a long conversation
 is neither sent nor exported again with each of its calls.

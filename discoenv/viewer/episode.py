@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from discoenv.recording import Run, RunError
-from discoenv.tasks.config import TaskError
+from discoenv.episodes.record import Run
+from discoenv.errors import RunError, TaskError
 from discoenv.viewer import diffs
 from discoenv.viewer.calls import Calls
 from discoenv.viewer.lines import JsonLines, NotThere, Record, mapping, number, open_regular, read_text, sequence, total

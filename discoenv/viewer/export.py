@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from discoenv import atomic
-from discoenv.recording import RunError
+from discoenv.errors import RunError
+from discoenv.machine import atomic
 from discoenv.viewer import page
-from discoenv.viewer.catalogue import Catalogue
 from discoenv.viewer.episode import PICTURES
+from discoenv.viewer.index import Catalogue
 from discoenv.viewer.lines import Record, dumps
 
 

@@ -11,7 +11,7 @@ import pytest
 from agents.chat import ChatModel
 from discoenv.env import DiscoGenEnv
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from discoenv.tools import ToolSession
 
 MakeSession = Callable[..., ToolSession]
@@ -20,7 +20,7 @@ KEY = "sk-test-0123456789abcdef"
 
 
 @pytest.fixture
-def make_session(sandbox: Sandbox, task: TaskConfig, tmp_path: Path) -> Iterator[MakeSession]:
+def make_session(sandbox: Sandbox, task: Task, tmp_path: Path) -> Iterator[MakeSession]:
     """Sessions of the toy task, closed after the test."""
     made: list[ToolSession] = []
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from agents import best_of_n
 from agents.budget import Budget, Ledger
 from agents.display import Display
-from discoenv.calls import read_calls
-from discoenv.tasks.config import TaskConfig
+from discoenv.episodes.transcript import read_calls
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 from tests.agents.conftest import MakeModel, MakeSession
 from tests.agents.openai_server import Fail, FakeOpenAI, Say
@@ -20,7 +20,7 @@ def sample(files: dict[str, str]) -> Say:
 
 
 def test_the_best_sample_is_submitted(
-    make_session: MakeSession, make_model: MakeModel, task: TaskConfig, good: dict[str, str]
+    make_session: MakeSession, make_model: MakeModel, task: Task, good: dict[str, str]
 ) -> None:
     base = base_modules(task)
     incomplete = {"model.py": base["model.py"]}

@@ -12,7 +12,7 @@ import pytest
 from agents import chat as chat_module
 from agents.budget import Budget, BudgetSpent, Ledger, Prices
 from agents.chat import ChatError
-from discoenv.calls import CallRecorder, read_calls
+from discoenv.episodes.transcript import CallRecorder, read_calls
 from tests.agents.conftest import KEY, MakeModel
 from tests.agents.openai_server import Answer, Break, Fail, FakeOpenAI, Say, tokens
 

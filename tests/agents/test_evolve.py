@@ -21,10 +21,10 @@ from agents.budget import Budget, Ledger
 from agents.evolution import Evolution, ParallelEvaluator, Settings
 from agents.islands import Individual, Islands
 from agents.operators import AstOperator, LlmOperator, Operator
-from discoenv.calls import CallRecorder, read_calls
-from discoenv.exams.client import InfraError
+from discoenv.episodes.transcript import CallRecorder, read_calls
+from discoenv.errors import InfraError
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from tests.agents.conftest import MakeModel
 from tests.agents.openai_server import Answer, Fail, FakeOpenAI, Say
 from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox
@@ -33,7 +33,7 @@ from tests.episodes.conftest import tiny_task
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def settings_for(task: TaskConfig, **changes: Any) -> Settings:
+def settings_for(task: Task, **changes: Any) -> Settings:
     settings = Settings(
         task=task.model_dump(mode="json"),
         seed=0,
@@ -54,7 +54,7 @@ def ended(directory: Path) -> dict[int, tuple[Any, ...]]:
     return {each.number: (each.modules, each.parents, each.score, each.island, each.evaluated) for each in loaded}
 
 
-def test_random_changes_raise_the_score_over_generations(task: TaskConfig, tmp_path: Path, sandbox: Sandbox) -> None:
+def test_random_changes_raise_the_score_over_generations(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
     evolution = Evolution(tmp_path, settings_for(task), AstOperator(task), num_envs=2, sandbox=sandbox)
     result = evolution.run()
     trace = evolution.trace()
@@ -107,9 +107,7 @@ class InterruptedOperator:
         return self.inner.propose(*arguments, **named)
 
 
-def test_an_interrupted_run_goes_on_and_ends_as_one_that_was_not(
-    task: TaskConfig, tmp_path: Path, sandbox: Sandbox
-) -> None:
+def test_an_interrupted_run_goes_on_and_ends_as_one_that_was_not(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
     settings = settings_for(task, generations=2, children=3)
     operator = AstOperator(task)
     whole = Evolution(tmp_path / "whole", settings, operator, num_envs=2, sandbox=sandbox).run()
@@ -126,7 +124,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_one_that_was_not(
     assert again == parts  # nothing is left to do
 
 
-def test_a_killed_run_goes_on_from_the_command_line(tmp_path: Path, task: TaskConfig, sandbox_name: str) -> None:
+def test_a_killed_run_goes_on_from_the_command_line(tmp_path: Path, task: Task, sandbox_name: str) -> None:
     outside = task.model_copy(update={"domain": "toy/Toy"})
     (tmp_path / "task.yaml").write_text(outside.to_yaml())
     environment = {**os.environ, "DISCOENV_PACKS": str(TOY), "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -167,7 +165,7 @@ GOOD = f"Polynomials fit curves.\n\n### `features.py`\n\n```python\n{POLYNOMIAL_
 
 
 def test_a_language_model_is_shown_scores_and_errors_and_its_modules_are_examined(
-    task: TaskConfig, tmp_path: Path, sandbox: Sandbox, make_model: MakeModel
+    task: Task, tmp_path: Path, sandbox: Sandbox, make_model: MakeModel
 ) -> None:
     broken = "I divide.\n\n### `features.py`\n\n```python\ndef features(x):\n    return x / None\n```\n"
     script: list[Answer] = [
@@ -202,7 +200,7 @@ def test_a_language_model_is_shown_scores_and_errors_and_its_modules_are_examine
 
 
 def test_when_the_budget_is_spent_the_best_so_far_is_submitted_and_more_budget_goes_on(
-    task: TaskConfig, tmp_path: Path, sandbox: Sandbox, make_model: MakeModel
+    task: Task, tmp_path: Path, sandbox: Sandbox, make_model: MakeModel
 ) -> None:
     settings = settings_for(task, generations=3, children=2, islands=1, operator={"name": "llm", "model": "fake"})
     with FakeOpenAI([Say(GOOD)], repeat=Say(GOOD.replace("range(6)", "range(4)"))) as server:
@@ -216,9 +214,7 @@ def test_when_the_budget_is_spent_the_best_so_far_is_submitted_and_more_budget_g
     assert len(evolution.individuals) == 7
 
 
-def test_a_failing_machine_is_tried_again_with_the_same_exams(
-    task: TaskConfig, tmp_path: Path, sandbox: Sandbox
-) -> None:
+def test_a_failing_machine_is_tried_again_with_the_same_exams(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
     settings = settings_for(task, generations=1, children=2)
     failing = FailingSandbox(sandbox, failures=2)
     whole = Evolution(tmp_path / "whole", settings, AstOperator(task), num_envs=1, sandbox=sandbox).run()
@@ -228,9 +224,7 @@ def test_a_failing_machine_is_tried_again_with_the_same_exams(
     assert ended(tmp_path / "failing") == ended(tmp_path / "whole")
 
 
-def test_a_machine_that_keeps_failing_is_an_error_and_not_a_score(
-    task: TaskConfig, tmp_path: Path, sandbox: Sandbox
-) -> None:
+def test_a_machine_that_keeps_failing_is_an_error_and_not_a_score(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
     failing = FailingSandbox(sandbox, failures=99)
     with pytest.raises(InfraError, match="no space"):
         Evolution(tmp_path, settings_for(task), AstOperator(task), num_envs=1, sandbox=failing).run()
@@ -238,7 +232,7 @@ def test_a_machine_that_keeps_failing_is_an_error_and_not_a_score(
     assert Evolution(tmp_path, settings, AstOperator(task), num_envs=1, sandbox=sandbox).run()["best"] == 0
 
 
-def test_candidates_are_examined_in_parallel_and_as_one_by_one(task: TaskConfig, sandbox: Sandbox) -> None:
+def test_candidates_are_examined_in_parallel_and_as_one_by_one(task: Task, sandbox: Sandbox) -> None:
     base, good = (
         {"features.py": POLYNOMIAL_FEATURES.replace("range(6)", "range(2)")},
         {"features.py": POLYNOMIAL_FEATURES},
@@ -317,7 +311,7 @@ def typer_app(function: Callable[..., None]) -> Any:
 
 
 def test_generations_are_reported(
-    task: TaskConfig, tmp_path: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+    task: Task, tmp_path: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rich.console import Console
 

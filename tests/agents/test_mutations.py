@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.mutations import NothingToMutate, mutate, sites
-from discoenv.tasks.domain import get_domain, get_domains
+from discoenv.tasks.registry import get_domain, get_domains
 
 SOURCE = '''\
 """A module with 3 numbers in its docstring."""

@@ -20,9 +20,10 @@ from agents import best_of_n, options, prompt_optimiser, react
 from agents.prompt_episodes import Assignment, Episode, EpisodePlayer, EpisodeSpoilt, sample_assignments
 from agents.prompt_optimiser import LlmOptions, Settings, StudyOptions, new_settings
 from agents.prompt_search import Reflector, most_episodes
+from discoenv.errors import TaskError
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks import stubs
-from discoenv.tasks.config import TaskConfig, TaskError
+from discoenv.tasks.task import Task
 from tests.agents.conftest import MakeModel
 from tests.agents.openai_server import Answer, Fail, FakeOpenAI, Say
 from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox
@@ -47,7 +48,7 @@ def a_model_that_follows_advice(request: dict[str, Any]) -> Answer:
 
 
 @pytest.fixture
-def settings(toy: Any, task: TaskConfig, tmp_path: Path) -> Settings:
+def settings(toy: Any, task: Task, tmp_path: Path) -> Settings:
     """A search over one and over two tasks of the toy domain, and a task to test on."""
     (tmp_path / "held_out.yaml").write_text(task.to_yaml())
     study = StudyOptions(
@@ -131,9 +132,7 @@ def test_the_reflecting_model_reads_what_happened_and_nothing_of_the_hidden_data
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_and_ends_as_one_that_was_not(
-    tmp_path: Path, task: TaskConfig, sandbox_name: str
-) -> None:
+def test_a_killed_study_goes_on_and_ends_as_one_that_was_not(tmp_path: Path, task: Task, sandbox_name: str) -> None:
     outside = task.model_copy(update={"domain": "toy/Toy"})
     (tmp_path / "held_out.yaml").write_text(outside.to_yaml())
     environment = {
@@ -195,7 +194,7 @@ def test_best_of_n_is_optimised_too(
 
 
 def test_an_episode_that_the_machine_or_the_server_spoilt_is_not_kept(
-    task: TaskConfig, sandbox: Sandbox, make_player: Any, tmp_path: Path
+    task: Task, sandbox: Sandbox, make_player: Any, tmp_path: Path
 ) -> None:
     assignments = [Assignment(task, 0)]
     with FakeOpenAI(a_model_that_follows_advice) as server:
@@ -234,7 +233,7 @@ def test_fewer_training_tasks_are_the_first_of_more(toy: Any) -> None:
 
 
 def test_the_budget_is_stated_and_nothing_is_spent_on_a_dry_run(
-    toy: Any, task: TaskConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    toy: Any, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "task.yaml").write_text(task.to_yaml())
     study = StudyOptions(study=True, rounds=4, domain=["Toy"], scale="tiny", held_out=[str(tmp_path / "task.yaml")])

@@ -10,9 +10,9 @@ import pytest
 from agents import random_search
 from agents.random_search import RandomSearch, play
 from discoenv.env import DiscoGenEnv
-from discoenv.recording import Run
+from discoenv.episodes.record import Run
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from tests.episodes.conftest import tiny_task
 
 
@@ -23,7 +23,7 @@ def recorded_scores(runs: Path) -> list[float]:
     return [info["score"] for info in infos if "score" in info]
 
 
-def searched(task: TaskConfig, tmp_path: Path, sandbox: Sandbox, *, steps: int, seed: int) -> list[float]:
+def searched(task: Task, tmp_path: Path, sandbox: Sandbox, *, steps: int, seed: int) -> list[float]:
     # Scores are what is tested, so a busy machine must not run into the compute budget.
     env = DiscoGenEnv(task=task, max_steps=steps, runs_dir=tmp_path / "runs", sandbox=sandbox, budget_scale=50.0)
     try:
@@ -38,7 +38,7 @@ def searched(task: TaskConfig, tmp_path: Path, sandbox: Sandbox, *, steps: int, 
     return scores
 
 
-def test_the_score_rises_on_the_toy_domain(task: TaskConfig, tmp_path: Path, sandbox: Sandbox) -> None:
+def test_the_score_rises_on_the_toy_domain(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
     scores = searched(task, tmp_path, sandbox, steps=12, seed=0)
     assert len(scores) == 11
     assert max(scores) > scores[0] + 0.02
@@ -58,7 +58,7 @@ def test_the_score_rises_in_reinforcement_learning(tmp_path: Path, sandbox: Sand
     assert max(scores) > scores[0]
 
 
-def test_a_failed_candidate_is_not_climbed_from(task: TaskConfig) -> None:
+def test_a_failed_candidate_is_not_climbed_from(task: Task) -> None:
     agent = RandomSearch(task, seed=0)
     base: dict[str, Any] = {"steps_left": 9, "files": {}}
     assert agent.act(base, {})["command"] == "run"
@@ -70,7 +70,7 @@ def test_a_failed_candidate_is_not_climbed_from(task: TaskConfig) -> None:
     assert agent.act({"steps_left": 1}, {"score": 0.1, "meta_train_reward": 0.1})["command"] == "submit"
 
 
-def test_costs_are_compared_where_costs_count(task: TaskConfig) -> None:
+def test_costs_are_compared_where_costs_count(task: Task) -> None:
     agent = RandomSearch(task, seed=0)
     agent.act({"steps_left": 9}, {})
     for score, reward in ((1.0, 0.0), (2.0, 0.0), (1.1, 3.0), (1.2, 2.0)):
@@ -78,7 +78,7 @@ def test_costs_are_compared_where_costs_count(task: TaskConfig) -> None:
     assert agent.best.reward == 3.0
 
 
-def test_no_candidate_is_tried_twice_and_the_last_action_submits(task: TaskConfig) -> None:
+def test_no_candidate_is_tried_twice_and_the_last_action_submits(task: Task) -> None:
     agent = RandomSearch(task, seed=0, changes=1)
     seen = []
     info: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from agents import react
 from agents.budget import Budget, Ledger
 from agents.display import Display
-from discoenv.calls import read_calls
+from discoenv.episodes.transcript import read_calls
 from tests.agents.conftest import KEY, MakeModel, MakeSession
 from tests.agents.openai_server import Answer, Break, Fail, FakeOpenAI, Say
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from agents import roster
-from discoenv.calls import read_calls
 from discoenv.env import DiscoGenEnv
-from discoenv.exams.client import InfraError
+from discoenv.episodes.transcript import read_calls
+from discoenv.errors import InfraError
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from tests.agents.conftest import KEY
 from tests.agents.openai_server import Fail, FakeOpenAI, Say
 
@@ -35,7 +35,7 @@ class Watched(DiscoGenEnv):
 
 
 @pytest.fixture
-def env(task: TaskConfig, sandbox: Sandbox, tmp_path: Path) -> Any:
+def env(task: Task, sandbox: Sandbox, tmp_path: Path) -> Any:
     watched = Watched(task=task, sandbox=sandbox, runs_dir=tmp_path / "runs", max_steps=6)
     yield watched
     watched.close()
@@ -114,7 +114,7 @@ def test_mistakes_in_options_are_told(options: dict[str, Any], message: str, env
 
 
 def _steps(env: Watched) -> list[dict[str, Any]]:
-    from discoenv.recording import Run
+    from discoenv.episodes.record import Run
 
     assert env.run_directory is not None
     return [event for event in Run(env.run_directory).events() if event["event"] == "step"]

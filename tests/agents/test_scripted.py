@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from agents import scripted
-from discoenv.exams.evaluation import Progress
-from discoenv.tasks.domain import get_domain, get_domains
+from discoenv.episodes.evaluation import Progress
+from discoenv.tasks.registry import get_domain, get_domains
 
 
 @pytest.mark.parametrize("domain", get_domains())

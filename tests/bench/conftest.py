@@ -13,9 +13,9 @@ import yaml
 from discoenv.bench.agents import parse_agents
 from discoenv.bench.benchmark import Benchmark
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks import domain as domains
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.packs import load_pack
+from discoenv.tasks import registry as domains
+from discoenv.tasks.registry import load_pack
+from discoenv.tasks.task import Task
 from tests.conftest import POLYNOMIAL_FEATURES, TOY
 
 ROOT = TOY.parents[1]
@@ -55,7 +55,7 @@ class MakeBenchmark:
         return Benchmark.create(
             self._root / "bench",
             agents=parse_agents(agents),
-            tasks=[TaskConfig.parse(task) for task in TASKS[:tasks]],
+            tasks=[Task.parse(task) for task in TASKS[:tasks]],
             seeds=range(seeds),
             environment={"sandbox": self._sandbox, "max_steps": 3, "packs": [str(TOY)]} | environment,
         )
@@ -64,7 +64,7 @@ class MakeBenchmark:
 @pytest.fixture
 def toy_pack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The toy domain as a pack of this test; the user's cache is an empty folder, also for other processes."""
-    monkeypatch.setattr(domains, "_REGISTERED", dict(domains._REGISTERED))
+    monkeypatch.setattr(domains, "_registered", dict(domains._registered))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     load_pack(TOY)
@@ -94,7 +94,7 @@ class Command:
         self.tasks = folder / "tasks.yaml"
 
     def words(self, *arguments: object) -> list[str]:
-        return [sys.executable, "-m", "discoenv.cli", "bench", *map(str, arguments)]
+        return [sys.executable, "-m", "discoenv.cli.main", "bench", *map(str, arguments)]
 
     def matrix(self, *agents: str, tasks: int, seeds: int, out: Path) -> list[object]:
         """Arguments of ``bench run``."""

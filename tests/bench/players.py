@@ -9,9 +9,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from discoenv.exams.client import InfraError
+from discoenv.errors import InfraError
 from discoenv.sandbox.base import Check
-from discoenv.sandbox.process import ProcessSandbox
+from discoenv.sandbox.local.process import ProcessSandbox
 
 Env = gym.Env[Any, Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from discoenv.bench.cell import CELLS, RESULT, STATUS, CellResult, DatasetOutcome, Matrix
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 
 DOMAIN = "GreenhouseGasPrediction"
 
@@ -36,10 +36,10 @@ def cell(
     return CellResult(agent, task, modules=list(modules), seed=seed, **(values | others))
 
 
-def task(*modules: str, **others: Any) -> TaskConfig:
+def task(*modules: str, **others: Any) -> Task:
     """A task of the domain that all these tests use."""
     values: dict[str, Any] = {"meta_train": ("BoxModel/CO2",), "meta_test": ("BoxModel/CH4", "BoxModel/SF6")}
-    return TaskConfig(domain=DOMAIN, modules=modules, scale="tiny", **(values | others))
+    return Task(domain=DOMAIN, modules=modules, scale="tiny", **(values | others))
 
 
 def write(
@@ -58,7 +58,7 @@ def write(
     number = 0
     for agent in matrix.agents:
         for config in matrix.tasks:
-            name = TaskConfig.parse(dict(config)).task_id
+            name = Task.parse(dict(config)).task_id
             folder = directory / CELLS / str(number)
             number += 1
             folder.mkdir(parents=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from discoenv.bench.agents import REFERENCE, Agent, parse_agents
-from discoenv.bench.cell import BenchError
+from discoenv.errors import BenchError
 
 
 def test_reference_agents_go_by_short_names_and_options() -> None:

@@ -17,9 +17,10 @@ import yaml
 
 from discoenv.bench.agents import parse_agents
 from discoenv.bench.benchmark import Benchmark
-from discoenv.bench.cell import BenchError, read_results
+from discoenv.bench.cell import read_results
+from discoenv.errors import BenchError
 from discoenv.experiment.layout import JobStatus
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from tests.bench.conftest import TASKS, Command, MakeBenchmark
 
 
@@ -228,10 +229,10 @@ def test_a_benchmark_on_slurm(command: Command, slurm: Path, tmp_path: Path) -> 
 def test_mistakes_are_one_message(
     command: Command, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from discoenv import cli
+    from discoenv.cli.main import main
 
     with pytest.raises(SystemExit) as caught:
-        cli.main(["bench", *arguments])
+        main(["bench", *arguments])
     assert caught.value.code == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -257,7 +258,7 @@ def test_without_a_folder_there_is_a_new_one_with_time_name_and_id(toy_pack: Pat
     benchmark = Benchmark.create(
         None,
         agents=parse_agents(["unchanged"]),
-        tasks=[TaskConfig.parse(TASKS[0])],
+        tasks=[Task.parse(TASKS[0])],
         seeds=[0],
         name="first try",
         root=tmp_path / "runs",

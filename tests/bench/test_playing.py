@@ -8,10 +8,10 @@ import pytest
 
 from discoenv.bench.cell import CellResult, DatasetOutcome, Matrix, read_result, read_results, read_status
 from discoenv.bench.playing import choose_sandbox, episode_seed
-from discoenv.recording import Run
+from discoenv.episodes.record import Run
+from discoenv.errors import SandboxUnavailable
 from discoenv.sandbox import PROVIDERS
-from discoenv.sandbox.base import SandboxUnavailable
-from discoenv.tasks.config import TaskConfig
+from discoenv.tasks.task import Task
 from tests.bench.conftest import TASKS, MakeBenchmark
 
 
@@ -59,7 +59,7 @@ def test_agents_play_the_same_exams_and_seeds_differ(make_benchmark: MakeBenchma
         seeds.setdefault((result.task, result.seed), set()).add(run.setup["episode_seed"])
     assert len(seeds) == 4
     assert all(len(each) == 1 for each in seeds.values())
-    task = TaskConfig.parse(TASKS[0])
+    task = Task.parse(TASKS[0])
     assert one[0] == str(episode_seed(0, task)) != str(episode_seed(1, task))
 
 
@@ -67,7 +67,7 @@ def test_what_an_agent_leaves_without_submitting_is_submitted(make_benchmark: Ma
     benchmark = make_benchmark("tests.bench.players:leaving", "baseline", tasks=3)
     benchmark.run()
     results = {(result.agent, result.task): result for result in benchmark.results()}
-    base = TaskConfig.parse(TASKS[2]).task_id  # of the three, the one that starts from base modules
+    base = Task.parse(TASKS[2]).task_id  # of the three, the one that starts from base modules
     left, baseline = results["tests.bench.players:leaving", base], results["baseline", base]
     assert left.reward is not None
     assert baseline.reward is not None
@@ -121,13 +121,13 @@ def test_a_cell_that_takes_too_long_has_failed_and_has_a_result(make_benchmark: 
     result = read_result(benchmark.directory / "cells/0/0")
     assert result.reward is None
     assert "longer than 4 s" in result.error
-    assert result.task == TaskConfig.parse(TASKS[0]).task_id
+    assert result.task == Task.parse(TASKS[0]).task_id
 
 
 def test_the_matrix_tells_what_was_compared_and_where(make_benchmark: MakeBenchmark) -> None:
     matrix = Matrix.load(make_benchmark("baseline", "scripted", tasks=3, seeds=4).directory)
     assert matrix.agents == ["baseline", "scripted"]
-    assert [TaskConfig.parse(task) for task in matrix.tasks] == [TaskConfig.parse(task) for task in TASKS[:3]]
+    assert [Task.parse(task) for task in matrix.tasks] == [Task.parse(task) for task in TASKS[:3]]
     assert matrix.seeds == [0, 1, 2, 3]
     assert matrix.scale == "tiny"
     assert {"python", "discoenv", "numpy"} <= matrix.versions.keys()

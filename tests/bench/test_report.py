@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.bench import contents, tables
-from discoenv.bench.cell import BenchError, CellResult, DatasetOutcome, Matrix
-from discoenv.bench.report import report
-from discoenv.tasks.config import TaskConfig
+from discoenv.bench.cell import CellResult, DatasetOutcome, Matrix
+from discoenv.bench.report import contents, tables
+from discoenv.bench.report.build import report
+from discoenv.errors import BenchError
+from discoenv.tasks.task import Task
 from tests.bench.conftest import Command
 from tests.bench.records import cell, task, write
 
@@ -80,7 +81,7 @@ class Page(HTMLParser):
             self.rows[self._section][-1][-1] += data
 
 
-def matrix(*agents: str, tasks: tuple[TaskConfig, ...] = TASKS) -> Matrix:
+def matrix(*agents: str, tasks: tuple[Task, ...] = TASKS) -> Matrix:
     return Matrix(
         name="small <b>benchmark</b>",
         agents=list(agents),
@@ -247,14 +248,14 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)  # so that importing it fails
-    monkeypatch.delitem(sys.modules, "discoenv.bench.page", raising=False)
-    monkeypatch.delattr("discoenv.bench.page", raising=False)
+    monkeypatch.delitem(sys.modules, "discoenv.bench.report.page", raising=False)
+    monkeypatch.delattr("discoenv.bench.report.page", raising=False)
     with pytest.raises(BenchError, match=r"reports need jinja2.*pip install 'discoenv\[bench\]'"):
         report(bench, tmp_path)
 
 
 def test_importing_the_report_loads_neither_scipy_nor_matplotlib() -> None:
-    program = "import sys, discoenv.bench.report; print({'scipy', 'matplotlib', 'jinja2'} & set(sys.modules))"
+    program = "import sys, discoenv.bench.report.build; print({'scipy', 'matplotlib', 'jinja2'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

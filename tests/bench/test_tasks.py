@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from discoenv.bench.cell import BenchError
 from discoenv.bench.tasks import obstacle, parse_tasks
-from discoenv.tasks.config import TaskConfig
+from discoenv.errors import BenchError
 from discoenv.tasks.discobench import get_discobench_tasks
-from discoenv.tasks.packs import load_pack
+from discoenv.tasks.registry import load_pack
+from discoenv.tasks.task import Task
 from tests.bench.conftest import TASKS, toy_task
 
 
@@ -41,9 +41,9 @@ def test_a_file_holds_a_task_or_a_list_of_tasks_and_names(toy_pack: Path, tmp_pa
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(toy_task()))
     (tmp_path / "many.yaml").write_text(yaml.safe_dump([*TASKS, "GreenhouseGasPrediction_model"]))
     one, _ = parse_tasks([str(tmp_path / "one.yaml")], scale="small")
-    assert one == [TaskConfig.parse(toy_task())]
+    assert one == [Task.parse(toy_task())]
     both, _ = parse_tasks([f"{tmp_path / 'one.yaml'},{tmp_path / 'many.yaml'}"], scale="tiny")
-    assert both[:6] == [TaskConfig.parse(task) for task in TASKS]
+    assert both[:6] == [Task.parse(task) for task in TASKS]
     assert (both[6].domain, both[6].modules, both[6].scale) == ("GreenhouseGasPrediction", ("model",), "tiny")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import continual_learning
-from discoenv.tasks.domain import get_domain
+from discoenv.tasks.registry import get_domain
 
 pytest.importorskip("torch")
 

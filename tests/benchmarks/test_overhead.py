@@ -10,22 +10,22 @@ import pytest
 import yaml
 
 from benchmarks import bare, overhead, report
-from discoenv.exams.evaluation import Evaluator
-from discoenv.exams.pool import ExaminerPool
+from discoenv.episodes.evaluation import Evaluator
+from discoenv.exams.examiner_client import ExaminerPool
 from discoenv.exams.runner import ExamRunner
 from discoenv.sandbox.base import Command, Limits, Mount, Sandbox
-from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules, materialise
 from tests.conftest import MakeVariant
 
 
 @pytest.fixture
-def base(toy: Domain) -> TaskConfig:
+def base(toy: Domain) -> Task:
     return overhead.base_task(toy.name, "tiny")
 
 
-def test_exams_are_measured_in_turns_with_bare_processes(base: TaskConfig, sandbox: Sandbox) -> None:
+def test_exams_are_measured_in_turns_with_bare_processes(base: Task, sandbox: Sandbox) -> None:
     row = overhead.measure(base, sandbox, repeats=2)
     samples = row["samples"]
     assert [len(turn) for turn in samples["later"]] == [overhead.LATER] * 2
@@ -37,7 +37,7 @@ def test_exams_are_measured_in_turns_with_bare_processes(base: TaskConfig, sandb
     assert row["pure_s"] is None and row["later/pure"] is None
 
 
-def test_the_exams_of_an_episode_have_its_seeds_one_after_another(base: TaskConfig, sandbox: Sandbox) -> None:
+def test_the_exams_of_an_episode_have_its_seeds_one_after_another(base: Task, sandbox: Sandbox) -> None:
     episode = overhead.Episode(base, sandbox, seed=3, budget_scale=1.0)
     whole = Evaluator(base, sandbox, seed=3, budget_scale=1.0)
     try:
@@ -49,7 +49,7 @@ def test_the_exams_of_an_episode_have_its_seeds_one_after_another(base: TaskConf
         whole.close()
 
 
-def test_the_modules_of_an_episode_are_new(base: TaskConfig) -> None:
+def test_the_modules_of_an_episode_are_new(base: Task) -> None:
     texts = [*base_modules(base).values()]
     for _ in range(2):
         texts += overhead.edited_modules(base).values()
@@ -67,7 +67,7 @@ def test_pure_training_is_what_twice_the_length_takes_longer(make_variant: MakeV
 
 
 def test_answers_are_training_where_learners_train_while_they_are_asked(
-    base: TaskConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examiners = ExaminerPool()
     exams = overhead.Bare(base, tmp_path, examiners)
@@ -91,7 +91,7 @@ def test_a_longer_workspace_differs_in_the_length_of_training_only(tmp_path: Pat
     assert found == config | {"EPOCHS": 2 * config["EPOCHS"]}
 
 
-def test_a_domain_without_a_length_has_no_longer_workspace(base: TaskConfig, tmp_path: Path) -> None:
+def test_a_domain_without_a_length_has_no_longer_workspace(base: Task, tmp_path: Path) -> None:
     assert overhead.longer_workspace(base, tmp_path / "longer") is None
 
 
@@ -125,7 +125,7 @@ def test_a_bare_process_that_does_not_end_is_killed(tmp_path: Path, monkeypatch:
     assert not running.poll()
 
 
-def test_a_failed_exam_is_no_measurement(base: TaskConfig, tmp_path: Path) -> None:
+def test_a_failed_exam_is_no_measurement(base: Task, tmp_path: Path) -> None:
     modules = base_modules(base) | {"model.py": "raise ValueError('no model')"}
     workspace = materialise(base, tmp_path / "workspace", modules=modules)
     runner = ExamRunner(base.resolve(), bare.BareSandbox())

@@ -8,14 +8,14 @@ import pytest
 
 from benchmarks import startup, throughput
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks import domain as domains
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.packs import load_pack
+from discoenv.tasks import registry as domains
+from discoenv.tasks.registry import load_pack
+from discoenv.tasks.task import Task
 from tests.conftest import TOY
 
 
 @pytest.mark.parametrize("episodes", [1, 3])
-def test_exams_per_minute_count_both_sides_of_every_episode(task: TaskConfig, sandbox: Sandbox, episodes: int) -> None:
+def test_exams_per_minute_count_both_sides_of_every_episode(task: Task, sandbox: Sandbox, episodes: int) -> None:
     point = throughput.growth(task.model_copy(update={"start": "base"}), episodes, sandbox, repeats=1)
     assert point["exams/min"] == pytest.approx(2 * point["episodes/min"])
     assert point["exams/min"] == pytest.approx(60 * 2 * episodes / point["seconds"][0])
@@ -23,9 +23,9 @@ def test_exams_per_minute_count_both_sides_of_every_episode(task: TaskConfig, sa
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_two_pinned_episodes_are_compared_with_one(
-    task: TaskConfig, sandbox_name: str, monkeypatch: pytest.MonkeyPatch
+    task: Task, sandbox_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(domains, "_REGISTERED", dict(domains._REGISTERED))
+    monkeypatch.setattr(domains, "_registered", dict(domains._registered))
     monkeypatch.setenv("DISCOENV_PACKS", str(TOY))  # for the processes that play
     (name,) = load_pack(TOY)
     task = task.model_copy(update={"domain": name, "start": "base"})
@@ -35,7 +35,7 @@ def test_two_pinned_episodes_are_compared_with_one(
     assert min(found["one exams/min"], found["two exams/min"], found["ratio"]) > 0
 
 
-def test_on_one_core_there_is_nothing_to_compare(task: TaskConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_one_core_there_is_nothing_to_compare(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     assert throughput.two_cores(task, 1, "auto", repeats=1) is None
     figures = {"cores": 1, "repeats": 1, "rows": [{"domain": "Toy", "scale": "tiny", "growth": [], "two_cores": None}]}

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from discoenv.machine.owner import owner_tag
 from discoenv.sandbox import Command, Limits, Outcome
-from discoenv.sandbox.docker import DockerSandbox, PodmanSandbox
-from discoenv.sandbox.engine import Engine
-from discoenv.sandbox.owner import owner_tag
+from discoenv.sandbox.containers.docker import DockerSandbox, PodmanSandbox
+from discoenv.sandbox.containers.engine import Engine
 
 Run = Callable[..., Outcome]
 FAMILY = "sklearn"

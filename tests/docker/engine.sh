@@ -18,7 +18,7 @@ say() { echo "engine.sh: $*" >&2; }
 
 answers() { # URL; empty for the default
   if [ -n "$1" ]; then local -x DOCKER_HOST=$1; fi
-  "$python" -c 'from discoenv.sandbox.engine import Engine; Engine("docker")' 2>/dev/null
+  "$python" -c 'from discoenv.sandbox.containers.engine import Engine; Engine("docker")' 2>/dev/null
 }
 
 install() {
@@ -70,8 +70,8 @@ start() {
     export DOCKER_HOST=$socket
   fi
   for family in "$@"; do
-    "$python" -m discoenv.cli image check "$family" >&2 2>/dev/null ||
-      { say "building the image of $family"; "$python" -m discoenv.cli image build "$family" "${options[@]}" >&2; }
+    "$python" -m discoenv.cli.main image check "$family" >&2 2>/dev/null ||
+      { say "building the image of $family"; "$python" -m discoenv.cli.main image build "$family" "${options[@]}" >&2; }
   done
   echo "export DOCKER_HOST=${DOCKER_HOST:-unix:///var/run/docker.sock}"
 }

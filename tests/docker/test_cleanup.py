@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from discoenv.sandbox import Command, Limits
-from discoenv.sandbox.engine import Engine
+from discoenv.sandbox.containers.engine import Engine
 from tests.docker.conftest import FAMILY, PROVIDER
 
 pytestmark = pytest.mark.docker
@@ -62,7 +62,7 @@ def is_up(engine: Engine, container: str) -> bool:
 
 
 def test_nothing_of_a_killed_run_remains_after_the_next_start(engine: Engine) -> None:
-    from discoenv.exams import scratch
+    from discoenv.machine import scratch
 
     host = subprocess.Popen([sys.executable, "-c", HOST.format(repository=str(REPOSITORY))], stdout=subprocess.PIPE)
     assert host.stdout

@@ -9,9 +9,9 @@ import pytest
 
 from discoenv.env import DiscoGenEnv
 from discoenv.sandbox import Sandbox
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
-from discoenv.sandbox.engine import Engine
-from discoenv.sandbox.images import ImageMissing, find
+from discoenv.sandbox.containers.engine import Engine
+from discoenv.sandbox.containers.images import ImageMissing, find
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 from tests.docker.conftest import PROVIDER
 from tests.episodes.conftest import MODULE, base_source, tiny_task
 
@@ -77,7 +77,7 @@ WAYS_TO_END = {
 def test_it_is_scored_and_the_next_step_works(
     way: str, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from discoenv.tasks.domain import get_domain
+    from discoenv.tasks.registry import get_domain
 
     specification = get_domain("GreenhouseGasPrediction").specification
     limits = specification.limits.model_copy(update={"minimum_budget_s": 6.0, "memory_gib": 1.0, "scratch_gib": 0.1})

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.sandbox import Command, Limits, Mount, Outcome, SandboxError
-from discoenv.sandbox.docker import DockerSandbox
+from discoenv.errors import SandboxError
+from discoenv.sandbox import Command, Limits, Mount, Outcome
+from discoenv.sandbox.containers.docker import DockerSandbox
 from tests.docker.conftest import FAMILY, PROVIDER
 
 Run = Callable[..., Outcome]
@@ -133,7 +134,7 @@ def test_an_engine_that_does_not_mask_is_not_used(sandbox: DockerSandbox, monkey
 
 
 def test_held_out_data_of_a_domain_is_masked(run: Run) -> None:
-    from discoenv.tasks.domain import get_domain
+    from discoenv.tasks.registry import get_domain
 
     hidden = tuple(get_domain("GreenhouseGasPrediction").specification.hidden_packages)
     code = """

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from discoenv.sandbox import Command, Limits, Outcome
-from discoenv.sandbox.docker import DockerSandbox
+from discoenv.sandbox.containers.docker import DockerSandbox
 from tests.docker.conftest import FAMILY
 
 Run = Callable[..., Outcome]

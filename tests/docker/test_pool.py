@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from discoenv.machine.owner import owner_tag
 from discoenv.sandbox import Command, Limits, Mount
-from discoenv.sandbox.docker import DockerSandbox
-from discoenv.sandbox.engine import Engine
-from discoenv.sandbox.owner import owner_tag
+from discoenv.sandbox.containers.docker import DockerSandbox
+from discoenv.sandbox.containers.engine import Engine
 from tests.docker.conftest import FAMILY, PROVIDER
 
 pytestmark = pytest.mark.docker

@@ -16,7 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from agents import best_of_n, react
-from discoenv import cli
+from discoenv.cli.main import app
 from discoenv.tools import TOOLS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ def options(command: Any) -> set[str]:
 
 
 def test_every_option_that_is_mentioned_exists() -> None:
-    served = CliRunner().invoke(cli.app, ["mcp", "--help"], env={"COLUMNS": "200"}).stdout
+    served = CliRunner().invoke(app, ["mcp", "--help"], env={"COLUMNS": "200"}).stdout
     known = options(react.main) | options(best_of_n.main) | set(re.findall(r"--[a-z-]+", served))
     foreign = {"--transport", "--tools", "--allowedTools"}  # of Claude Code
     assert set(re.findall(r"(?<![\w|-])--[a-z][A-Za-z-]+", GUIDE)) - foreign <= known
@@ -66,7 +66,7 @@ def test_the_configurations_are_valid_and_all_start_the_same_server() -> None:
     assert {server.get("command") or server["cmd"] for server in servers} == {"discoenv"}
     arguments = servers[0]["args"]
     assert all(server["args"] == arguments for server in servers)
-    assert "mcp" in [command.name for command in cli.app.registered_commands]
+    assert "mcp" in [command.name for command in app.registered_commands]
     assert f"claude mcp add discoenv -- discoenv {' '.join(arguments)}" in GUIDE
 
 

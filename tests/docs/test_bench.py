@@ -14,9 +14,9 @@ import yaml
 
 from agents import roster
 from benchmarks.discobench import __main__ as discobench
-from discoenv import cli
 from discoenv.bench.agents import REFERENCE, parse_agents
 from discoenv.bench.cell import read_results
+from discoenv.cli.main import main
 from discoenv.experiment.cluster import slurm_arguments
 from tests.bench.conftest import MakeBenchmark
 
@@ -27,7 +27,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOT
 
 def options() -> set[str]:
     """All options of ``discoenv bench``'s commands."""
-    bench = typer.main.get_command(cli.app).commands["bench"]  # type: ignore[attr-defined]
+    bench = typer.main.get_command(main.app).commands["bench"]  # type: ignore[attr-defined]
     return {name for command in bench.commands.values() for each in command.params for name in each.opts}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.tasks.domain import get_domain, get_domains
+from discoenv.tasks.registry import get_domain, get_domains
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_of_the_readme_works(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     words = shlex.split(command)
-    program = {"python": [sys.executable], "discoenv": [sys.executable, "-m", "discoenv.cli"]}[words[0]]
+    program = {"python": [sys.executable], "discoenv": [sys.executable, "-m", "discoenv.cli.main"]}[words[0]]
     arguments = [str(ROOT / word) if (ROOT / word).is_file() else word for word in words[1:]]
     done = subprocess.run([*program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

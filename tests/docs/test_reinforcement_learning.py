@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.exams import baselines
-from discoenv.tasks.domain import get_domain
+from discoenv.scoring import baselines
+from discoenv.tasks.registry import get_domain
 from discoenv.tasks.sampling import available_datasets
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reinforcement_learning.md"

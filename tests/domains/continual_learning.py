@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer
-from discoenv.tasks.domain import BUILTIN, Domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
 
 DOMAIN = Domain(BUILTIN / "ContinualLearning")
 OFFLINE = [name for name in DOMAIN.datasets if DOMAIN.specification.datasets[name].source == "offline"]

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.exams import exam
 from discoenv.exams.examiner import Array, Learner
+from discoenv.kits import exam
 from discoenv.tasks import stubs
-from discoenv.tasks.domain import BUILTIN, Domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
 
 DOMAIN = Domain(BUILTIN / "OnPolicyRL")
 MEMORIES = ("recurrent", "transformer")

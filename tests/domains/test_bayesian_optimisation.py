@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams import baselines, exam
 from discoenv.exams.examiner import Array, Learner, ProtocolError
+from discoenv.kits import exam
+from discoenv.scoring import baselines
 from discoenv.tasks import stubs
-from discoenv.tasks.domain import BUILTIN, Domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -32,7 +34,7 @@ from discoenv.domains.BayesianOptimisation.examiner import (  # noqa: E402
     metrics_of,
 )
 from discoenv.domains.BayesianOptimisation.textbook import TEXTBOOK  # noqa: E402
-from discoenv.recording import KeptExam  # noqa: E402
+from discoenv.examiners.plotting import ExamArtifacts  # noqa: E402
 
 DOMAIN = Domain(BUILTIN / "BayesianOptimisation")
 CANDIDATES = sorted((Path(__file__).parents[2] / "agents/candidates/BayesianOptimisation").glob("[0-9]*"))
@@ -570,7 +572,7 @@ def test_pictures_are_drawn_from_what_the_examiner_kept(dataset: str, tmp_path: 
         judge.examine(InProcessLearner(Fixed(points, judge.config["BATCH_SIZE"])), 5)
         path = tmp_path / f"{step}.npz"
         np.savez(path, **judge.kept)  # type: ignore[arg-type]
-        exams.append(KeptExam(step, "meta_train", dataset, 5, path))
+        exams.append(ExamArtifacts(step, "meta_train", dataset, 5, path))
         assert sum(array.nbytes for array in judge.kept.values()) < 100_000
     drawn = pictures.draw(exams, tmp_path)
     assert [path.name for path in drawn] == [f"regret_{dataset}.png", f"queries_{dataset}.png"]

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams import baselines, exam
-from discoenv.exams.calibration import calibrate
 from discoenv.exams.examiner import Array, Learner, ProtocolError, RuleBroken
-from discoenv.exams.server import load_domain_file
+from discoenv.exams.examiner_process import load_domain_file
+from discoenv.kits import exam
 from discoenv.sandbox import get_sandbox
+from discoenv.scoring import baselines
+from discoenv.scoring.calibration import calibrate
 from discoenv.tasks import stubs
-from discoenv.tasks.domain import BUILTIN, Domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
 
 torch = pytest.importorskip("torch")
 
@@ -292,7 +294,7 @@ def test_the_base_model_is_within_the_cap(code: Any, dataset: str, scale: str) -
 
 def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from discoenv.pictures import KeptExam
+    from discoenv.examiners.plotting import ExamArtifacts
 
     kept = []
     for number, dataset in enumerate(("Digits", "ProcFlowers")):
@@ -306,7 +308,7 @@ def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.kept)  # type: ignore[arg-type]
         assert path.stat().st_size < 200_000
-        kept.append(KeptExam(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+        kept.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
     paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
     assert sorted(path.name for path in paths) == [
         f"{kind}_{dataset}.png" for kind in ("confusion", "mistakes") for dataset in ("Digits", "ProcFlowers")

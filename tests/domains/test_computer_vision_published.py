@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discoenv.data.generated.idx import read_idx
+from discoenv.errors import DatasetUnavailable
 from discoenv.exams.examiner import Array, Learner
-from discoenv.imagesets.idx import read_idx
-from discoenv.tasks.domain import BUILTIN, Domain
-from discoenv.tasks.errors import DatasetUnavailable
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
 from tests.domains import published_images as files
 
 pytest.importorskip("PIL")
@@ -183,7 +184,7 @@ def test_files_that_were_copied_by_hand_are_found_and_checked(tmp_path: Path) ->
     """As the description of StanfordCars says: content, by its SHA-256, in the folder ``sha256`` of the cache."""
     import hashlib
 
-    from discoenv.tasks import downloads
+    from discoenv.data import downloads
 
     content = b"the annotations"
     digest = hashlib.sha256(content).hexdigest()

@@ -14,10 +14,10 @@ import pytest
 
 from benchmarks.continual_learning import FINE_TUNING, imported, learner
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer, metrics_of
-from discoenv.exams.calibration import calibrate
 from discoenv.exams.examiner import Array, Learner, ProtocolError
-from discoenv.exams.server import load_domain_file
+from discoenv.exams.examiner_process import load_domain_file
 from discoenv.sandbox import get_sandbox
+from discoenv.scoring.calibration import calibrate
 from discoenv.tasks import stubs
 from tests.domains.continual_learning import DOMAIN, OFFLINE, config_of, examiner
 
@@ -499,7 +499,7 @@ def test_what_the_learner_gets_does_not_import_discoenv() -> None:
 def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     image = pytest.importorskip("PIL.Image")
-    from discoenv.pictures import KeptExam
+    from discoenv.examiners.plotting import ExamArtifacts
 
     kept = []
     for number, dataset in enumerate(["PermutedDigits", "SplitTextures"]):
@@ -509,7 +509,8 @@ def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.kept)  # type: ignore[arg-type]
         kept += [
-            KeptExam(step=step, side="meta_train", dataset=dataset, seed=0, path=path) for step in range(number + 1)
+            ExamArtifacts(step=step, side="meta_train", dataset=dataset, seed=0, path=path)
+            for step in range(number + 1)
         ]
     paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
     assert [path.name for path in paths] == [

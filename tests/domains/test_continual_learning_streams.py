@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discoenv.data.generated import load
 from discoenv.domains.ContinualLearning import published, streams
-from discoenv.imagesets import load
 from tests.domains.continual_learning import DOMAIN, OFFLINE, config_of, examiner
 
 PERMUTATIONS_8 = "7989e298b32d5bf1f8789f7bbb7cfbb44a42a2c61c1710b4b9aebc2152c1eb3b"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.tasks.domain import get_domain
+from discoenv.tasks.registry import get_domain
 
 jax = pytest.importorskip("jax")
 pytest.importorskip("gymnax")
@@ -20,7 +20,7 @@ pytest.importorskip("flatbuffers")
 
 from discoenv.domains.OffPolicyRL import evaluation as off_policy  # noqa: E402
 from discoenv.domains.OnPolicyRL import evaluation as on_policy  # noqa: E402
-from discoenv.exams.episodes import define  # noqa: E402
+from discoenv.examiners.policy import define  # noqa: E402
 
 STEPS = 30
 FEW = {"EVALUATION_EPISODES": 4, "EVALUATION_RANDOM_STEPS": 3}
@@ -66,7 +66,7 @@ def test_on_policy_episodes_are_those_of_the_simulator(
     config: Mapping[str, Any] = domain.config(dataset, "tiny") | FEW
     on_policy.make_episodes(config)  # stores them
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("discoenv.exams.episodes.define", lambda *_: pytest.fail("it was traced again"))
+        patch.setattr("discoenv.examiners.policy.define", lambda *_: pytest.fail("it was traced again"))
         episodes = on_policy.make_episodes(config)
     generator, shape = np.random.default_rng(0), (STEPS, FEW["EVALUATION_EPISODES"])
     if episodes.action_dim is None:

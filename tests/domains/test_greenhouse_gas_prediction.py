@@ -20,7 +20,8 @@ from discoenv.domains.GreenhouseGasPrediction import box_model, records
 from discoenv.domains.GreenhouseGasPrediction.examiner import LOWEST_SKILL, GreenhouseGasExaminer
 from discoenv.exams.examiner import Array, ProtocolError
 from discoenv.tasks import stubs
-from discoenv.tasks.domain import BUILTIN, Domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
 
 DOMAIN = Domain(BUILTIN / "GreenhouseGasPrediction")
 CANDIDATES = Path(__file__).resolve().parents[2] / "agents" / "candidates" / "GreenhouseGasPrediction"

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams import exam
-from discoenv.exams.calibration import calibrate
 from discoenv.exams.examiner import Array, Learner, ProtocolError, RuleBroken
-from discoenv.exams.server import load_domain_file
+from discoenv.exams.examiner_process import load_domain_file
+from discoenv.kits import exam
 from discoenv.sandbox import get_sandbox
+from discoenv.scoring.calibration import calibrate
 from discoenv.tasks import stubs
-from discoenv.tasks.domain import BUILTIN, Domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -609,7 +610,7 @@ def test_what_the_learner_gets_does_not_import_discoenv() -> None:
 def test_pictures_show_the_growth(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     image = pytest.importorskip("PIL.Image")
-    from discoenv.pictures import KeptExam
+    from discoenv.examiners.plotting import ExamArtifacts
 
     kept = []
     for number, dataset in enumerate(["GrowingButterfly", "SelfClassifyingDigits", "SteadyDiffusion"]):
@@ -618,7 +619,7 @@ def test_pictures_show_the_growth(tmp_path: Path) -> None:
         assert sum(array.nbytes for array in exam_.kept.values()) < 1 << 20
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.kept)  # type: ignore[arg-type]
-        kept.append(KeptExam(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+        kept.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
     paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
     assert len(paths) == 6
     for path in paths:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams import exam
 from discoenv.exams.examiner import Array, Learner, ProtocolError, RuleBroken
 from discoenv.exams.runner import ExamRunner
+from discoenv.kits import exam
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import BUILTIN, Domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import materialise
 
 jax = pytest.importorskip("jax")
@@ -606,7 +607,7 @@ def test_answers_that_are_not_actions_end_the_exam(cartpole: OffPolicyRLExaminer
 
 def exam_of(sandbox: Sandbox, workspace: Path, **changed: str) -> Any:
     """The result of one tiny CartPole exam of the base modules, some of them replaced."""
-    task = TaskConfig(
+    task = Task(
         domain=DOMAIN.name,
         modules=tuple(DOMAIN.modules),
         meta_train=("Classic/CartPole",),

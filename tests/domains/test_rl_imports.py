@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from discoenv.tasks.domain import BUILTIN
+from discoenv.tasks.registry import BUILTIN
 
 pytest.importorskip("gymnax")
 

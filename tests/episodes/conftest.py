@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from discoenv.env import DiscoGenEnv
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import get_domain
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.task import Task
 
 #: One editable module per domain that every training run passes through.
 MODULE = {
@@ -33,7 +33,7 @@ DATASETS = {
 }
 
 
-def tiny_task(domain: str, **changes: Any) -> TaskConfig:
+def tiny_task(domain: str, **changes: Any) -> Task:
     """One module, one dataset on each side, one seed, tiny scale."""
     meta_train, meta_test = DATASETS[domain]
     settings: dict[str, Any] = {
@@ -44,7 +44,7 @@ def tiny_task(domain: str, **changes: Any) -> TaskConfig:
         "scale": "tiny",
         "test_seeds": 1,
     }
-    return TaskConfig(**(settings | changes))
+    return Task(**(settings | changes))
 
 
 def base_source(domain: str, module: str) -> str:

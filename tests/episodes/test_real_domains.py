@@ -15,7 +15,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from discoenv.env import DiscoGenEnv
-from discoenv.tasks.domain import get_domain, get_domains
+from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import available_datasets
 from tests.episodes.conftest import MODULE, base_source, tiny_task
 
@@ -233,7 +233,7 @@ QUICK = {"GreenhouseGasPrediction": "", "OnPolicyRL": "MinAtar/"}
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_baselines_stand_well_above_their_floors(domain: str) -> None:
     """As measured by ``discoenv calibrate``, at small scale over three seeds."""
-    from discoenv.exams import baselines
+    from discoenv.scoring import baselines
 
     found = get_domain(domain)
     for dataset in available_datasets(found, "small"):

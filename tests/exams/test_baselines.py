@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discoenv import atomic
-from discoenv.exams import baselines, calibration
-from discoenv.exams.baselines import Entry, NoBaseline, Sample
-from discoenv.exams.client import InfraError
-from discoenv.exams.meters import Energy
-from discoenv.exams.runner import ExamResult
-from discoenv.exams.scores import score
+from discoenv.errors import CalibrationFailed, DomainError, InfraError, NoBaseline
+from discoenv.exams.result import ExamResult
+from discoenv.machine import atomic, hardware
+from discoenv.machine.energy import Energy
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.domain import Domain, DomainError
+from discoenv.scoring import baselines, calibration
+from discoenv.scoring.baselines import Entry, Sample
+from discoenv.scoring.scores import score
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Metric
 from tests.conftest import TOY, MakeVariant
 
@@ -191,7 +191,7 @@ def test_this_machines_baseline_stands_in_where_the_domain_ships_none(
 
 
 def test_this_machines_baseline_is_that_of_a_sandbox(toy: Domain, make_entry: Callable[..., Entry]) -> None:
-    entry = make_entry(hardware={**baselines.hardware(), "sandbox": "docker"})
+    entry = make_entry(hardware={**hardware.hardware(), "sandbox": "docker"})
     baselines.write(baselines.local_path(toy), {"default:Line:tiny": entry})
     where = {"backend": "default", "dataset": "Line", "scale": "tiny"}
     assert baselines.local_entry(toy, **where, sandbox="docker") == entry
@@ -200,7 +200,7 @@ def test_this_machines_baseline_is_that_of_a_sandbox(toy: Domain, make_entry: Ca
 
 def test_the_cache_is_that_of_the_user_and_the_machine(toy: Domain, tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "discoenv" / "baselines"
-    assert baselines.local_path(toy) == folder / baselines.fingerprint() / "Toy.json"
+    assert baselines.local_path(toy) == folder / hardware.fingerprint() / "Toy.json"
 
 
 def test_writing_keeps_the_other_entries_however_fast_they_come(
@@ -301,7 +301,7 @@ def test_calibration_measures_floor_baseline_and_costs(toy: Domain, sandbox: San
 def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant, sandbox: Sandbox, toy: Domain) -> None:
     source = toy.module_source("model", backend="default").replace("RIDGE * np", "RIDGED * np")
     domain = make_variant("Toy", files={"templates/default/model.py": source})
-    with pytest.raises(calibration.CalibrationFailed) as caught:
+    with pytest.raises(CalibrationFailed) as caught:
         calibration.calibrate(domain, dataset="Line", backend="default", scale="tiny", seeds=[0], sandbox=sandbox)
     assert "Toy, Line, default, tiny, seed 0: NameError: name 'RIDGED' is not defined" in str(caught.value)
     assert 'File "Line/model.py"' in str(caught.value)

@@ -12,18 +12,20 @@ from typing import ClassVar
 import pytest
 
 from discoenv.env import DiscoGenEnv
-from discoenv.exams import baselines, devices
-from discoenv.exams.client import InfraError
-from discoenv.exams.evaluation import Evaluator
-from discoenv.exams.gpu_meter import GpuMeter
-from discoenv.exams.meters import EnergyMeter
+from discoenv.episodes.evaluation import Evaluator
+from discoenv.errors import InfraError, SandboxError, SandboxUnavailable
 from discoenv.exams.runner import ExamRunner
-from discoenv.exams.slots import ExamSlots
-from discoenv.sandbox import SandboxError, SandboxUnavailable, get_sandbox
-from discoenv.sandbox import gpu as gpu_module
+from discoenv.machine import devices
+from discoenv.machine import gpus as gpu_module
+from discoenv.machine.cores import Cores
+from discoenv.machine.energy import EnergyMeter
+from discoenv.machine.gpu_meter import GpuMeter
+from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Check, Command, Limits, Outcome, Running, Sandbox
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import Domain, get_domain
+from discoenv.scoring import baselines
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.task import Task
 from tests.exams.test_evaluation import WatchedSandbox
 from tests.sandbox.fake_nvml import FakeNvml
 
@@ -108,7 +110,7 @@ def test_auto_takes_a_gpu_at_full_scale_if_there_is_one(nvml: FakeNvml) -> None:
     assert devices.choose("auto", prefer_gpu=False) is devices.CPU
     assert devices.choose("cpu") is devices.CPU
     domain = get_domain("GreenhouseGasPrediction")
-    assert [devices.wanted(domain, scale, domain.datasets) for scale in ("tiny", "small", "full")] == [
+    assert [domain.wants_gpu(scale, domain.datasets) for scale in ("tiny", "small", "full")] == [
         False,
         False,
         True,
@@ -183,7 +185,7 @@ def test_an_unknown_device_cannot_be_measured(nvml: FakeNvml) -> None:
 
 
 def test_an_exam_holds_a_gpu_as_long_as_its_learner_runs(
-    toy: Domain, sandbox: PretendingSandbox, task: TaskConfig, tmp_path: Path
+    toy: Domain, sandbox: PretendingSandbox, task: Task, tmp_path: Path
 ) -> None:
     from discoenv.tasks.workspace import materialise
 
@@ -204,7 +206,7 @@ def test_an_exam_holds_a_gpu_as_long_as_its_learner_runs(
 
 
 def test_a_gpu_that_stays_taken_is_no_score_and_closing_ends_the_wait(
-    toy: Domain, sandbox: PretendingSandbox, task: TaskConfig, tmp_path: Path
+    toy: Domain, sandbox: PretendingSandbox, task: Task, tmp_path: Path
 ) -> None:
     import threading
 
@@ -278,11 +280,11 @@ def test_exams_share_a_gpu_only_while_no_costs_are_measured(nvml: FakeNvml) -> N
 
 
 def test_as_many_exams_run_at_once_as_may_share_the_gpus(
-    task: TaskConfig, sandbox: PretendingSandbox, good: dict[str, str], tmp_path: Path
+    task: Task, sandbox: PretendingSandbox, good: dict[str, str], tmp_path: Path
 ) -> None:
     several = task.model_copy(update={"meta_train": ("Line", "Steps", "Noise"), "train_seeds": 2})
     watched = WatchedSandbox(sandbox, together=2)
-    slots = ExamSlots(3, tmp_path / "slots", pin=True)
+    slots = Cores(3, tmp_path / "slots", pin=True)
     device = devices.choose("gpu", sharers=2)
     evaluator = Evaluator(several, watched, seed=1, budget_scale=3.0, device=device, slots=slots)
     try:

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
-from discoenv.exams.client import InfraError
-from discoenv.exams.evaluation import Evaluator, Progress
-from discoenv.exams.slots import ExamSlots
-from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox, SandboxError
-from discoenv.tasks.config import TaskConfig
+from discoenv.episodes.evaluation import Evaluator, Progress
+from discoenv.errors import InfraError, SandboxError
+from discoenv.machine.cores import Cores
+from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
+from discoenv.tasks.task import Task
 
 DATASETS = ("Line", "Steps", "Noise")
 ENDLESS = "import time\n\n\nclass Model:\n    def fit(self, phi, y, rng):\n        time.sleep(1000)\n"
@@ -82,18 +82,18 @@ class WatchedSandbox(Sandbox):
 
 
 @pytest.fixture
-def several(task: TaskConfig) -> TaskConfig:
+def several(task: Task) -> Task:
     """Six meta-train exams: three datasets, two seeds."""
     return task.model_copy(update={"meta_train": DATASETS, "train_seeds": 2})
 
 
 @pytest.fixture
-def make_evaluator(several: TaskConfig, sandbox: Sandbox, tmp_path: Path) -> Iterator[MakeEvaluator]:
+def make_evaluator(several: Task, sandbox: Sandbox, tmp_path: Path) -> Iterator[MakeEvaluator]:
     """Evaluators of the task with several exams, closed after the test."""
     made: list[Evaluator] = []
 
     def make(count: int | None = 3, provider: Sandbox = sandbox, **arguments: Any) -> Evaluator:
-        slots = None if count is None else ExamSlots(count, tmp_path / "slots", pin=True)
+        slots = None if count is None else Cores(count, tmp_path / "slots", pin=True)
         made.append(Evaluator(several, provider, seed=1, budget_scale=3.0, slots=slots, **arguments))
         return made[-1]
 

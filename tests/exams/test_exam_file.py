@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams import exam
+from discoenv.kits import exam
 
 SOURCE = Path(exam.__file__).read_text()
 

@@ -1,4 +1,4 @@
-"""Programs of examiners: loaded they compute the same, after any change they are traced anew, no learner sees them."""
+"""Exported functions of examiners: loaded they compute the same, any change traces them anew, no learner sees them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 
 from discoenv.exams.runner import ExamRunner
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules, materialise
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 pytest.importorskip("flatbuffers")
 
-from discoenv.exams import exported  # noqa: E402
+from discoenv.examiners import jax_export  # noqa: E402
 
-Load = Callable[..., exported.Programs]
+Load = Callable[..., jax_export.ExportedFunctions]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def traced() -> list[Mapping[str, Any]]:
 def load(store: Path, folder: Path, traced: list[Mapping[str, Any]]) -> Load:
     """Loads a random walk whose state is a list of leaves, one of them a key."""
 
-    def define(settings: Mapping[str, Any]) -> exported.Definition:
+    def define(settings: Mapping[str, Any]) -> jax_export.Definition:
         traced.append(settings)
 
         def start(seed: Any) -> Any:
@@ -63,15 +63,15 @@ def load(store: Path, folder: Path, traced: list[Mapping[str, Any]]) -> Load:
             return [place + jax.random.normal(now, place.shape), key]
 
         state = jax.eval_shape(start, np.int32(0))
-        return exported.Definition({"start": (start, (np.int32(0),)), "step": (step, (state,))}, {"low": -1.5})
+        return jax_export.Definition({"start": (start, (np.int32(0),)), "step": (step, (state,))}, {"low": -1.5})
 
-    def load(settings: Mapping[str, Any] | None = None, packages: tuple[str, ...] = ()) -> exported.Programs:
-        return exported.load(define, settings or {"walkers": 4}, folder=folder, packages=packages)
+    def load(settings: Mapping[str, Any] | None = None, packages: tuple[str, ...] = ()) -> jax_export.ExportedFunctions:
+        return jax_export.load(define, settings or {"walkers": 4}, folder=folder, packages=packages)
 
     return load
 
 
-def walk(programs: exported.Programs, seed: int = 3) -> np.ndarray[Any, Any]:
+def walk(programs: jax_export.ExportedFunctions, seed: int = 3) -> np.ndarray[Any, Any]:
     """Where the walkers are after two steps."""
     state = programs.functions["start"](np.int32(seed))
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_a_change_of_anything_that_defines_a_program_traces_it_anew(
     (folder / "another.py").write_text("")
     load()
     assert len(traced) == 4
-    monkeypatch.setattr(exported, "_versions", lambda names: {"jax": "9.9.9"})
+    monkeypatch.setattr(jax_export, "_versions", lambda names: {"jax": "9.9.9"})
     load()
     assert len(traced) == 5
     with jax.enable_x64(True):
@@ -110,7 +110,7 @@ def test_a_change_of_anything_that_defines_a_program_traces_it_anew(
 
 
 def test_the_versions_of_what_a_package_requires_count() -> None:
-    versions = exported._versions(("jax", "flatbuffers", "no-such-distribution"))
+    versions = jax_export._versions(("jax", "flatbuffers", "no-such-distribution"))
     assert {"jax", "jaxlib", "numpy", "flatbuffers"} <= set(versions)
     assert "no-such-distribution" not in versions
 
@@ -148,7 +148,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(load: Load, traced: list
 def test_the_entries_used_least_recently_go_first(
     load: Load, traced: list[Any], monkeypatch: pytest.MonkeyPatch, store: Path
 ) -> None:
-    monkeypatch.setattr(exported, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(jax_export, "MOST_ENTRIES", 2)
     for walkers in (1, 2, 1, 3, 1):
         load({"walkers": walkers})
     assert [settings["walkers"] for settings in traced] == [1, 2, 3]
@@ -157,12 +157,12 @@ def test_the_entries_used_least_recently_go_first(
     assert len(traced) == 4
 
 
-def test_learners_neither_see_nor_change_what_is_stored(sandbox: Sandbox, task: TaskConfig, tmp_path: Path) -> None:
+def test_learners_neither_see_nor_change_what_is_stored(sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
     if sandbox.name == "process":
         pytest.skip("a process without a sandbox sees what the user sees")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("XDG_CACHE_HOME", raising=False)
-        store = exported._store()
+        store = jax_export._store()
         assert store.is_relative_to(Path.home())
         compiled = store.parent / "examiner-jax"
         marks = [place / "mark-of-a-test" for place in (store, compiled)]

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from discoenv.env import DiscoGenEnv
-from discoenv.exams.client import ExaminerProcess, InfraError
-from discoenv.exams.pool import ExaminerPool
+from discoenv.errors import InfraError
+from discoenv.exams.examiner_client import ExaminerPool, ExaminerProcess
 from discoenv.tasks.domain import Domain
 from tests.conftest import TOY
 
@@ -82,7 +82,7 @@ def test_episodes_of_an_environment_share_an_examiner_and_closing_leaves_no_proc
     for seed in (0, 1):
         env.reset(seed=seed)
         env.step("submit")
-        seen.append({child.pid for child in me.children() if "discoenv.exams.server" in child.cmdline()})
+        seen.append({child.pid for child in me.children() if "discoenv.exams.examiner_process" in child.cmdline()})
     env.close()
     assert len(seen[0]) == 1
     assert seen[0] == seen[1]

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams import exam, programs
-from discoenv.exams.evaluation import Evaluator, Progress
-from discoenv.exams.runner import ExamResult, ExamRunner
+from discoenv.episodes.evaluation import Evaluator, Progress
+from discoenv.exams import compile_cache
+from discoenv.exams.result import ExamResult
+from discoenv.exams.runner import ExamRunner
+from discoenv.kits import exam
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import Side, TaskConfig
-from discoenv.tasks.domain import Domain, get_domain
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import base_modules, materialise
 from tests.conftest import MakeVariant
 
@@ -57,7 +60,7 @@ def compiling(make_variant: MakeVariant) -> Domain:
 @pytest.fixture
 def episode(compiling: Domain, sandbox: Sandbox) -> Iterator[Callable[[], Play]]:
     """Begins episodes, each a function ``play(modules, side)`` that returns the results of its exams."""
-    task = TaskConfig(
+    task = Task(
         domain="Compiling",
         modules=("model",),
         meta_train=("Line",),
@@ -100,7 +103,7 @@ def found(results: list[ExamResult]) -> list[str]:
 def test_what_the_base_modules_compile_serves_all_later_exams(episode: Callable[[], Play], compiling: Domain) -> None:
     first, second = episode()()
     assert found([first]) == ["FOUND nothing"]
-    written = programs.of_base(compiling, backend="default", dataset="Line", scale="tiny") / NAME
+    written = compile_cache.of_base(compiling, backend="default", dataset="Line", scale="tiny") / NAME
     assert written.read_text().startswith("weights of")
     assert stat.S_IMODE(written.stat().st_mode) == 0o644
     there = [f"FOUND {written.read_text()}", "NOT WRITTEN"]
@@ -121,23 +124,23 @@ def test_what_an_agent_compiles_stays_with_its_modules_and_dataset_in_its_episod
     assert found(play("\n# edited\n", "meta_test")) == 2 * ["FOUND nothing"]
     assert found(episode()("\n# edited\n"))[0] == "FOUND nothing"
     for dataset in ("Line", "Wave"):
-        assert not programs.of_base(compiling, backend="default", dataset=dataset, scale="tiny").exists()
+        assert not compile_cache.of_base(compiling, backend="default", dataset=dataset, scale="tiny").exists()
 
 
 def test_a_sandbox_that_does_not_isolate_reaches_no_programs(
     compiling: Domain, tmp_path: Path, episode: Callable[[], Play]
 ) -> None:
     episode()()  # leaves programs of the base modules
-    kept = programs.of_base(compiling, backend="default", dataset="Line", scale="tiny")
+    kept = compile_cache.of_base(compiling, backend="default", dataset="Line", scale="tiny")
     before = {path: path.read_bytes() for path in kept.rglob("*")}
-    task = TaskConfig(
+    task = Task(
         domain="Compiling", modules=("model",), meta_train=("Line",), meta_test=("Wave",), scale="tiny", start="base"
     )
     workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task))
     with warnings.catch_warnings(), contextlib.closing(ExamRunner(compiling, get_sandbox("process"))) as runner:
         warnings.simplefilter("ignore")
         arguments = {"dataset": "Line", "scale": "tiny", "seed": 1, "budget_s": 100.0}
-        result = runner.run(workspace, **arguments, programs=programs.Programs(used=kept))  # type: ignore[arg-type]
+        result = runner.run(workspace, **arguments, programs=compile_cache.CompileCache(used=kept))  # type: ignore[arg-type]
     assert found([result]) == ["FOUND nothing", "NOT WRITTEN"]
     assert {path: path.read_bytes() for path in kept.rglob("*")} == before
 
@@ -152,10 +155,10 @@ def test_a_cache_that_cannot_be_written_costs_no_score(
 
 def test_other_base_modules_have_another_folder(compiling: Domain) -> None:
     where = {"backend": "default", "dataset": "Line", "scale": "tiny"}
-    before = programs.of_base(compiling, **where)
+    before = compile_cache.of_base(compiling, **where)
     (compiling.directory / "templates/default/model.py").write_text("# another version\n")
-    programs._code.cache_clear()
-    assert programs.of_base(compiling, **where) != before
+    compile_cache._code.cache_clear()
+    assert compile_cache.of_base(compiling, **where) != before
 
 
 def test_nothing_of_the_episode_is_left(episode: Callable[[], Play], tmp_path: Path) -> None:
@@ -178,19 +181,19 @@ def test_nothing_of_the_episode_is_left(episode: Callable[[], Play], tmp_path: P
     ],
 )
 def test_what_does_not_look_like_a_program_is_not_kept(sent: Mapping[str, Any], tmp_path: Path) -> None:
-    programs.keep(tmp_path / "kept", sent)
+    compile_cache.keep(tmp_path / "kept", sent)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_too_much_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "_MOST_BYTES", 5)
-    programs.keep(tmp_path / "kept", {NAME: np.zeros(6, np.uint8)})
+    monkeypatch.setattr(compile_cache, "_MOST_BYTES", 5)
+    compile_cache.keep(tmp_path / "kept", {NAME: np.zeros(6, np.uint8)})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_first_to_keep_wins(tmp_path: Path) -> None:
     for value in (1, 2):
-        programs.keep(tmp_path / "kept", {NAME: np.full(3, value, np.uint8)})
+        compile_cache.keep(tmp_path / "kept", {NAME: np.full(3, value, np.uint8)})
     assert (tmp_path / "kept" / NAME).read_bytes() == bytes([1, 1, 1])
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
@@ -222,7 +225,7 @@ def test_a_second_exam_of_a_real_domain_compiles_nothing(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     domain = get_domain("BayesianOptimisation")
     first, second = domain.datasets[:2]
-    task = TaskConfig(
+    task = Task(
         domain=domain.name,
         modules=tuple(domain.modules),
         meta_train=(first,),
@@ -244,7 +247,7 @@ def test_a_second_exam_of_a_real_domain_compiles_nothing(
             evaluator.evaluate(base_modules(task), "meta_train")
         finally:
             evaluator.close()
-    kept = programs.of_base(domain, backend="default", dataset=first, scale="tiny")
+    kept = compile_cache.of_base(domain, backend="default", dataset=first, scale="tiny")
     assert len(list(kept.iterdir())) >= 3
     assert metrics[0] == metrics[1]
     assert cpu_s[1] < 0.7 * cpu_s[0]

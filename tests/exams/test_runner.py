@@ -12,11 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from discoenv.exams.client import InfraError
-from discoenv.exams.runner import ExamResult, ExamRunner, learner_seed
+from discoenv.errors import InfraError
+from discoenv.exams.result import ExamResult
+from discoenv.exams.runner import ExamRunner, learner_seed
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.config import TaskConfig
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules, initial_modules, materialise
 from tests.conftest import TOY, FailingSandbox, MakeVariant
 
@@ -38,7 +39,7 @@ def runner(sandbox: Sandbox) -> Iterator[ExamRunner]:
 
 
 @pytest.fixture
-def run(runner: ExamRunner, task: TaskConfig, tmp_path: Path) -> Run:
+def run(runner: ExamRunner, task: Task, tmp_path: Path) -> Run:
     """Runs an exam of the base modules, of which some are replaced."""
 
     def run(modules: Mapping[str, str] | None = None, *, seed: int = 1, budget_s: float = 60.0) -> ExamResult:
@@ -50,7 +51,7 @@ def run(runner: ExamRunner, task: TaskConfig, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def before_model(task: TaskConfig, run: Run) -> Callable[..., ExamResult]:
+def before_model(task: Task, run: Run) -> Callable[..., ExamResult]:
     """Runs an exam whose ``model.py`` begins with other code."""
 
     def run_with(code: str, *, seed: int = 1, budget_s: float = 60.0) -> ExamResult:
@@ -64,8 +65,8 @@ def before_model(task: TaskConfig, run: Run) -> Callable[..., ExamResult]:
 def honest(runner: ExamRunner, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """Metrics of the base modules, without any trick, at seed 1."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("discoenv.tasks.domain.BUILTIN", TOY)
-        task = TaskConfig(
+        monkeypatch.setattr("discoenv.tasks.registry.BUILTIN", TOY)
+        task = Task(
             domain="Toy", modules=("model",), meta_train=("Line",), meta_test=("Wave",), scale="tiny", start="base"
         )
         workspace = materialise(task, tmp_path_factory.mktemp("honest") / "workspace")
@@ -124,7 +125,7 @@ def test_the_learner_is_told_a_seed_that_does_not_reveal_the_examiners(before_mo
 # ---- failures of the modules
 
 
-def test_a_stub_fails_and_names_its_function(run: Run, task: TaskConfig) -> None:
+def test_a_stub_fails_and_names_its_function(run: Run, task: Task) -> None:
     result = run(initial_modules(task))
     assert result.status == "error"
     assert result.metrics is None
@@ -246,7 +247,7 @@ def test_endless_training_ends_with_the_budget(before_model: Callable[..., ExamR
 
 
 def test_too_much_memory_is_told_with_the_limit(
-    make_variant: MakeVariant, sandbox: Sandbox, task: TaskConfig, tmp_path: Path
+    make_variant: MakeVariant, sandbox: Sandbox, task: Task, tmp_path: Path
 ) -> None:
     domain = make_variant("Toy", change=lambda c: c["limits"].update(memory_gib=0.25))
     modules = base_modules(task) | {"model.py": "hog = []\nwhile True:\n    hog.append(b'x' * (1 << 24))\n"}
@@ -395,7 +396,7 @@ def test_exams_leave_no_directory_and_no_descriptor(run: Run) -> None:
 
 
 def test_a_sandbox_that_fails_is_an_infrastructure_error_and_the_next_exam_works(
-    toy: Domain, task: TaskConfig, sandbox: Sandbox, tmp_path: Path
+    toy: Domain, task: Task, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task))
     runner = ExamRunner(toy, FailingSandbox(sandbox, failures=1))
@@ -409,7 +410,7 @@ def test_a_sandbox_that_fails_is_an_infrastructure_error_and_the_next_exam_works
 
 
 def test_an_examiner_that_crashes_is_an_infrastructure_error_and_the_learner_is_killed(
-    make_variant: MakeVariant, task: TaskConfig, sandbox: Sandbox, tmp_path: Path
+    make_variant: MakeVariant, task: Task, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     examiner = (TOY / "Toy" / "examiner.py").read_text().replace("return self._metrics(np.con", "return 1 / 0, (np.con")
     domain = make_variant("Toy", files={"examiner.py": examiner})
@@ -443,7 +444,7 @@ def test_a_missing_folder_of_a_dataset_is_an_infrastructure_error(runner: ExamRu
     assert leftovers() == []
 
 
-def test_closing_a_runner_ends_a_running_exam(toy: Domain, task: TaskConfig, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_closing_a_runner_ends_a_running_exam(toy: Domain, task: Task, sandbox: Sandbox, tmp_path: Path) -> None:
     modules = base_modules(task) | {"model.py": "while True: pass\n"}
     workspace = materialise(task, tmp_path / "workspace", modules=modules)
     runner = ExamRunner(toy, sandbox)
@@ -470,7 +471,7 @@ def test_closing_a_runner_ends_a_running_exam(toy: Domain, task: TaskConfig, san
 
 
 def test_exams_of_several_threads_wait_for_each_other(
-    runner: ExamRunner, task: TaskConfig, honest: dict[str, float], tmp_path: Path
+    runner: ExamRunner, task: Task, honest: dict[str, float], tmp_path: Path
 ) -> None:
     workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task))
     results: list[ExamResult] = []

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from discoenv.exams import scratch
+from discoenv.machine import scratch
 
 
 def test_a_directory_is_private_and_removed(tmp_path: Path) -> None:

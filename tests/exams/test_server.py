@@ -19,8 +19,9 @@ import numpy as np
 import psutil
 import pytest
 
-from discoenv.exams import exam
-from discoenv.exams.client import Examination, ExaminerProcess, InfraError
+from discoenv.errors import InfraError
+from discoenv.exams.examiner_client import Examination, ExaminerProcess
+from discoenv.kits import exam
 from discoenv.tasks.domain import Domain
 from tests.conftest import TOY
 
@@ -449,7 +450,7 @@ def test_an_examiner_does_not_outlive_its_host(toy: Domain) -> None:
     program = """
 import os, signal, sys
 from pathlib import Path
-from discoenv.exams.client import ExaminerProcess
+from discoenv.exams.examiner_client import ExaminerProcess
 process = ExaminerProcess(Path(sys.argv[1]))
 target = {"dataset": "Line", "scale": "tiny", "config": {"n": 16, "noise": 0, "held_out": 8}}
 process.request("floor", target=target, seed=1)

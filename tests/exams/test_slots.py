@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.exams.slots import PIN_VARIABLE, ExamSlots, WaitEnded, usable_cores
-from discoenv.sandbox import locks
+from discoenv.machine import locks
+from discoenv.machine.cores import PIN_VARIABLE, Cores, WaitEnded, usable_cores
 
 HOLDER = """
 import sys
 from pathlib import Path
-from discoenv.exams.slots import ExamSlots
-with ExamSlots(int(sys.argv[2]), Path(sys.argv[1])).hold(alone=sys.argv[3] == "alone"):
+from discoenv.machine.cores import Cores
+with Cores(int(sys.argv[2]), Path(sys.argv[1])).hold(alone=sys.argv[3] == "alone"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -28,7 +28,7 @@ with ExamSlots(int(sys.argv[2]), Path(sys.argv[1])).hold(alone=sys.argv[3] == "a
 class Holders:
     """Threads that hold a slot until they are told to let go."""
 
-    def __init__(self, slots: ExamSlots) -> None:
+    def __init__(self, slots: Cores) -> None:
         self._slots = slots
         self.now = self.most = 0
         self._changed = threading.Condition()
@@ -59,7 +59,7 @@ class Holders:
             thread.join(60)
 
 
-def ends_at_once(slots: ExamSlots, *, alone: bool = False) -> bool:
+def ends_at_once(slots: Cores, *, alone: bool = False) -> bool:
     """Whether a slot can be had without waiting."""
     try:
         with slots.hold(alone=alone, give_up=lambda: True):
@@ -69,7 +69,7 @@ def ends_at_once(slots: ExamSlots, *, alone: bool = False) -> bool:
 
 
 def test_as_many_as_there_are_slots_hold_one(tmp_path: Path) -> None:
-    holders = Holders(ExamSlots(3, tmp_path / "slots"))
+    holders = Holders(Cores(3, tmp_path / "slots"))
     for _ in range(6):
         holders.add()
     holders.wait_for(3)
@@ -80,7 +80,7 @@ def test_as_many_as_there_are_slots_hold_one(tmp_path: Path) -> None:
 
 
 def test_whoever_is_alone_waits_for_all_others_and_is(tmp_path: Path) -> None:
-    slots = ExamSlots(2, tmp_path / "slots")
+    slots = Cores(2, tmp_path / "slots")
     holders = Holders(slots)
     holders.add()
     holders.wait_for(1)
@@ -88,19 +88,19 @@ def test_whoever_is_alone_waits_for_all_others_and_is(tmp_path: Path) -> None:
     holders.let_go()
     with slots.hold(alone=True):
         assert not ends_at_once(slots)
-        assert not ends_at_once(ExamSlots(5, tmp_path / "slots"))
+        assert not ends_at_once(Cores(5, tmp_path / "slots"))
 
 
 def test_two_objects_with_one_folder_share_the_machine(tmp_path: Path) -> None:
-    with ExamSlots(1, tmp_path / "slots").hold(alone=True):
-        assert not ends_at_once(ExamSlots(1, tmp_path / "slots"))
-        assert ends_at_once(ExamSlots(1, tmp_path / "another machine"))
+    with Cores(1, tmp_path / "slots").hold(alone=True):
+        assert not ends_at_once(Cores(1, tmp_path / "slots"))
+        assert ends_at_once(Cores(1, tmp_path / "another machine"))
 
 
 @pytest.mark.parametrize("how", ["alone", "shared"])
 def test_other_processes_are_waited_for_and_what_a_killed_one_held_is_free(tmp_path: Path, how: str) -> None:
     folder, count = tmp_path / "slots", max(2, os.cpu_count() or 1)
-    mine = ExamSlots(count, folder)
+    mine = Cores(count, folder)
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(folder), str(count), how],
         stdin=subprocess.PIPE,
@@ -123,9 +123,9 @@ def test_a_long_wait_is_said_once(
 ) -> None:
     monkeypatch.setattr(locks, "_LONG_S", 0.05)
     monkeypatch.setattr(locks, "_said", set())
-    mine, others = ExamSlots(1, tmp_path / "slots"), ExamSlots(1, tmp_path / "slots")
+    mine, others = Cores(1, tmp_path / "slots"), Cores(1, tmp_path / "slots")
     with others.hold(alone=True):
-        assert ends_at_once(ExamSlots(1, tmp_path / "another machine"))
+        assert ends_at_once(Cores(1, tmp_path / "another machine"))
         assert not ends_at_once(mine)
         assert not caplog.messages  # nobody waited
         for _ in range(2):
@@ -137,19 +137,19 @@ def test_a_long_wait_is_said_once(
 
 
 def test_an_error_inside_gives_the_slot_back(tmp_path: Path) -> None:
-    slots = ExamSlots(1, tmp_path / "slots")
+    slots = Cores(1, tmp_path / "slots")
     with pytest.raises(KeyError), slots.hold():
         raise KeyError
     assert ends_at_once(slots)
 
 
 def test_there_is_a_slot_for_each_core_unless_told_otherwise(tmp_path: Path) -> None:
-    assert ExamSlots(folder=tmp_path).count == usable_cores() <= len(os.sched_getaffinity(0))
+    assert Cores(folder=tmp_path).count == usable_cores() <= len(os.sched_getaffinity(0))
     with pytest.raises(ValueError, match="at least one"):
-        ExamSlots(0)
+        Cores(0)
 
 
-def cores_of(slots: ExamSlots, exams: int) -> list[tuple[int, ...]]:
+def cores_of(slots: Cores, exams: int) -> list[tuple[int, ...]]:
     """The cores of so many slots that are held at the same time."""
     with contextlib.ExitStack() as held:
         return [held.enter_context(slots.hold(give_up=lambda: True)) for _ in range(exams)]
@@ -157,16 +157,16 @@ def cores_of(slots: ExamSlots, exams: int) -> list[tuple[int, ...]]:
 
 def test_each_slot_has_a_core_of_its_own_that_this_process_may_use(tmp_path: Path) -> None:
     mine = os.sched_getaffinity(0)
-    slots = ExamSlots(len(mine), tmp_path, pin=True)
+    slots = Cores(len(mine), tmp_path, pin=True)
     assert sorted(cores_of(slots, len(mine))) == [(core,) for core in sorted(mine)]
-    other = ExamSlots(len(mine), tmp_path, pin=True)
+    other = Cores(len(mine), tmp_path, pin=True)
     with slots.hold() as taken:
         assert taken not in cores_of(other, len(mine) - 1)
 
 
 def test_slots_beyond_the_cores_have_none_of_their_own(tmp_path: Path) -> None:
     count = len(os.sched_getaffinity(0))
-    assert cores_of(ExamSlots(count + 2, tmp_path, pin=True), count + 2)[count:] == [(), ()]
+    assert cores_of(Cores(count + 2, tmp_path, pin=True), count + 2)[count:] == [(), ()]
 
 
 def test_a_process_bound_to_one_core_takes_no_other(tmp_path: Path) -> None:
@@ -176,9 +176,9 @@ import contextlib
 import os
 from pathlib import Path
 os.sched_setaffinity(0, [{one}])
-from discoenv.exams.slots import ExamSlots
-slots = ExamSlots(None, Path({str(tmp_path)!r}), pin=True)
-with slots.hold() as cores, ExamSlots(2, Path({str(tmp_path)!r}), pin=True).hold() as others:
+from discoenv.machine.cores import Cores
+slots = Cores(None, Path({str(tmp_path)!r}), pin=True)
+with slots.hold() as cores, Cores(2, Path({str(tmp_path)!r}), pin=True).hold() as others:
     print(slots.count, cores, others)
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
@@ -186,7 +186,7 @@ with slots.hold() as cores, ExamSlots(2, Path({str(tmp_path)!r}), pin=True).hold
 
 
 def test_whoever_is_alone_has_the_same_core_every_time(tmp_path: Path) -> None:
-    slots = ExamSlots(2, tmp_path, pin=True)
+    slots = Cores(2, tmp_path, pin=True)
     seen = set()
     for _ in range(3):
         with slots.hold(alone=True) as cores:
@@ -195,10 +195,10 @@ def test_whoever_is_alone_has_the_same_core_every_time(tmp_path: Path) -> None:
 
 
 def test_nothing_is_pinned_where_that_is_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cores_of(ExamSlots(1, tmp_path, pin=False), 1) == [()]
+    assert cores_of(Cores(1, tmp_path, pin=False), 1) == [()]
     monkeypatch.setenv(PIN_VARIABLE, "0")
-    assert cores_of(ExamSlots(1, tmp_path), 1) == [()]
-    assert cores_of(ExamSlots(1, tmp_path, pin=True), 1) != [()]
+    assert cores_of(Cores(1, tmp_path), 1) == [()]
+    assert cores_of(Cores(1, tmp_path, pin=True), 1) != [()]
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
@@ -208,7 +208,7 @@ def test_nobody_waits_behind_someone_whose_own_core_is_taken(tmp_path: Path) -> 
 
     def hold() -> None:
         os.sched_setaffinity(0, [taken])  # of this thread
-        with ExamSlots(1, tmp_path).hold():
+        with Cores(1, tmp_path).hold():
             held.set()
             assert over.wait(60)
 
@@ -218,12 +218,12 @@ def test_nobody_waits_behind_someone_whose_own_core_is_taken(tmp_path: Path) -> 
             return over.is_set()
 
         os.sched_setaffinity(0, [taken])
-        with contextlib.suppress(WaitEnded), ExamSlots(1, tmp_path).hold(give_up=give_up):
+        with contextlib.suppress(WaitEnded), Cores(1, tmp_path).hold(give_up=give_up):
             pass
 
     def take_another() -> None:
         os.sched_setaffinity(0, [free])
-        got.append(ends_at_once(ExamSlots(1, tmp_path)))
+        got.append(ends_at_once(Cores(1, tmp_path)))
 
     got: list[bool] = []
     for function, event in ((hold, held), (wait_for_the_same, waiting)):

@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from discoenv.exams.exam import LENGTHS, pack, unpack
 from discoenv.exams.wire import (
     DTYPES,
     AnswerTooLate,
@@ -30,6 +29,7 @@ from discoenv.exams.wire import (
     ProtocolError,
     decode,
 )
+from discoenv.kits.exam import LENGTHS, pack, unpack
 
 Array = np.ndarray[Any, Any]
 

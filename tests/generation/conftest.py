@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from discoenv import cli
+from discoenv.cli.main import main
 
 
 class Done(NamedTuple):
@@ -40,7 +40,7 @@ def discoenv_command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
         monkeypatch.setattr("sys.argv", ["discoenv", *arguments])
         capsys.readouterr()
         try:
-            cli.main()
+            main()
         except SystemExit as end:
             code = end.code
         else:

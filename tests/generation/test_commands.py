@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from discoenv import create_task
-from discoenv.tasks.domain import Domain, get_domain, get_domains
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, get_domains
 from tests.generation.conftest import Command
 
 COMMANDS = [

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 import discoenv
-from discoenv.generation import config_from_task, create_config, task_from_config
+from discoenv.discogen.api import config_from_task, create_config, task_from_config
+from discoenv.discogen.config import infer_domain, read_task
+from discoenv.errors import TaskError, UnknownName
 from discoenv.tasks import discobench
-from discoenv.tasks.config import TaskConfig, TaskError
-from discoenv.tasks.discogen_config import infer_domain, read_task
-from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task
 from tests.conftest import MakeVariant
 
 
@@ -24,7 +25,7 @@ def config(toy: Domain) -> dict[str, Any]:
 
 
 def test_what_a_configuration_leaves_out_has_defaults(config: dict[str, Any]) -> None:
-    assert task_from_config("Toy", config) == TaskConfig(
+    assert task_from_config("Toy", config) == Task(
         domain="Toy", modules=("model",), meta_train=("Line",), meta_test=("Wave", "Steps")
     )
 
@@ -40,7 +41,7 @@ def test_a_single_dataset_may_be_written_without_a_list(config: dict[str, Any]) 
     assert task_from_config("Toy", {**config, "train_task_id": "Line"}).meta_train == ("Line",)
 
 
-def test_a_task_survives_the_way_through_a_configuration(task: TaskConfig) -> None:
+def test_a_task_survives_the_way_through_a_configuration(task: Task) -> None:
     changes: list[dict[str, Any]] = [
         {},
         {"modules": ("model",), "objective": "golf", "start": "base", "scale": "small"},
@@ -53,7 +54,7 @@ def test_a_task_survives_the_way_through_a_configuration(task: TaskConfig) -> No
         assert task_from_config("Toy", config) == changed
 
 
-def test_keys_that_discogen_does_not_know_are_written_only_when_needed(task: TaskConfig) -> None:
+def test_keys_that_discogen_does_not_know_are_written_only_when_needed(task: Task) -> None:
     config = config_from_task(task.model_copy(update={"test_seeds": 2}))
     assert set(config) == {*create_config("Toy"), "eval_type", "use_base", "scale"}
 
@@ -107,14 +108,14 @@ def test_two_domains_that_fit_are_told(make_variant: MakeVariant, config: dict[s
     (twin / "domain.yaml").unlink()
     text = (folder / "domain.yaml").read_text().replace("Variant", "Twin")
     (twin / "domain.yaml").write_text(text)
-    from discoenv.tasks import domain as domains
+    from discoenv.tasks import registry as domains
 
     domains._known.cache_clear()
     with pytest.raises(TaskError, match="config: it could be of Twin, Variant; say which"):
         infer_domain(config)
 
 
-def test_a_task_is_read_from_whatever_users_have(config: dict[str, Any], task: TaskConfig, tmp_path: Path) -> None:
+def test_a_task_is_read_from_whatever_users_have(config: dict[str, Any], task: Task, tmp_path: Path) -> None:
     expected = task_from_config("Toy", config)
     assert read_task(expected) is expected
     assert read_task(config) == expected
@@ -139,17 +140,17 @@ def test_what_cannot_be_read_is_told(toy: Domain, tmp_path: Path) -> None:
 
 
 def test_gym_make_takes_a_discobench_task_and_a_configuration(tmp_path: Path) -> None:
-    def task_of(task: Any, **arguments: Any) -> TaskConfig:
+    def task_of(task: Any, **arguments: Any) -> Task:
         env = gymnasium.make("DiscoGen-v0", task=task, sandbox="process", runs_dir=None, **arguments)
         try:
             found = env.unwrapped._task  # type: ignore[attr-defined]
-            assert isinstance(found, TaskConfig)
+            assert isinstance(found, Task)
             return found
         finally:
             env.close()
 
     loss = task_of("OnPolicyRL_loss", scale="tiny", objective="time", test_seeds=3)
-    assert loss == TaskConfig(
+    assert loss == Task(
         domain="OnPolicyRL",
         modules=("loss",),
         meta_train=("MinAtar/Breakout", "MinAtar/Freeway", "Brax/HalfCheetah"),

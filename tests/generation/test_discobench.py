@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from discoenv.generation import create_config, task_from_config
+from discoenv import get_discobench_tasks as as_in_the_guide
+from discoenv.discogen.api import create_config, task_from_config
+from discoenv.errors import UnknownName
 from discoenv.tasks import discobench
 from discoenv.tasks.discobench import generate, get_discobench_tasks
-from discoenv.tasks.domain import BUILTIN, Domain, UnknownName, get_domain, get_domains
-from discoenv.utils import get_discobench_tasks as as_in_the_guide
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN, get_domain, get_domains
 
 DOMAINS = [name for name in get_domains() if (BUILTIN / name).is_dir()]
 

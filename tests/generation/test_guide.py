@@ -18,9 +18,10 @@ import yaml
 
 import discoenv
 from discoenv import objectives
-from discoenv.generation import read
-from discoenv.tasks.config import Layout
-from discoenv.tasks.domain import Domain, get_domain, get_domains
+from discoenv.discogen.api import read
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.task import TaskSide
 from tests.conftest import POLYNOMIAL_FEATURES
 from tests.generation.conftest import Command
 
@@ -30,10 +31,10 @@ EXAMPLE = (
 )
 
 
-def layout(folder: Path | str) -> Layout:
+def layout(folder: Path | str) -> TaskSide:
     """The side of a task that a workspace holds, after checking that its files are there."""
     found = read(folder)
-    assert isinstance(found, Layout)
+    assert isinstance(found, TaskSide)
     for name in ("description.md", "requirements.txt", "run_main.py", "discovered"):
         assert (Path(folder) / name).exists()
     for dataset in found.datasets:
@@ -327,8 +328,7 @@ def test_workflow_3_random_tasks(folder: Path) -> None:
 
 
 def test_running_discobench(folder: Path) -> None:
-    from discoenv import create_discobench
-    from discoenv.utils import get_discobench_tasks
+    from discoenv import create_discobench, get_discobench_tasks
 
     tasks = get_discobench_tasks()
     for task in tasks:
@@ -340,7 +340,7 @@ def test_running_discobench(folder: Path) -> None:
 
 
 def test_discobench_on_the_command_line(discoenv_command: Command) -> None:
-    from discoenv.utils import get_discobench_tasks
+    from discoenv import get_discobench_tasks
 
     assert discoenv_command("get-discobench").out.split() == get_discobench_tasks()
     flags = ("--use-base", "--no-data", "--eval-type", "golf", "--baseline-scale", "0.9", "--cache-root", "cache")

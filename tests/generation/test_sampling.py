@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from discoenv import objectives
-from discoenv.generation import sample_task_config, task_from_config
+from discoenv.discogen.api import sample_task_config, task_from_config
+from discoenv.errors import SamplingFailed, TaskError, UnknownName
 from discoenv.tasks import discobench
-from discoenv.tasks import domain as domains
-from discoenv.tasks.config import TaskError
-from discoenv.tasks.domain import Domain, UnknownName, get_domain
-from discoenv.tasks.sampling import SamplingFailed, available_datasets, count_tasks, sample_task, thresholds
+from discoenv.tasks import registry as domains
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.sampling import available_datasets, count_tasks, sample_task, thresholds
 from tests.conftest import TOY, MakeVariant
 
 DRAWS = 20_000
@@ -233,7 +234,7 @@ def test_domains_that_have_nothing_to_draw_here_are_passed_over(
 
     absent = make_variant(change=change)
     monkeypatch.setattr(domains, "BUILTIN", TOY)
-    monkeypatch.setitem(domains._REGISTERED, "pack/Absent", lambda: absent)
+    monkeypatch.setitem(domains._registered, "pack/Absent", lambda: absent)
     assert {sample_task_config(seed=seed)[0] for seed in range(20)} == {"Toy"}
     assert {sample_task_config(seed=seed, download=True)[0] for seed in range(20)} == {"Toy", "Variant"}
     with pytest.raises(SamplingFailed, match=r"only \[\] can be used here"):

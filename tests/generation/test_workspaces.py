@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from discoenv import create_config, create_task
-from discoenv.generation import read
-from discoenv.tasks.config import Layout, TaskConfig, TaskError
-from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.discogen.api import read
+from discoenv.errors import TaskError, UnknownName
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task, TaskSide
 from tests.conftest import MakeVariant
 
 
@@ -46,7 +47,7 @@ def test_a_meta_test_build_keeps_what_was_discovered_and_replaces_the_rest(
     assert (workspace / "discovered" / "notes.txt").read_text() == "mine"
     assert (workspace / "Wave" / "model.py").read_text() == "found = True\n"
     assert "NotImplementedError" in (workspace / "Wave" / "features.py").read_text()  # was missing
-    assert read(workspace) == Layout(domain="Toy", modules=("model", "features"), datasets=("Wave",))
+    assert read(workspace) == TaskSide(domain="Toy", modules=("model", "features"), datasets=("Wave",))
 
 
 def test_a_meta_test_build_can_start_from_nothing(config: dict[str, Any], folder: Path) -> None:
@@ -201,10 +202,10 @@ def test_data_is_fetched_only_where_a_domain_has_some(
 
 def test_a_default_configuration_is_a_view_of_the_code_base(toy: Domain, folder: Path) -> None:
     workspace = create_task("Toy", config_dict=create_config("Toy"))
-    assert read(workspace) == Layout(domain="Toy", modules=(), datasets=tuple(toy.datasets))
+    assert read(workspace) == TaskSide(domain="Toy", modules=(), datasets=tuple(toy.datasets))
     assert "np.linalg.solve" in (workspace / "Line" / "model.py").read_text()
 
 
-def test_a_run_directory_can_be_read_too(task: TaskConfig, tmp_path: Path) -> None:
+def test_a_run_directory_can_be_read_too(task: Task, tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text(task.to_yaml())
     assert read(tmp_path) == task

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discoenv.imagesets import (
+from discoenv.data.generated import (
     DIGESTS,
     GENERATORS,
     Images,
     Split,
-    WrongImages,
+    WrongData,
     corruptions,
     glyphs,
     load,
     long_tail,
     store,
 )
-from discoenv.imagesets.exact import Draws, angle, cosine, sine, smooth, to_bytes
+from discoenv.data.generated.exact import Draws, angle, cosine, sine, smooth, to_bytes
 
 #: Their generation takes a second or two each.
 QUICK = ("digits", "digits_lt", "digits_c", "glyphs100", "flowers60", "textures200")
@@ -49,7 +49,7 @@ def test_a_set_has_the_same_bits_everywhere(name: str, root: Path) -> None:
 def test_the_bits_do_not_depend_on_the_processors_instructions(root: Path) -> None:
     """NumPy with its wide instructions switched off generates the same."""
     code = (
-        "from discoenv.imagesets import DIGESTS, GENERATORS\n"
+        "from discoenv.data.generated import DIGESTS, GENERATORS\n"
         "for name in ('digits_c', 'glyphs100'):\n"
         "    assert GENERATORS[name]().digest() == DIGESTS[name], name\n"
     )
@@ -213,7 +213,7 @@ def test_a_set_that_was_changed_in_the_cache_is_generated_again(small: Images, t
 def test_other_images_than_expected_are_refused(small: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(store.DIGESTS, "small", "0" * 64)
     load.cache_clear()
-    with pytest.raises(WrongImages, match=f"small has the digest {small.digest()} here, not 0000"):
+    with pytest.raises(WrongData, match=f"small has the digest {small.digest()} here, not 0000"):
         load("small", tmp_path)
     assert not any(tmp_path.iterdir())
 
@@ -241,16 +241,16 @@ def test_only_labelled_images_make_a_split() -> None:
 
 def test_a_sheet_shows_each_class_in_a_column(tmp_path: Path, small: Images) -> None:
     image = pytest.importorskip("PIL.Image")
-    from discoenv.imagesets import sheets
+    from discoenv.data import contact_sheets
 
-    pixels = sheets.sheet(small.train, each=1, scale=3)
+    pixels = contact_sheets.sheet(small.train, each=1, scale=3)
     assert pixels.shape == (2 * 3, 5 * 3, 3)
     np.testing.assert_array_equal(pixels[::3, ::3][:, :2, 0], small.train.x[0, ..., 0])
     np.testing.assert_array_equal(pixels[::3, ::3][:, 3:, 2], small.train.x[1, ..., 0])
     dataset = tmp_path / "Small"
     dataset.mkdir()
     (dataset / "config.yaml").write_text("all: {IMAGES: digits}\ntiny: {}\n")
-    assert sheets.write_all(tmp_path) == [dataset / "samples.png"]
+    assert contact_sheets.write_all(tmp_path) == [dataset / "samples.png"]
     with image.open(dataset / "samples.png") as opened:
         assert opened.size[0] > 50
     assert (dataset / "samples.png").stat().st_size < 30_000

@@ -11,13 +11,14 @@ import pytest
 
 from discoenv import objectives
 from discoenv.env import DiscoGenEnv
-from discoenv.exams.baselines import Entry, Sample
-from discoenv.exams.meters import Energy, EnergyMeter, rapl_counters
-from discoenv.exams.runner import ExamResult
-from discoenv.exams.scores import DatasetScore, score
-from discoenv.tasks.config import TaskConfig
-from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.errors import UnknownName
+from discoenv.exams.result import ExamResult
+from discoenv.machine.energy import Energy, EnergyMeter, rapl_counters
+from discoenv.scoring.baselines import Entry, Sample
+from discoenv.scoring.scores import Score, score
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Metric
+from discoenv.tasks.task import Task
 
 MAXIMISED = Metric(name="score", unit="", direction="max")
 MINIMISED = Metric(name="score", unit="", direction="min")
@@ -65,15 +66,15 @@ def result(value: float, **changes: Any) -> ExamResult:
     return ExamResult(**(settings | changes))
 
 
-def scored(metric: Metric, floor: float, baseline: float, value: float, **changes: Any) -> DatasetScore:
+def scored(metric: Metric, floor: float, baseline: float, value: float, **changes: Any) -> Score:
     reference = entry(floor, baseline)
     return score(metric, reference, [result(value, **changes)], reference)
 
 
 def reward(
-    objective: str, scores: list[DatasetScore], scale: float = 1.0, modules: Mapping[str, str] | None = None
+    objective: str, scores: list[Score], scale: float = 1.0, modules: Mapping[str, str] | None = None
 ) -> objectives.Reward:
-    task = TaskConfig(
+    task = Task(
         domain="Toy",
         modules=("model",),
         meta_train=("B",),
@@ -131,7 +132,7 @@ def test_a_user_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objectives, "_REGISTRY", dict(objectives._REGISTRY))
 
     @objectives.register("questions")
-    def fewest(task: TaskConfig, scores: Sequence[DatasetScore], modules: Mapping[str, str]) -> objectives.Reward:
+    def fewest(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> objectives.Reward:
         return objectives.Reward(float(scores[0].results[0].questions))
 
     assert "questions" in objectives.names()
@@ -188,7 +189,7 @@ WASTE = {
 
 
 @pytest.fixture
-def play(toy: Domain, task: TaskConfig, tmp_path: Path) -> Iterator[Any]:
+def play(toy: Domain, task: Task, tmp_path: Path) -> Iterator[Any]:
     made: list[DiscoGenEnv] = []
 
     def submit(objective: str, modules: Mapping[str, str]) -> tuple[float, dict[str, Any], str]:

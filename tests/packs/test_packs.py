@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from discoenv.env import DiscoGenEnv
-from discoenv.exams import baselines
-from discoenv.tasks import domain as domains
-from discoenv.tasks import packs
-from discoenv.tasks.domain import Domain, get_domain, get_domains
-from discoenv.tasks.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.scoring import baselines
+from discoenv.tasks import registry
+from discoenv.tasks import registry as domains
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, get_domains
 
 TOY = Path(__file__).resolve().parent.parent / "toy"
 
@@ -39,7 +40,7 @@ def download_dataset(dest_loc):
 @pytest.fixture(autouse=True)
 def own_cache_and_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(domains, "_REGISTERED", {})
+    monkeypatch.setattr(domains, "_registered", {})
 
 
 @pytest.fixture
@@ -94,23 +95,23 @@ def env(discogen_pack: Path, tmp_path: Path) -> Iterator[DiscoGenEnv]:
 
 def test_a_native_pack_is_known_under_its_name(tmp_path: Path) -> None:
     shutil.copytree(TOY, tmp_path / "mine", ignore=shutil.ignore_patterns("__pycache__"))
-    assert packs.load_pack(tmp_path / "mine") == ["mine/Toy"]
+    assert registry.load_pack(tmp_path / "mine") == ["mine/Toy"]
     assert get_domain("mine/Toy").name == "mine/Toy"
     assert "mine/Toy" in get_domains()
 
 
 def test_packs_are_found_through_the_environment(discogen_pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(packs.VARIABLE, str(discogen_pack))
-    assert packs.load_configured_packs() == ["guessing/Guess"]
+    monkeypatch.setenv(registry.VARIABLE, str(discogen_pack))
+    assert registry.load_configured_packs() == ["guessing/Guess"]
 
 
 def test_a_folder_without_domains_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(DomainError, match=str(tmp_path)):
-        packs.load_pack(tmp_path)
+        registry.load_pack(tmp_path)
 
 
 def test_a_discogen_domain_is_read(discogen_pack: Path) -> None:
-    packs.load_pack(discogen_pack)
+    registry.load_pack(discogen_pack)
     domain = get_domain("guessing/Guess")
     assert domain.modules == ["guess"]
     assert domain.datasets == ["A", "B", "C"]
@@ -124,7 +125,7 @@ def test_a_discogen_domain_is_read(discogen_pack: Path) -> None:
 
 
 def test_published_baselines_are_used_and_the_floor_lies_one_baseline_away(discogen_pack: Path) -> None:
-    packs.load_pack(discogen_pack)
+    registry.load_pack(discogen_pack)
     entry = baselines.entry(get_domain("guessing/Guess"), backend="default", dataset="A", scale="full")
     assert (entry.baseline.mean, entry.floor.mean) == (4.0, 8.0)
     assert entry.normalised(4.0, -1.0) == 1.0
@@ -162,13 +163,13 @@ def test_printing_no_metric_is_a_scored_failure(env: DiscoGenEnv) -> None:
 
 
 def test_data_that_cannot_be_made_says_which_and_why(discogen_pack: Path) -> None:
-    packs.load_pack(discogen_pack)
+    registry.load_pack(discogen_pack)
     with pytest.raises(DatasetUnavailable, match=r"guessing/Guess: the data of C .*(\n.*)*no network here"):
         get_domain("guessing/Guess").data("C")
 
 
 def test_data_are_made_once(discogen_pack: Path) -> None:
-    packs.load_pack(discogen_pack)
+    registry.load_pack(discogen_pack)
     domain = get_domain("guessing/Guess")
     first = domain.data("A")
     assert first is not None
@@ -192,7 +193,7 @@ PUBLISHED = {"CO2": 62.411583, "CH4": 1026.526802, "N2O": 3.240422, "SF6": 0.673
 class TestRealDiscogenPackage:
     @pytest.fixture
     def domains(self) -> list[Domain]:
-        return [get_domain(name) for name in packs.load_pack(real_discogen() or Path())]
+        return [get_domain(name) for name in registry.load_pack(real_discogen() or Path())]
 
     def test_all_its_domains_are_read(self, domains: list[Domain]) -> None:
         assert len(domains) == 14
@@ -233,7 +234,7 @@ def test_a_created_task_keeps_its_data_where_it_is_told(discogen_pack: Path, tmp
     from discoenv.exams.runner import ExamRunner
     from discoenv.sandbox import get_sandbox
 
-    packs.load_pack(discogen_pack)
+    registry.load_pack(discogen_pack)
     config = {"train_task_id": ["A"], "test_task_id": ["B"], "change_guess": True, "use_base": True}
     config["source_path"] = str(tmp_path / "work")
     workspace = create_task("guessing/Guess", config_dict=config, cache_root=tmp_path / "elsewhere")

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from discoenv.sandbox import Command, Limits, Outcome, bubblewrap
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
-from discoenv.sandbox.cgroup import find_place, usable_place
+from discoenv.sandbox import Command, Limits, Outcome
+from discoenv.sandbox.local import bubblewrap
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.local.cgroup import find_place, usable_place
 
 Run = Callable[..., Outcome]
 

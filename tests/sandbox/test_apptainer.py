@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.sandbox import Command, Limits, Mount, SandboxError, SandboxUnavailable
-from discoenv.sandbox.apptainer import ApptainerSandbox, definition, exec_argv, image_path
+from discoenv.errors import SandboxError, SandboxUnavailable
+from discoenv.sandbox import Command, Limits, Mount
+from discoenv.sandbox.containers.apptainer import ApptainerSandbox, definition, exec_argv, image_path
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from discoenv.machine.owner import is_abandoned, owner_tag
 from discoenv.sandbox import Limits
-from discoenv.sandbox.cgroup import CgroupTree, Place, find_place, reap, usable_place
-from discoenv.sandbox.owner import is_abandoned, owner_tag
+from discoenv.sandbox.local.cgroup import CgroupTree, Place, find_place, reap, usable_place
 
 
 def write(file: Path, text: str) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.sandbox import AUTO_ORDER, PROVIDERS, Check, SandboxUnavailable, checks, get_sandbox
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
-from discoenv.sandbox.docker import DockerSandbox
-from discoenv.sandbox.engine import Engine
-from discoenv.sandbox.obstacles import install_command, namespace_obstacle
-from discoenv.sandbox.process import ProcessSandbox
+from discoenv.errors import SandboxUnavailable
+from discoenv.sandbox import AUTO_ORDER, PROVIDERS, Check, checks, get_sandbox
+from discoenv.sandbox.containers.docker import DockerSandbox
+from discoenv.sandbox.containers.engine import Engine
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.local.diagnosis import install_command, namespace_obstacle
+from discoenv.sandbox.local.process import ProcessSandbox
 
 
 def test_names_find_their_provider() -> None:
@@ -104,4 +105,4 @@ def test_importing_loads_no_provider() -> None:
     code = "import sys, discoenv.sandbox; print([m for m in sys.modules if m.startswith('discoenv.sandbox.')])"
     repository = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['discoenv.sandbox.base']"
+    assert done.stdout.strip() == "['discoenv.sandbox.cpu_clock', 'discoenv.sandbox.base']"

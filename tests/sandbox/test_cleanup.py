@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from discoenv.sandbox import Command, Limits, Outcome, Running
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
-from discoenv.sandbox.cgroup import find_place, reap
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.local.cgroup import find_place, reap
 
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.usefixtures("each_way_of_counting")
@@ -77,7 +77,7 @@ def test_closing_the_sandbox_kills_what_runs(sandbox: BubblewrapSandbox, mark: s
 
 
 def test_an_interrupted_run_is_killed(sandbox: BubblewrapSandbox, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from discoenv.sandbox.running import LocalRunning
+    from discoenv.sandbox.local.running import LocalRunning
 
     wait = LocalRunning.wait
     interrupts = iter([True])
@@ -96,7 +96,7 @@ def test_an_interrupted_run_is_killed(sandbox: BubblewrapSandbox, mark: str, mon
 HOST = """
 import sys, time
 sys.path.insert(0, {repository!r})
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 from discoenv.sandbox import Command, Limits
 running = BubblewrapSandbox().start(Command(("python", "-c", {code!r}), cwd="/tmp"), Limits())
 print("started", flush=True)

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 import discoenv
-from discoenv.sandbox import Command, Limits, Mount, Outcome, bubblewrap, forkserver
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
-from discoenv.sandbox.cgroup import usable_place
-from discoenv.sandbox.forkserver import CannotFork, ForkServer
+from discoenv.errors import CannotFork
+from discoenv.sandbox import Command, Limits, Mount, Outcome
+from discoenv.sandbox.local import bubblewrap, forkserver
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.local.cgroup import usable_place
+from discoenv.sandbox.local.forkserver import ForkServer
 
 Start = Callable[..., Outcome]
 
@@ -225,9 +227,9 @@ def test_what_cannot_be_forked_is_started_as_a_program(
     (library / "broken.py").write_text("raise RuntimeError('no')\n")
     warm = BubblewrapSandbox._warmth
 
-    def with_library(*arguments: Any) -> forkserver.Warmth:
+    def with_library(*arguments: Any) -> forkserver.WarmServers:
         found = warm(*arguments)
-        return forkserver.Warmth(**{**vars(found), "path": (str(library), *found.path)})
+        return forkserver.WarmServers(**{**vars(found), "path": (str(library), *found.path)})
 
     monkeypatch.setattr(BubblewrapSandbox, "_warmth", with_library)
     assert [play("print(1)", preload=(module,)).stdout for _ in range(2)] == ["1\n", "1\n"]
@@ -287,7 +289,7 @@ def test_closing_the_sandbox_ends_server_and_learners(sandbox: BubblewrapSandbox
 def test_servers_that_are_not_used_end(tmp_path: Path) -> None:
     servers = forkserver.ForkServers(most=1)
     warmth = [
-        forkserver.Warmth(sys.executable, (module,), tuple(sys.path[1:]), (), (("PATH", "/usr/bin"),))
+        forkserver.WarmServers(sys.executable, (module,), tuple(sys.path[1:]), (), (("PATH", "/usr/bin"),))
         for module in ("decimal", "fractions")
     ]
     first = servers.get(warmth[0])
@@ -302,7 +304,7 @@ def test_a_host_that_is_killed_leaves_no_server_and_no_learner(tmp_path: Path) -
     host = f"""
         import pathlib, sys, time
         from discoenv.sandbox import Command, Limits, Mount
-        from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+        from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
         sandbox = BubblewrapSandbox()
         folder = pathlib.Path({str(tmp_path)!r})
         command = Command(("python", "main.py"), "/exercise", (Mount(folder, "/exercise"),), preload=("decimal",))

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.sandbox import Command, SandboxError, SandboxUnavailable, locks
-from discoenv.sandbox.gpu import Broker, NoGpuFree, device_nodes, gpus, held
+from discoenv.errors import NoGpuFree, SandboxError, SandboxUnavailable
+from discoenv.machine import locks
+from discoenv.machine.gpus import Broker, device_nodes, gpus, held
+from discoenv.sandbox import Command
 from tests.sandbox.fake_nvml import FakeNvml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -106,7 +108,7 @@ def test_sharers_divide_the_memory_and_exclude_the_exclusive(tmp_path: Path) -> 
 def test_a_command_gets_the_device_and_keeps_its_variables(broker: Broker) -> None:
     command = Command(("python",), cwd="/", env={"JAX_PLATFORMS": "cpu", "MINE": "1"})
     with broker.lease() as lease:
-        leased = lease.applied_to(command)
+        leased = command.with_gpus((lease.gpu.uuid,), lease.environment)
     assert leased.gpus == (lease.gpu.uuid,)
     assert leased.env["CUDA_VISIBLE_DEVICES"] == lease.gpu.uuid
     assert leased.env["MINE"] == "1"
@@ -125,7 +127,7 @@ CONTENDER = """
 import os, sys, time
 sys.path.insert(0, {repository!r})
 from pathlib import Path
-from discoenv.sandbox.gpu import Broker, gpus
+from discoenv.machine.gpus import Broker, gpus
 from tests.sandbox.fake_nvml import FakeNvml
 folder = Path({folder!r})
 broker = Broker(gpus(FakeNvml(2)), folder / "locks")

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from discoenv.sandbox import SandboxError, SandboxUnavailable, images
-from discoenv.sandbox.docker import DockerSandbox, PodmanSandbox
-from discoenv.sandbox.engine import find_url
+from discoenv.errors import ImageBuildFailed, SandboxError, SandboxUnavailable
+from discoenv.sandbox.containers import images
+from discoenv.sandbox.containers.docker import DockerSandbox, PodmanSandbox
+from discoenv.sandbox.containers.engine import find_url
 
 
 class FakeClient:
@@ -45,7 +46,7 @@ def image(family: str, *, current: bool = True, created: int = 0, identity: str 
 
 
 def test_every_extra_of_a_domain_is_a_family() -> None:
-    from discoenv.tasks.domain import get_domain, get_domains
+    from discoenv.tasks.registry import get_domain, get_domains
 
     assert {get_domain(name).specification.extra for name in get_domains()} <= set(images.families())
 
@@ -108,7 +109,7 @@ def test_the_build_is_given_wheels_and_certificates(tmp_path: Path) -> None:
 
 def test_a_failed_build_says_what_it_said() -> None:
     client = FakeClient(says=({"stream": "ERROR: no such package\n"}, {"error": "pip returned 1"}))
-    with pytest.raises(images.ImageBuildFailed, match=r"pip returned 1\nERROR: no such package"):
+    with pytest.raises(ImageBuildFailed, match=r"pip returned 1\nERROR: no such package"):
         images.build(client, "core")
 
 

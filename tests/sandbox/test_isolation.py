@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.sandbox import Command, Limits, Mount, Outcome, SandboxError
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+from discoenv.errors import SandboxError
+from discoenv.sandbox import Command, Limits, Mount, Outcome
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 
 Run = Callable[..., Outcome]
 REPOSITORY = Path(__file__).resolve().parents[2]

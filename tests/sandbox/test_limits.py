@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from discoenv.sandbox import Command, Limits, Outcome, Running, SandboxError
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+from discoenv.errors import SandboxError
+from discoenv.sandbox import Command, Limits, Outcome, Running
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.usefixtures("each_way_of_counting")

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 
-PACKAGE = Path(__file__).resolve().parents[2] / "discoenv/sandbox"
+PACKAGE = Path(__file__).resolve().parents[2] / "discoenv"
 SYSTEM_PYTHON = "/usr/bin/python3"
 
 HOST = """
 import dataclasses, json, os, sys
 sys.path.insert(0, {checkout!r})
 from discoenv.sandbox import Command, Limits
-from discoenv.sandbox.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 check = BubblewrapSandbox.check()
 assert check.works, check
 def run(code, **limits):
@@ -37,10 +37,12 @@ Program = tuple[str, dict[str, Any]]
 
 @pytest.fixture
 def checkout(sandbox: BubblewrapSandbox) -> Iterator[Path]:
-    """A copy of the sandbox package that everybody can read."""
+    """A copy of the sandbox package, and of what it imports, that everybody can read."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
-        shutil.copytree(PACKAGE, Path(directory, "checkout/discoenv/sandbox"))
+        for part in ("sandbox", "machine"):
+            shutil.copytree(PACKAGE / part, Path(directory, "checkout/discoenv", part))
+        shutil.copy(PACKAGE / "errors.py", Path(directory, "checkout/discoenv"))
         Path(directory, "checkout/discoenv/__init__.py").touch()
         yield Path(directory, "checkout")
 

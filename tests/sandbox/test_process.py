@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from discoenv.sandbox import Command, Limits, Mount
-from discoenv.sandbox.process import ProcessSandbox
+from discoenv.sandbox.local.process import ProcessSandbox
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ os.wait()
 
 
 def test_an_unknown_directory_is_reported(process: ProcessSandbox) -> None:
-    from discoenv.sandbox import SandboxError
+    from discoenv.errors import SandboxError
 
     with pytest.raises(SandboxError, match="/nowhere"):
         process.run(Command(("python", "-c", ""), cwd="/nowhere"), Limits())

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from discoenv.sandbox import Outcome
-from discoenv.sandbox.seccomp import _ABSENT, _REFUSED, _REFUSED_X86, _UNMAPPED_MEMORY, ARCHITECTURES, learner_filter
+from discoenv.sandbox.local.seccomp import (
+    _ABSENT,
+    _REFUSED,
+    _REFUSED_X86,
+    _UNMAPPED_MEMORY,
+    ARCHITECTURES,
+    learner_filter,
+)
 
 Run = Callable[..., Outcome]
 NEW_USER, NEW_NET = 0x10000000, 0x40000000

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discoenv.tasks.config import TaskConfig, TaskError
-from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.errors import TaskError, UnknownName
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task
 from tests.conftest import MakeVariant
 
 NAMES = st.text(min_size=1, max_size=20)
@@ -20,10 +21,10 @@ SIDES = st.lists(NAMES, min_size=2, max_size=6, unique=True).flatmap(
 
 
 @st.composite
-def tasks(draw: st.DrawFn) -> TaskConfig:
+def tasks(draw: st.DrawFn) -> Task:
     """Any valid task, with names that no domain has."""
     meta_train, meta_test = draw(SIDES)
-    return TaskConfig(
+    return Task(
         domain=draw(NAMES),
         modules=tuple(draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))),
         meta_train=tuple(meta_train),
@@ -40,23 +41,23 @@ def tasks(draw: st.DrawFn) -> TaskConfig:
 
 @given(tasks())
 @settings(max_examples=300, deadline=None)
-def test_yaml_round_trip_gives_an_equal_task(config: TaskConfig) -> None:
-    assert TaskConfig.from_yaml(config.to_yaml()) == config
+def test_yaml_round_trip_gives_an_equal_task(config: Task) -> None:
+    assert Task.from_yaml(config.to_yaml()) == config
 
 
 @given(tasks())
 @settings(max_examples=50, deadline=None)
-def test_a_task_of_plain_values_is_the_same_task(config: TaskConfig) -> None:
-    assert TaskConfig.parse(config.model_dump(mode="json")) == config
-    assert TaskConfig.parse(config) is config
+def test_a_task_of_plain_values_is_the_same_task(config: Task) -> None:
+    assert Task.parse(config.model_dump(mode="json")) == config
+    assert Task.parse(config) is config
 
 
-def test_task_id_is_what_it_was_when_this_was_written(task: TaskConfig) -> None:
+def test_task_id_is_what_it_was_when_this_was_written(task: Task) -> None:
     """Recorded runs and published results refer to tasks by id: never change this literal without a major version."""
     assert task.task_id == "Toy-cde92f4569558ef6"
 
 
-def test_task_id_does_not_depend_on_the_order_of_names(task: TaskConfig) -> None:
+def test_task_id_does_not_depend_on_the_order_of_names(task: Task) -> None:
     wide = task.model_copy(update={"meta_train": ("Line", "Steps"), "meta_test": ("Wave", "Noise")})
     turned = wide.model_copy(
         update={"modules": ("features", "model"), "meta_train": ("Steps", "Line"), "meta_test": ("Noise", "Wave")}
@@ -64,7 +65,7 @@ def test_task_id_does_not_depend_on_the_order_of_names(task: TaskConfig) -> None
     assert turned.task_id == wide.task_id != task.task_id
 
 
-def test_task_id_changes_with_every_field(make_variant: MakeVariant, task: TaskConfig) -> None:
+def test_task_id_changes_with_every_field(make_variant: MakeVariant, task: Task) -> None:
     make_variant("Toy", change=lambda c: c["backends"].update(other={"summary": "Other."}))
     make_variant("Toys")  # in a root of its own; ids of other fields are computed before it is asked for
     changes: dict[str, Any] = {
@@ -83,11 +84,11 @@ def test_task_id_changes_with_every_field(make_variant: MakeVariant, task: TaskC
     ids += [task.model_copy(update={key: value}).task_id for key, value in changes.items()]
     make_variant("Toys")
     ids.append(task.model_copy(update={"domain": "Toys"}).task_id)
-    assert set(changes) | {"domain", "backend"} == set(TaskConfig.model_fields)
+    assert set(changes) | {"domain", "backend"} == set(Task.model_fields)
     assert len(set(ids)) == len(ids)
 
 
-def test_task_id_changes_with_the_version_of_the_domain(make_variant: MakeVariant, task: TaskConfig) -> None:
+def test_task_id_changes_with_the_version_of_the_domain(make_variant: MakeVariant, task: Task) -> None:
     before = task.task_id
     make_variant("Toy", change=lambda c: c.update(version=2))
     assert task.task_id != before
@@ -112,28 +113,28 @@ def test_task_id_changes_with_the_version_of_the_domain(make_variant: MakeVarian
         ({"train_seeds": 1.5}, "train_seeds: Input should be a valid integer"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_key(task: TaskConfig, change: dict[str, Any], message: str) -> None:
+def test_a_wrong_value_is_named_with_its_key(task: Task, change: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError) as caught:
-        TaskConfig.parse({**task.model_dump(), **change}, "mine.yaml")
+        Task.parse({**task.model_dump(), **change}, "mine.yaml")
     assert str(caught.value).startswith("mine.yaml: ")
     assert message in str(caught.value)
 
 
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(TaskError, match="task: domain: Field required"):
-        TaskConfig.parse({"modules": ["model"], "meta_train": ["a"], "meta_test": ["b"]})
+        Task.parse({"modules": ["model"], "meta_train": ["a"], "meta_test": ["b"]})
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a", "", "5", "\0", "[" * 5_000])
 def test_what_is_not_a_yaml_mapping_is_refused(text: str) -> None:
     with pytest.raises(TaskError, match=r"^mine\.yaml: "):
-        TaskConfig.from_yaml(text, "mine.yaml")
+        Task.from_yaml(text, "mine.yaml")
 
 
-def test_a_file_is_read_by_its_path(task: TaskConfig, tmp_path: Path) -> None:
+def test_a_file_is_read_by_its_path(task: Task, tmp_path: Path) -> None:
     path = tmp_path / "task.yaml"
     path.write_text(task.to_yaml())
-    assert TaskConfig.parse(path) == TaskConfig.parse(str(path)) == task
+    assert Task.parse(path) == Task.parse(str(path)) == task
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -141,13 +142,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     for path in (binary, tmp_path, tmp_path / "absent.yaml"):
         with pytest.raises(TaskError) as caught:
-            TaskConfig.parse(path)
+            Task.parse(path)
         assert str(caught.value).startswith(f"{path}: cannot be read as a task's YAML file")
     with pytest.raises(TaskError, match="cannot be read"):
-        TaskConfig.parse("a\0b")
+        Task.parse("a\0b")
 
 
-def test_a_task_is_immutable_and_hashable(task: TaskConfig) -> None:
+def test_a_task_is_immutable_and_hashable(task: Task) -> None:
     with pytest.raises(ValueError, match="frozen"):
         task.scale = "full"  # type: ignore[misc]
     assert len({task, task.model_copy()}) == 1
@@ -163,11 +164,11 @@ def test_a_task_is_immutable_and_hashable(task: TaskConfig) -> None:
         ({"scale": "full"}, "no scale is called 'full' in Toy, dataset Wave; known are tiny, small."),
     ],
 )
-def test_names_that_do_not_exist_are_told_on_resolving(task: TaskConfig, change: dict[str, Any], message: str) -> None:
+def test_names_that_do_not_exist_are_told_on_resolving(task: Task, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UnknownName) as caught:
         task.model_copy(update=change).resolve()
     assert str(caught.value) == message
 
 
-def test_resolving_gives_the_domain(task: TaskConfig, toy: Domain) -> None:
+def test_resolving_gives_the_domain(task: Task, toy: Domain) -> None:
     assert task.resolve() is toy

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from discoenv.tasks.domain import DatasetUnavailable, Domain, DomainError, UnknownName, get_domain, get_domains
+from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import available_datasets
 from tests.conftest import MakeVariant
 

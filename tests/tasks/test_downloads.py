@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from discoenv.data import downloads
+from discoenv.data.downloads import File
+from discoenv.errors import DatasetUnavailable
 from discoenv.exams.runner import ExamRunner
 from discoenv.sandbox import get_sandbox
-from discoenv.tasks import downloads
-from discoenv.tasks.domain import Domain, get_domain
-from discoenv.tasks.downloads import File
-from discoenv.tasks.errors import DatasetUnavailable
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
 from tests.conftest import MakeVariant
 
 
@@ -99,7 +100,7 @@ def wave(make_variant: MakeVariant, source: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_the_command_fetches_what_an_exam_asks_for(wave: Domain) -> None:
-    from discoenv.cli import app
+    from discoenv.cli.main import app
 
     dataset = wave.datasets[0]
     runner = ExamRunner(wave, get_sandbox("auto"))
@@ -116,7 +117,7 @@ def test_the_command_fetches_what_an_exam_asks_for(wave: Domain) -> None:
 
 
 def test_a_domain_without_downloads_has_nothing_to_fetch() -> None:
-    from discoenv.cli import app
+    from discoenv.cli.main import app
 
     done = CliRunner().invoke(app, ["data", "fetch", "GreenhouseGasPrediction"])
     assert done.exit_code == 0

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discoenv.tasks import domain as domains
-from discoenv.tasks.config import TaskConfig, TaskError
-from discoenv.tasks.domain import Domain, UnknownName
+from discoenv.errors import TaskError, UnknownName
+from discoenv.tasks import registry as domains
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.sampling import available_datasets, sample_task
+from discoenv.tasks.task import Task
 from tests.conftest import TOY, MakeVariant
 
 
@@ -23,7 +24,7 @@ def _toy(toy: Domain) -> None:
     """All tests here draw from the toy domain."""
 
 
-def sample(seed: int, **arguments: Any) -> TaskConfig:
+def sample(seed: int, **arguments: Any) -> Task:
     return sample_task(np.random.default_rng(seed), **arguments)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from discoenv.errors import DomainError
 from discoenv.tasks import stubs
-from discoenv.tasks.domain import Domain, DomainError
+from discoenv.tasks.domain import Domain
 
 SOURCE = '''\
 """Losses."""

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from discoenv.tasks import workspace as workspaces
-from discoenv.tasks.config import Layout, TaskConfig
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Task, TaskSide
 from discoenv.tasks.workspace import base_modules, describe, initial_modules, lay_out, materialise, write_modules
 from tests.conftest import MakeVariant
 
@@ -35,12 +35,12 @@ def texts(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def stub_of_one(task: TaskConfig) -> TaskConfig:
+def stub_of_one(task: Task) -> Task:
     """Only ``features`` is editable; ``model`` keeps its base."""
     return task.model_copy(update={"modules": ("features",), "meta_train": ("Line", "Steps")})
 
 
-def test_a_workspace_holds_what_the_agent_needs_and_nothing_else(stub_of_one: TaskConfig, tmp_path: Path) -> None:
+def test_a_workspace_holds_what_the_agent_needs_and_nothing_else(stub_of_one: Task, tmp_path: Path) -> None:
     folder = materialise(stub_of_one, tmp_path / "w")
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
     files = {"main.py", "interval.py", "model.py", "features.py", "exam.py", "config.yaml"}
@@ -54,19 +54,19 @@ def test_a_workspace_holds_what_the_agent_needs_and_nothing_else(stub_of_one: Ta
     }
 
 
-def test_the_meta_test_side_has_the_other_datasets(stub_of_one: TaskConfig, tmp_path: Path) -> None:
+def test_the_meta_test_side_has_the_other_datasets(stub_of_one: Task, tmp_path: Path) -> None:
     folder = materialise(stub_of_one, tmp_path / "w", side="meta_test")
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {"discovered", "Wave"}
 
 
-def test_the_same_task_gives_the_same_bytes(task: TaskConfig, tmp_path: Path) -> None:
+def test_the_same_task_gives_the_same_bytes(task: Task, tmp_path: Path) -> None:
     first = fingerprint(materialise(task, tmp_path / "a"))
     assert fingerprint(materialise(task, tmp_path / "b")) == first
     assert fingerprint(materialise(task.model_copy(update={"start": "base"}), tmp_path / "c")) != first
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_modes_do_not_depend_on_the_users_umask(task: TaskConfig, tmp_path: Path, umask: int) -> None:
+def test_modes_do_not_depend_on_the_users_umask(task: Task, tmp_path: Path, umask: int) -> None:
     before = fingerprint(materialise(task, tmp_path / "a"))
     previous = os.umask(umask)
     try:
@@ -79,7 +79,7 @@ def test_modes_do_not_depend_on_the_users_umask(task: TaskConfig, tmp_path: Path
             assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
 
 
-def test_materialising_again_replaces_what_was_there(task: TaskConfig, tmp_path: Path) -> None:
+def test_materialising_again_replaces_what_was_there(task: Task, tmp_path: Path) -> None:
     folder = materialise(task, tmp_path / "w")
     before = fingerprint(folder)
     write_modules(folder, {"model.py": "changed = True\n"})
@@ -91,7 +91,7 @@ def test_materialising_again_replaces_what_was_there(task: TaskConfig, tmp_path:
 
 
 @pytest.mark.parametrize("failing", ["symlink_to", "rename", "write_text"])
-def test_a_failure_half_way_leaves_the_old_workspace(task: TaskConfig, tmp_path: Path, failing: str) -> None:
+def test_a_failure_half_way_leaves_the_old_workspace(task: Task, tmp_path: Path, failing: str) -> None:
     """Fails at the first call, then at the second, and so on, until it does not fail any more."""
     folder = materialise(task, tmp_path / "w")
     write_modules(folder, {"model.py": "old = True\n"})
@@ -127,7 +127,7 @@ def test_modules_are_symlinks_that_resolve_to_the_shared_file(make_variant: Make
 
     files = {f"datasets/Far/Away/{name}": "all: {}\ntiny: {n: 1}\n" for name in ("config.yaml", "description.md")}
     make_variant(change=nested, files=files | {"datasets/Far/Away/interval.py": ""})
-    task = TaskConfig(
+    task = Task(
         domain="Variant", modules=("model",), meta_train=("Far/Away", "Line"), meta_test=("Wave",), scale="tiny"
     )
     folder = materialise(task, tmp_path / "w")
@@ -141,7 +141,7 @@ def test_modules_are_symlinks_that_resolve_to_the_shared_file(make_variant: Make
 
 
 def test_editable_modules_start_as_stubs_and_the_others_as_bases(
-    stub_of_one: TaskConfig, toy: Domain, tmp_path: Path
+    stub_of_one: Task, toy: Domain, tmp_path: Path
 ) -> None:
     folder = materialise(stub_of_one, tmp_path / "w")
     assert "NotImplementedError" in (folder / "discovered" / "features.py").read_text()
@@ -150,7 +150,7 @@ def test_editable_modules_start_as_stubs_and_the_others_as_bases(
     assert "solution>" not in model
 
 
-def test_a_task_that_starts_from_the_base_holds_it(task: TaskConfig, tmp_path: Path) -> None:
+def test_a_task_that_starts_from_the_base_holds_it(task: Task, tmp_path: Path) -> None:
     base = task.model_copy(update={"start": "base"})
     folder = materialise(base, tmp_path / "w")
     assert initial_modules(base) == base_modules(task)
@@ -158,23 +158,21 @@ def test_a_task_that_starts_from_the_base_holds_it(task: TaskConfig, tmp_path: P
         assert (folder / "discovered" / name).read_text() == text
 
 
-def test_given_modules_replace_the_start(task: TaskConfig, tmp_path: Path) -> None:
+def test_given_modules_replace_the_start(task: Task, tmp_path: Path) -> None:
     modules = {"model.py": "é = 1\r\n", "features.py": ""}
     folder = materialise(task, tmp_path / "w", modules=modules)
     for name, text in modules.items():
         assert (folder / "discovered" / name).read_bytes() == text.encode()
 
 
-def test_config_and_task_are_those_of_the_task(task: TaskConfig, toy: Domain, tmp_path: Path) -> None:
+def test_config_and_task_are_those_of_the_task(task: Task, toy: Domain, tmp_path: Path) -> None:
     folder = materialise(task, tmp_path / "w")
     assert yaml.safe_load((folder / "Line" / "config.yaml").read_text()) == toy.config("Line", "tiny")
-    assert Layout.parse(folder / "task.yaml") == task.layout("meta_train")
+    assert TaskSide.parse(folder / "task.yaml") == task.side("meta_train")
     assert (folder / "requirements.txt").read_text() == "numpy\n"
 
 
-def test_a_workspace_holds_nothing_that_the_agent_must_not_see(
-    stub_of_one: TaskConfig, toy: Domain, tmp_path: Path
-) -> None:
+def test_a_workspace_holds_nothing_that_the_agent_must_not_see(stub_of_one: Task, toy: Domain, tmp_path: Path) -> None:
     """No solution of an editable module, no examiner, no baselines, nothing of the other side, no marks."""
     folder = materialise(stub_of_one, tmp_path / "w")
     examiner = (toy.directory / "examiner.py").read_text()
@@ -199,14 +197,14 @@ def test_a_workspace_holds_nothing_that_the_agent_must_not_see(
     assert not list(folder.rglob("*.npz"))
 
 
-def test_exam_py_is_the_packages_own_file(task: TaskConfig, tmp_path: Path) -> None:
+def test_exam_py_is_the_packages_own_file(task: Task, tmp_path: Path) -> None:
     folder = materialise(task, tmp_path / "w")
     package = Path(workspaces.__file__).parents[1]
     assert (folder / "Line" / "exam.py").read_bytes() == (package / "exams" / "exam.py").read_bytes()
 
 
-def test_the_description_says_what_the_task_is(task: TaskConfig) -> None:
-    text = describe(task.layout("meta_train"))
+def test_the_description_says_what_the_task_is(task: Task) -> None:
+    text = describe(task.side("meta_train"))
     for part in (
         "# Toy regression",
         "stubs that you implement",
@@ -219,16 +217,16 @@ def test_the_description_says_what_the_task_is(task: TaskConfig) -> None:
     ):
         assert part in text
     assert "Wave" not in text
-    base = task.model_copy(update={"start": "base"}).layout("meta_test")
+    base = task.model_copy(update={"start": "base"}).side("meta_test")
     assert "baseline implementations that you improve" in describe(base)
 
 
-def test_the_description_of_a_minimised_metric_says_so(make_variant: MakeVariant, task: TaskConfig) -> None:
+def test_the_description_of_a_minimised_metric_says_so(make_variant: MakeVariant, task: Task) -> None:
     make_variant("Toy", change=lambda c: c.update(metric={"name": "mse", "unit": "y²", "direction": "min"}))
-    assert "`mse` (y²; lower is better)" in describe(task.layout("meta_train"))
+    assert "`mse` (y²; lower is better)" in describe(task.side("meta_train"))
 
 
-def test_write_modules_changes_the_modules_and_nothing_else(task: TaskConfig, tmp_path: Path) -> None:
+def test_write_modules_changes_the_modules_and_nothing_else(task: Task, tmp_path: Path) -> None:
     folder = materialise(task, tmp_path / "w")
     before = dict(texts(folder))
     write_modules(folder, {"model.py": "new = '\u2028é'\r\n"})
@@ -239,6 +237,6 @@ def test_write_modules_changes_the_modules_and_nothing_else(task: TaskConfig, tm
 
 
 def test_a_layout_without_editable_modules_can_be_laid_out(toy: Domain, tmp_path: Path) -> None:
-    folder = lay_out(Layout(domain="Toy", modules=(), datasets=("Line",), scale="tiny"), tmp_path / "w")
+    folder = lay_out(TaskSide(domain="Toy", modules=(), datasets=("Line",), scale="tiny"), tmp_path / "w")
     assert not (folder / "Line" / "model.py").is_symlink()
     assert "np.linalg.solve" in (folder / "Line" / "model.py").read_text()

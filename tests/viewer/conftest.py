@@ -13,7 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from discoenv.viewer.api import Api
-from discoenv.viewer.catalogue import Catalogue
+from discoenv.viewer.index import Catalogue
 from discoenv.viewer.server import Server
 from tests.viewer import recorded
 

@@ -11,10 +11,10 @@ import yaml
 
 import discoenv  # noqa: F401 - registers the environment
 from agents import scripted
-from discoenv.calls import CallRecorder
 from discoenv.env import DiscoGenEnv
-from discoenv.recording import Recorder
-from discoenv.tasks.config import TaskConfig
+from discoenv.episodes.record import Recorder
+from discoenv.episodes.transcript import CallRecorder
+from discoenv.tasks.task import Task
 
 TASK: dict[str, Any] = {
     "domain": "GreenhouseGasPrediction",
@@ -141,7 +141,7 @@ class Talk:
 
 def hostile_run(root: Path) -> Path:
     """A run that is going on, and tries to become markup wherever a text can stand."""
-    task = TaskConfig(domain="Toy", modules=("model",), meta_train=(MARKUP,), meta_test=("Wave",), scale="tiny")
+    task = Task(domain="Toy", modules=("model",), meta_train=(MARKUP,), meta_test=("Wave",), scale="tiny")
     setup = {"episode_seed": 1, "sandbox": MARKUP, "budget_scale": 3.0, "task_id": MARKUP, "max_steps": 4}
     recorder = Recorder(root, task, setup)
     recorder.files(0, {"model.py": "start\n"})

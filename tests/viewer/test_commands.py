@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from discoenv.cli import app
+from discoenv.cli.main import app
 from discoenv.viewer import page
 from discoenv.viewer.lines import dumps
 from tests.viewer import recorded
 
-COMMAND = [sys.executable, "-m", "discoenv.cli"]
+COMMAND = [sys.executable, "-m", "discoenv.cli.main"]
 
 
 def test_view_serves_until_it_is_interrupted(runs: Path) -> None:

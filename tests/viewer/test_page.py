@@ -18,8 +18,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from discoenv.recording import Recorder
-from discoenv.tasks.config import TaskConfig
+from discoenv.episodes.record import Recorder
+from discoenv.tasks.task import Task
 from discoenv.viewer.export import export
 from discoenv.viewer.server import Server
 from tests.viewer import recorded
@@ -190,7 +190,7 @@ def test_two_runs_are_chosen_and_compared(page: Page, server: Server, scripted_r
     assert "different tasks" in page.one(".callout").text
 
 
-def test_a_running_episode_grows_by_itself(page: Page, serve: Serve, task: TaskConfig, tmp_path: Path) -> None:
+def test_a_running_episode_grows_by_itself(page: Page, serve: Serve, task: Task, tmp_path: Path) -> None:
     setup = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0, "max_steps": 3, "task_id": "t"}
     recorder = Recorder(tmp_path / "runs", task, setup)
     server = serve(tmp_path / "runs")
@@ -333,7 +333,7 @@ def test_everything_can_be_reached_by_the_keyboard(page: Page, server: Server) -
     assert {key for key in reached if key.startswith("open-")}
 
 
-def test_hundreds_of_steps_stay_quick(page: Page, serve: Serve, task: TaskConfig, tmp_path: Path) -> None:
+def test_hundreds_of_steps_stay_quick(page: Page, serve: Serve, task: Task, tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, task, {"episode_seed": 1, "sandbox": "x", "budget_scale": 3.0, "max_steps": 300})
     printed = "a line of output\n" * 20_000
     with (recorder.directory / "episode.jsonl").open("w") as file:

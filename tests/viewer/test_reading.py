@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.recording import Recorder
-from discoenv.tasks.config import TaskConfig
+from discoenv.episodes.record import Recorder
+from discoenv.tasks.task import Task
 from discoenv.viewer import diffs
-from discoenv.viewer.catalogue import Catalogue
 from discoenv.viewer.episode import OUTPUT_CHARACTERS, STALE_S, Episode
+from discoenv.viewer.index import Catalogue
 from discoenv.viewer.lines import JsonLines, NotThere, dumps
 
 SETUP = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0, "max_steps": 4}
 
 
 @pytest.fixture
-def recorder(task: TaskConfig, tmp_path: Path) -> Recorder:
+def recorder(task: Task, tmp_path: Path) -> Recorder:
     return Recorder(tmp_path / "runs", task, SETUP)
 
 
@@ -103,15 +103,15 @@ def test_far_changes_are_shown_apart_and_very_long_files_as_a_whole() -> None:
 
 
 def test_a_run_of_a_living_process_is_running_and_one_of_a_dead_process_has_crashed(
-    recorder: Recorder, task: TaskConfig, tmp_path: Path
+    recorder: Recorder, task: Task, tmp_path: Path
 ) -> None:
     assert read(recorder).status == "running", "before its first event, too"
     recorder.event({"event": "reset"})
     assert read(recorder).status == "running"
     program = (
-        "import sys; from pathlib import Path; from discoenv.recording import Recorder; "
-        "from discoenv.tasks.config import TaskConfig; root, task = sys.argv[1:]; "
-        f"Recorder(Path(root), TaskConfig.from_yaml(task), {SETUP}).event({{'event': 'reset'}})"
+        "import sys; from pathlib import Path; from discoenv.episodes.record import Recorder; "
+        "from discoenv.tasks.task import Task; root, task = sys.argv[1:]; "
+        f"Recorder(Path(root), Task.from_yaml(task), {SETUP}).event({{'event': 'reset'}})"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "dead"), task.to_yaml()], check=True)
     (dead,) = (tmp_path / "dead").iterdir()
@@ -204,7 +204,7 @@ def test_costs_are_added_up(recorder: Recorder) -> None:
     assert (costs["seconds"], costs["joules"], costs["exams"], costs["money"]) == (3.0, 15.0, 6, None)
 
 
-def test_runs_are_found_at_any_depth_and_a_single_run_as_itself(task: TaskConfig, tmp_path: Path) -> None:
+def test_runs_are_found_at_any_depth_and_a_single_run_as_itself(task: Task, tmp_path: Path) -> None:
     deep = Recorder(tmp_path / "a" / "b", task, SETUP).directory
     Recorder(tmp_path, task, SETUP)
     (tmp_path / "other").mkdir()
@@ -213,7 +213,7 @@ def test_runs_are_found_at_any_depth_and_a_single_run_as_itself(task: TaskConfig
     assert list(Catalogue(deep).find()) == [deep.name]
 
 
-def test_links_are_not_followed(recorder: Recorder, task: TaskConfig, tmp_path: Path) -> None:
+def test_links_are_not_followed(recorder: Recorder, task: Task, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.mkdir()
     (secret / "model.py").write_text("private")

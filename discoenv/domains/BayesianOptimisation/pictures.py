@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.pictures import KeptExam, figure, save
+from discoenv.examiners.plotting import ExamArtifacts, figure, save
 
 #: As the examiner's RESOLUTION: curves are cut here.
 _LEAST = 1e-4
 
 
-def draw(exams: Sequence[KeptExam], folder: Path) -> list[Path]:
+def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
     """Draw two pictures per dataset.
 
     * ``regret_<dataset>.png``: simple regret over evaluations, one curve per action of the episode (geometric mean over
@@ -32,7 +32,7 @@ def draw(exams: Sequence[KeptExam], folder: Path) -> list[Path]:
     return paths
 
 
-def _regret(dataset: str, group: Sequence[tuple[KeptExam, dict[str, Any]]], path: Path) -> Path:
+def _regret(dataset: str, group: Sequence[tuple[ExamArtifacts, dict[str, Any]]], path: Path) -> Path:
     made, [[axes]] = figure(width=6.5, height=4.0)
     random = np.concatenate([arrays["random"] for _, arrays in group])
     evaluations = np.arange(1, random.shape[1] + 1)
@@ -52,7 +52,7 @@ def _regret(dataset: str, group: Sequence[tuple[KeptExam, dict[str, Any]]], path
     return save(made, path)
 
 
-def _queries(dataset: str, exam: KeptExam, arrays: dict[str, Any], path: Path) -> Path:
+def _queries(dataset: str, exam: ExamArtifacts, arrays: dict[str, Any], path: Path) -> Path:
     points = arrays["points"]
     order = np.arange(1, len(points) + 1)
     made, [[axes]] = figure(width=5.5, height=4.5)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from discoenv.data.generated import Images, Split
 from discoenv.exams.examiner import Array, Examiner, Learner, RuleBroken
-from discoenv.imagesets import Images, Split
 
 from . import sources
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from discoenv.pictures import KeptExam, figure, save
+from discoenv.examiners.plotting import ExamArtifacts, figure, save
 
 #: Images in a row and in a column.
 _COLUMNS, _ROWS = 6, 4
 
 
-def draw(exams: Sequence[KeptExam], folder: Path) -> list[Path]:
+def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
     """``confusion_<dataset>.png`` and ``mistakes_<dataset>.png`` of the last exam of each dataset.
 
     Args:
@@ -31,11 +31,11 @@ def draw(exams: Sequence[KeptExam], folder: Path) -> list[Path]:
     return paths
 
 
-def _title(exam: KeptExam) -> str:
+def _title(exam: ExamArtifacts) -> str:
     return f"{exam.dataset} ({exam.side}, seed {exam.seed}, action {exam.step})"
 
 
-def _matrix(exam: KeptExam, path: Path) -> Path:
+def _matrix(exam: ExamArtifacts, path: Path) -> Path:
     """Rows are classes, columns what was said; the colour is the share of the class."""
     counts = exam.arrays()["confusion"].astype(float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
@@ -48,7 +48,7 @@ def _matrix(exam: KeptExam, path: Path) -> Path:
     return save(made, path)
 
 
-def _mistakes(exam: KeptExam, path: Path) -> Path:
+def _mistakes(exam: ExamArtifacts, path: Path) -> Path:
     """Wrongly classified images first, each with its class and the answer."""
     arrays = exam.arrays()
     images, labels, answers = arrays["images"], arrays["labels"], arrays["answers"]

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from discoenv import imagesets
-from discoenv.imagesets import Images, Split, long_tail
-from discoenv.imagesets.exact import Draws
-from discoenv.imagesets.idx import read_idx
-from discoenv.imagesets.images import SPLITS
+from discoenv.data import generated
+from discoenv.data.generated import Images, Split, long_tail
+from discoenv.data.generated.exact import Draws
+from discoenv.data.generated.idx import read_idx
+from discoenv.data.images import SPLITS
 
 from .archives import Bytes, Labels, map_npy, read_cifar, read_mat, read_member, read_pictures
 
@@ -32,7 +32,7 @@ def load(name: str, folder: Path | None, size: int) -> Images:
     """The images called ``name`` in a configuration (IMAGES).
 
     Args:
-        name: of a published set, or one of :mod:`discoenv.imagesets`.
+        name: of a published set, or one of :mod:`discoenv.data.generated`.
         folder: where the files of a published set are.
         size: to which photographs are scaled, in pixels.
 
@@ -41,7 +41,7 @@ def load(name: str, folder: Path | None, size: int) -> Images:
         ValueError: there is no such set, or a file is not what it should be.
     """
     if name not in PUBLISHED:
-        return imagesets.load(name)
+        return generated.load(name)
     if folder is None:
         raise FileNotFoundError(f"the files of {name} have not been fetched")
     return _published(name, folder, size)

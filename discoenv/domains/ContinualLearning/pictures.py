@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.pictures import KeptExam, figure, save
+from discoenv.examiners.plotting import ExamArtifacts, figure, save
 
 
-def draw(exams: Sequence[KeptExam], folder: Path) -> list[Path]:
+def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
     """Draw two pictures per dataset.
 
     * ``accuracy_<dataset>.png``: accuracy on each experience after each, one matrix per action of the episode (mean
@@ -28,7 +28,7 @@ def draw(exams: Sequence[KeptExam], folder: Path) -> list[Path]:
     return paths
 
 
-def _accuracy(dataset: str, group: Sequence[tuple[KeptExam, dict[str, Any]]], path: Path) -> Path:
+def _accuracy(dataset: str, group: Sequence[tuple[ExamArtifacts, dict[str, Any]]], path: Path) -> Path:
     steps = sorted({exam.step for exam, _ in group})
     made, [row] = figure(columns=len(steps), width=3.6, height=3.4)
     for axes, step in zip(row, steps, strict=True):

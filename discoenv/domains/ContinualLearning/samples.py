@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from discoenv.imagesets import GENERATORS, sheets
+from discoenv.data import contact_sheets
+from discoenv.data.generated import GENERATORS
 
 from .streams import draw
 
@@ -24,7 +25,7 @@ def main() -> None:
             stream = draw(config, None, np.random.default_rng(0))
             columns = [experience.train.x[:_EACH] for experience in stream]
             to = path.with_name("samples.png")
-            sheets.write_png(sheets.columns(columns, scale=max(1, 32 // columns[0].shape[1])), to)
+            contact_sheets.write_png(contact_sheets.columns(columns, scale=max(1, 32 // columns[0].shape[1])), to)
             print(to)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.imagesets import Images, Split, load
+from discoenv.data.generated import Images, Split, load
 
 from . import published
 

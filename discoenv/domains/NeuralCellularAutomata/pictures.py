@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from discoenv.pictures import KeptExam, figure, save
+from discoenv.examiners.plotting import ExamArtifacts, figure, save
 
 #: Columns of a strip, the target not counted; pixels per cell and milliseconds per frame of an animation.
 _COLUMNS = 10
@@ -15,7 +15,7 @@ _ENLARGED = 8
 _FRAME_MS = 200
 
 
-def draw(exams: Sequence[KeptExam], folder: Path) -> list[Path]:
+def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
     """``growth_<dataset>.png`` and ``.gif`` of the last exam of each dataset; rows are grids.
 
     Args:
@@ -33,7 +33,7 @@ def draw(exams: Sequence[KeptExam], folder: Path) -> list[Path]:
     return paths
 
 
-def _strip(exam: KeptExam, path: Path) -> Path:
+def _strip(exam: ExamArtifacts, path: Path) -> Path:
     arrays = exam.arrays()
     frames, steps, target = arrays["frames"], arrays["steps"], arrays["target"]
     chosen = np.unique(np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int))
@@ -50,7 +50,7 @@ def _strip(exam: KeptExam, path: Path) -> Path:
     return save(made, path)
 
 
-def _animation(exam: KeptExam, path: Path) -> Path:
+def _animation(exam: ExamArtifacts, path: Path) -> Path:
     from PIL import Image  # noqa: PLC0415 - comes with matplotlib
 
     frames = exam.arrays()["frames"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from discoenv.exams.episodes import PolicyExaminer
+from discoenv.examiners.policy import PolicyExaminer
 
 from .evaluation import make_episodes
 

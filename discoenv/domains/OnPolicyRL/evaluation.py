@@ -8,26 +8,26 @@ from typing import Any
 
 import jax
 
-from discoenv.exams import episodes
+from discoenv.examiners import policy
 
 from .templates.default import environments
 
 #: What the environments depend on; see ``environments.make`` and :class:`episodes.Episodes`.
-_SETTINGS = ("SUITE", "ENV_NAME", "PIPELINE", "CONTINUOUS", *episodes.SETTINGS)
+_SETTINGS = ("SUITE", "ENV_NAME", "PIPELINE", "CONTINUOUS", *policy.SETTINGS)
 
 
-def make_episodes(config: Mapping[str, Any]) -> episodes.Episodes:
+def make_episodes(config: Mapping[str, Any]) -> policy.Episodes:
     """Evaluation episodes of a dataset, given its configuration."""
     settings = {name: config[name] for name in _SETTINGS if name in config}
-    return episodes.Episodes(make, settings, folder=Path(__file__).parent, packages=(config["SUITE"],))
+    return policy.Episodes(make, settings, folder=Path(__file__).parent, packages=(config["SUITE"],))
 
 
-def make(settings: Mapping[str, Any]) -> episodes.Simulator:
+def make(settings: Mapping[str, Any]) -> policy.Simulator:
     """One environment."""
     env, params = environments.make(settings)
     space = env.action_space(params)
     continuous = settings["CONTINUOUS"]
-    return episodes.Simulator(
+    return policy.Simulator(
         reset=lambda key: env.reset(key, params),
         step=lambda key, state, action: env.step(key, state, action, params),
         sample=lambda key, count: jax.vmap(space.sample)(jax.random.split(key, count)),

@@ -2,7 +2,7 @@
 
 Per domain there is one task for each module, ``<Domain>_<module>.yaml``, and one with all modules,
 ``<Domain>_all.yaml``, all with the same datasets. The files are in DiscoGen's format, see
-:mod:`discoenv.tasks.discogen_config`, and are written by :mod:`discoenv.tasks.discobench.generate`.
+:mod:`discoenv.discogen.config`, and are written by :mod:`discoenv.tasks.discobench.generate`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from discoenv.tasks.domain import UnknownName, get_domain, get_domains
+from discoenv.errors import UnknownName
+from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.yaml_text import load
 
 DIRECTORY = Path(__file__).resolve().parent

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from discoenv import atomic
+from discoenv.discogen.config import flat_config
+from discoenv.machine import atomic
 from discoenv.tasks.discobench import DIRECTORY, EXAMPLES
-from discoenv.tasks.discogen_config import flat_config
-from discoenv.tasks.domain import Domain, get_domain, get_domains
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.yaml_text import dump
 
 

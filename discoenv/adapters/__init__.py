@@ -1,0 +1,1 @@
+"""Episodes behind other people's protocols."""

@@ -1,0 +1,88 @@
+"""``discoenv audit``: tries to cheat in a domain's exams, and says what came of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from discoenv.audit.exploit import ActionExploit, Exploit
+from discoenv.errors import UnknownName
+from discoenv.machine import atomic
+from discoenv.tasks.registry import get_domain
+from discoenv.tasks.specification import SCALES, Scale
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the ``discoenv`` command."""
+    app.command()(audit)
+
+
+def audit(
+    domain: Annotated[str, typer.Argument(help="Domain.")],
+    sandbox: Annotated[str, typer.Option(help="Provider: auto, docker, bubblewrap, …")] = "auto",
+    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "tiny",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this class or exploit (repeat the option).", show_default="all")
+    ] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="Only a few exploits of each class.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the table as Markdown.", show_default=False)] = None,
+) -> None:
+    """Try every known exploit on a domain. The exit code is 1 if one of them gains anything."""
+    from discoenv.audit import report  # noqa: PLC0415 - NumPy and Gymnasium are not needed by the other commands' help
+    from discoenv.audit.auditor import Auditor  # noqa: PLC0415
+    from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of  # noqa: PLC0415
+    from discoenv.sandbox import get_sandbox  # noqa: PLC0415
+
+    found = get_domain(domain)
+    console, log = Console(), Console(stderr=True)
+    try:
+        provider = get_sandbox(sandbox)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--sandbox") from None
+    if not provider.isolated:
+        raise typer.BadParameter(f"{provider.name} does not isolate: the exploits would hit this machine")
+
+    def chosen(name: str, kind: str) -> bool:
+        return (not only or name in only or kind in only) and (not brief or name in BRIEF)
+
+    known: list[Exploit | ActionExploit] = [*exploits_of(domain), *ACTIONS]
+    for word in only or []:
+        names = [*CLASSES, *(each.name for each in known)]
+        if word not in names:
+            raise UnknownName("exploit", word, names)
+    findings = []
+    with Auditor(found, provider, scale=_scale(scale)) as auditor:
+        for exploit in exploits_of(domain):
+            if chosen(exploit.name, exploit.kind):
+                log.print(f"{exploit.kind}: {exploit.name} …", highlight=False, markup=False)
+                findings.append(auditor.attempt(exploit))
+        findings += [auditor.attempt_action(each) for each in ACTIONS if chosen(each.name, each.kind)]
+        console.print(report.terminal(findings, f"{domain}, {provider.name}"))
+        if out is not None:
+            command = _command(domain, sandbox, scale, only or [], brief)
+            atomic.write_text(out, report.markdown(auditor, findings, command, whole=len(findings) == len(known)))
+    provider.close()
+    gaining = [finding for finding in findings if finding.gains]
+    console.print(f"{len(findings)} exploits, {len(gaining)} gain.", highlight=False)
+    if gaining:
+        raise typer.Exit(1)
+
+
+def _command(domain: str, sandbox: str, scale: str, only: Sequence[str], brief: bool) -> str:
+    words = ["discoenv", "audit", domain]
+    words += [] if sandbox == "auto" else ["--sandbox", sandbox]
+    words += [] if scale == "tiny" else ["--scale", scale]
+    words += [word for each in only for word in ("--only", each)]
+    return shlex.join([*words, *(["--brief"] if brief else [])])
+
+
+def _scale(scale: str) -> Scale:
+    for known in SCALES:
+        if scale == known:
+            return known
+    raise UnknownName("scale", scale, SCALES)

@@ -1,0 +1,95 @@
+"""The command ``discoenv mcp``: serve one episode to an agent that speaks the Model Context Protocol."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+
+from discoenv.errors import TaskError
+from discoenv.tasks.specification import Scale
+
+_errors = Console(stderr=True)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the ``discoenv`` command."""
+    app.command(name="mcp")(serve)
+
+
+def serve(
+    task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = "",
+    domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = "",
+    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small",
+    seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None,
+    max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10,
+    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
+    runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
+    http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP instead of stdin and stdout.")] = False,
+    host: Annotated[str, typer.Option(help="Address to listen at, with --http.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port, with --http; 0 takes a free one.")] = 8765,
+) -> None:
+    """Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md)."""
+    try:
+        from discoenv.adapters import mcp  # noqa: PLC0415 - the package mcp is optional
+    except ModuleNotFoundError as error:
+        raise TaskError(f"{error.name} is missing: pip install 'discoenv[mcp]'") from error
+    from discoenv.env import DiscoGenEnv  # noqa: PLC0415 - heavy
+    from discoenv.tools import ToolSession  # noqa: PLC0415
+
+    def make_session(on_progress: Callable[[Any], None]) -> ToolSession:
+        env = DiscoGenEnv(
+            task=task or None,
+            domain=domain or None,
+            scale=cast(Scale, scale),
+            sandbox=sandbox,
+            max_steps=max_steps,
+            runs_dir=runs.resolve(),
+            on_progress=on_progress,
+        )
+        return ToolSession(env, seed=seed)
+
+    def told(session: ToolSession) -> None:
+        _say(f"the episode is over; reward {session.reward:.3f}")
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what trains is ended, too
+    episode = mcp.Episode(make_session, told)
+    try:
+        _say(f"task {episode.session.info['task_id']}, recorded in {episode.session.info['run_directory']}")
+        if not http:
+            _leave_on_signals(episode.close)
+            mcp.serve_stdio(episode)
+            return
+        if host not in _LOOPBACK:
+            _say(f"listening at {host}: whoever can reach this address can play the episode")
+        mcp.serve_http(episode, host, port, lambda url: _say(f"serving at {url}"))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        episode.close()
+
+
+def _leave_on_signals(close: Callable[[], None]) -> None:
+    """End at once on SIGINT and SIGTERM. A thread that waits for a line of stdin cannot be interrupted otherwise."""
+
+    def leave(number: int) -> None:
+        close()
+        os._exit(128 + number)
+
+    def on_signal(number: int, _: object) -> None:
+        threading.Thread(target=leave, args=(number,), daemon=True).start()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+
+
+def _say(text: str) -> None:
+    _errors.print(f"discoenv mcp: {text}", markup=False, highlight=False, soft_wrap=True)

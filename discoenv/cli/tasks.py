@@ -1,0 +1,276 @@
+"""The part of the ``discoenv`` command that DiscoGen's users know: creating, sampling and looking at tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from discoenv.discogen import api
+from discoenv.errors import TaskError, UnknownName
+from discoenv.machine import atomic
+from discoenv.tasks.registry import get_domains
+from discoenv.tasks.sampling import MAX_ATTEMPTS
+from discoenv.tasks.specification import SCALES, Scale
+from discoenv.tasks.task import Selection, Task, TaskSide
+from discoenv.tasks.yaml_text import dump
+
+_EVAL_TYPE = "performance, time, energy, memory or golf"
+_PANEL = "Tasks"
+
+DomainOption = Annotated[str, typer.Option(help="Domain; see get-domains.")]
+TestOption = Annotated[bool, typer.Option("--test", help="Meta-test side; keeps discovered/.")]
+UseBaseOption = Annotated[bool, typer.Option("--use-base", help="Modules start as baselines, not as stubs.")]
+NoDataOption = Annotated[bool, typer.Option("--no-data", help="Do not fetch data.")]
+EvalTypeOption = Annotated[str | None, typer.Option(help=f"Objective: {_EVAL_TYPE}.")]
+BaselineScaleOption = Annotated[
+    float | None, typer.Option(help="Score to reach while saving cost; 1: the baseline's.", show_default="1.0")
+]
+CacheRootOption = Annotated[Path | None, typer.Option(help="Where fetched data is kept.", show_default=False)]
+ScaleOption = Annotated[str | None, typer.Option(help="Compute per run: tiny, small or full.", show_default="small")]
+SourcePathOption = Annotated[str | None, typer.Option(help="Folder of the task.", show_default="task_src/…")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the ``discoenv`` command."""
+    for command in (
+        get_domains_command,
+        get_modules,
+        create_config,
+        create_task,
+        sample_task_config,
+        get_discobench,
+        create_discobench,
+        show,
+        count_tasks,
+    ):
+        name = command.__name__.removesuffix("_command").replace("_", "-")
+        app.command(name, rich_help_panel=_PANEL)(command)
+
+
+def get_domains_command() -> None:
+    """List the domains."""
+    typer.echo("\n".join(get_domains()))
+
+
+def get_modules() -> None:
+    """List the modules of each domain."""
+    typer.echo("\n".join(f"{name}: {', '.join(modules)}" for name, modules in api.get_modules().items()))
+
+
+def create_config(
+    task_domain: DomainOption,
+    save_dir: Annotated[Path, typer.Option(help="Folder of the file.")] = Path("task_configs"),
+) -> None:
+    """Write a domain's default configuration, to be edited."""
+    path = save_dir / f"task_config_{task_domain.replace('/', '_')}.yaml"
+    _save(api.create_config(task_domain), path)
+    typer.echo(f"{path}: set change_<module> to true, choose datasets, then:")
+    typer.echo(f"discoenv create-task --task-domain {task_domain} --config-path {path}")
+
+
+def create_task(
+    task_domain: DomainOption,
+    test: TestOption = False,
+    config_path: Annotated[Path | None, typer.Option(help="Configuration, a YAML file.", show_default=False)] = None,
+    example: Annotated[bool, typer.Option("--example", help="Use the domain's example.")] = False,
+    use_base: UseBaseOption = False,
+    no_data: NoDataOption = False,
+    eval_type: EvalTypeOption = None,
+    baseline_scale: BaselineScaleOption = None,
+    cache_root: CacheRootOption = None,
+    scale: ScaleOption = None,
+) -> None:
+    """Write a task's files. Without --example or --config-path nothing is editable."""
+    created = api.create_task(
+        task_domain,
+        test=test,
+        example=example,
+        use_base=use_base or None,
+        no_data=no_data,
+        config_path=config_path,
+        eval_type=eval_type,
+        baseline_scale=baseline_scale,
+        cache_root=cache_root,
+        scale=_scale(scale),
+    )
+    _created(created)
+
+
+def sample_task_config(
+    p_edit: Annotated[float, typer.Option(help="Probability of a module being editable.")] = 0.3,
+    p_data: Annotated[
+        str, typer.Option(help="Weights of meta-train, meta-test, neither; or two probabilities.")
+    ] = "[0.4,0.4,0.2]",
+    p_use_base: Annotated[float, typer.Option(help="Probability of starting from the baseline.")] = 0.5,
+    eval_type: Annotated[str, typer.Option(help=f"Objective: random, {_EVAL_TYPE}.")] = "random",
+    no_backends: Annotated[bool, typer.Option("--no-backends", help="Only the default backend.")] = False,
+    source_path: SourcePathOption = None,
+    max_attempts: Annotated[int, typer.Option(help="Draws until modules and datasets fit.")] = MAX_ATTEMPTS,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same task.", show_default=False)] = None,
+    config_dest: Annotated[Path, typer.Option(help="File to write.")] = Path("task_config.yaml"),
+    scale: ScaleOption = None,
+    task_domain: Annotated[
+        list[str] | None, typer.Option(help="Only these domains (repeat the option).", show_default="all")
+    ] = None,
+) -> None:
+    """Draw a random task and write its configuration."""
+    domain, config = api.sample_task_config(
+        p_edit=p_edit,
+        p_data=_numbers(p_data),
+        p_use_base=p_use_base,
+        eval_type=eval_type,
+        use_backends=not no_backends,
+        source_path=source_path,
+        max_attempts=max_attempts,
+        seed=seed,
+        scale=_scale(scale) or "small",
+        domains=task_domain or None,
+    )
+    _save(config, config_dest)
+    typer.echo(f"{config_dest}: a task of {domain}. To create it:")
+    typer.echo(f"discoenv create-task --task-domain {domain} --config-path {config_dest}")
+
+
+def get_discobench() -> None:
+    """List the DiscoBench tasks, which agents are compared by."""
+    typer.echo("\n".join(api.get_discobench_tasks()))
+
+
+def create_discobench(
+    task_name: Annotated[str, typer.Option(help="Task; see get-discobench.")],
+    test: TestOption = False,
+    use_base: UseBaseOption = False,
+    no_data: NoDataOption = False,
+    eval_type: EvalTypeOption = "performance",
+    cache_root: CacheRootOption = None,
+    source_path: SourcePathOption = None,
+    baseline_scale: BaselineScaleOption = 1.0,
+    scale: ScaleOption = None,
+) -> None:
+    """Write the files of a DiscoBench task."""
+    created = api.create_discobench(
+        task_name,
+        test=test,
+        use_base=use_base,
+        no_data=no_data,
+        eval_type=eval_type,
+        cache_root=cache_root,
+        source_path=source_path,
+        baseline_scale=1.0 if baseline_scale is None else baseline_scale,
+        scale=_scale(scale),
+    )
+    _created(created)
+
+
+def show(
+    task: Annotated[str, typer.Argument(help="DiscoBench task, configuration file, or a task's folder.")],
+) -> None:
+    """Show what a task contains."""
+    found = api.read(task)
+    domain = found.resolve()
+    table = Table(show_header=False, title=_title(found, task), title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    fixed = [module for module in domain.modules if module not in found.modules]
+    start = "interfaces only" if found.start == "stub" else "baseline implementations"
+    rows = {
+        "domain": f"{domain.name}, {domain.specification.title}",
+        "editable modules": ", ".join(found.modules) or "none: a view of the code base",
+        "other modules": ", ".join(fixed) or "none",
+        **_datasets(found),
+        "backend": f"{found.backend}: {domain.specification.backends[found.backend].summary}",
+        "objective": _objective(found),
+        "start": f"{found.start}: {start}",
+        "scale": found.scale,
+        "scored by": _metrics(found),
+    }
+    for key, value in rows.items():
+        table.add_row(key, value)
+    Console().print(table, markup=False)
+
+
+def count_tasks(
+    scale: Annotated[
+        str | None, typer.Option(help="Only datasets that can be used here at this scale.", show_default="all datasets")
+    ] = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="With --scale: there is a GPU.")] = False,
+) -> None:
+    """Count the tasks that can be drawn, per domain and in all."""
+    sizes = api.sizes(_scale(scale), gpu=gpu)
+    table = Table("domain", title="Different tasks")
+    for column in ("M", "D", "B", "O", "tasks"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, row in sizes.items():
+        table.add_row(name, *(f"{value:,}" for value in row.values()))
+    table.add_section()
+    table.add_row("all", "", "", "", "", f"{sum(row['tasks'] for row in sizes.values()):,}")
+    console = Console()
+    console.print(table)
+    console.print(
+        "tasks = (2^M − 1) · (3^D − 2·2^D + 1) · B · O · 2\n"
+        "A non-empty choice of M modules; each of D datasets in meta-train, meta-test or\n"
+        "neither, no side empty; B backends; O objectives; start from stub or base.\n"
+        "Scales, seeds and thresholds are not counted.",
+        highlight=False,
+    )
+
+
+def _title(task: Selection, name: str) -> str:
+    return task.task_id if isinstance(task, Task) else name
+
+
+def _datasets(task: TaskSide | Task) -> dict[str, str]:
+    if isinstance(task, TaskSide):
+        return {"datasets": ", ".join(task.datasets)}
+    runs = {"meta-train": (task.meta_train, task.train_seeds), "meta-test": (task.meta_test, task.test_seeds)}
+    return {
+        side: f"{', '.join(names)} ({seeds} {'seed' if seeds == 1 else 'seeds'} each)"
+        for side, (names, seeds) in runs.items()
+    }
+
+
+def _objective(task: Selection) -> str:
+    if task.objective == "performance":
+        return task.objective
+    return f"{task.objective}, if each normalised score reaches {task.baseline_scale:g}"
+
+
+def _metrics(task: TaskSide | Task) -> str:
+    domain = task.resolve()
+    datasets = task.datasets if isinstance(task, TaskSide) else (*task.meta_train, *task.meta_test)
+    metrics = dict.fromkeys(domain.metric(dataset) for dataset in datasets)
+    return "; ".join(
+        f"{metric.name} ({'higher' if metric.direction == 'max' else 'lower'} is better), {metric.unit}"
+        for metric in metrics
+    )
+
+
+def _save(config: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(path, dump(config))
+
+
+def _created(folder: Path) -> None:
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    typer.echo(f"{shown}: edit discovered/, then: python {shown / 'run_main.py'}")
+
+
+def _scale(scale: str | None) -> Scale | None:
+    for known in SCALES:
+        if scale == known:
+            return known
+    if scale is None:
+        return None
+    raise UnknownName("scale", scale, SCALES)
+
+
+def _numbers(text: str) -> list[float]:
+    """``[0.4, 0.4, 0.2]``, with or without brackets."""
+    try:
+        return [float(number) for number in text.strip().strip("[]()").replace(",", " ").split()]
+    except ValueError:
+        raise TaskError(f"--p-data: {text!r} is not a list of numbers such as [0.4,0.4,0.2]") from None

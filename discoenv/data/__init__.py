@@ -1,0 +1,1 @@
+"""Raw data that several domains share: downloads, image sets, generators."""

@@ -1,0 +1,14 @@
+"""Image sets that need no network: real digits, and sets that are generated with the same bits everywhere.
+
+    >>> images = load("digits")
+    >>> images.train.x.shape, images.train.y.shape, images.classes
+    ((1000, 8, 8, 1), (1000,), 10)
+
+Also a reader of the format of MNIST (:mod:`discoenv.data.generated.idx`). For examiners; learners never see any of it.
+"""
+
+from discoenv.data.generated.store import DIGESTS, GENERATORS, load
+from discoenv.data.images import Images, Split
+from discoenv.errors import WrongData
+
+__all__ = ["DIGESTS", "GENERATORS", "Images", "Split", "WrongData", "load"]

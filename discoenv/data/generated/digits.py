@@ -1,0 +1,56 @@
+"""Handwritten digits: the 1,797 images of 8 × 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998, UCI)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from discoenv.data.generated import corruptions, long_tail
+from discoenv.data.generated.exact import Draws
+from discoenv.data.images import Images, Split
+
+#: Images of each class that are held out, and trained on; the remaining 297 are for validation.
+_TEST, _TRAIN = 50, 100
+#: Most frequent over rarest class of the long-tailed set.
+_IMBALANCE = 10
+#: Held-out images of each class of which every corruption is made.
+_CORRUPTED = 20
+
+
+def digits() -> Images:
+    """1,000 images to train on, 297 for validation, 500 held out; the classes are balanced, the images 8 × 8, grey."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - takes a second, and only this set needs it
+
+    data = load_digits()
+    values = data.images.astype(np.int64)  # 0 … 16
+    x = ((values * 255 + 8) // 16).astype(np.uint8)[..., None]
+    y = data.target.astype(np.int64)
+    draws = Draws("digits", "split")
+    parts: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+    for label in range(10):
+        rows = np.flatnonzero(y == label)
+        rows = rows[draws.order(len(rows))]
+        for part, chosen in zip(parts, np.split(rows, [_TRAIN, len(rows) - _TEST]), strict=True):
+            part.append(chosen)
+    splits = []
+    for part in parts:
+        rows = np.concatenate(part)
+        rows = rows[draws.order(len(rows))]
+        splits.append(Split(x[rows], y[rows]))
+    return Images("digits", 10, *splits)
+
+
+def digits_lt() -> Images:
+    """The digits with 100 to 10 training images per class; the held-out images are those of :func:`digits`."""
+    whole = digits()
+    train = long_tail.thin(whole.train, 10, _IMBALANCE, Draws("digits_lt", "train"))
+    validation = long_tail.thin(whole.validation, 10, _IMBALANCE, Draws("digits_lt", "validation"))
+    return Images("digits_lt", 10, train, validation, whole.test)
+
+
+def digits_c() -> Images:
+    """The digits, with 6,000 held-out images: ten corruptions, in three severities each, of 200 held-out digits."""
+    whole = digits()
+    rows = np.sort(np.concatenate([np.flatnonzero(whole.test.y == label)[:_CORRUPTED] for label in range(10)]))
+    return Images("digits_c", 10, whole.train, whole.validation, corruptions.all_of(whole.test.take(rows), "digits_c"))

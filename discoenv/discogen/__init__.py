@@ -1,0 +1,1 @@
+"""Everything that has DiscoGen's names and formats."""

@@ -1,0 +1,269 @@
+"""DiscoGen's flat form of a task, such as::
+
+    train_task_id: [MinAtar/Breakout, MinAtar/Freeway]
+    test_task_id: [MinAtar/Asterix, MinAtar/SpaceInvaders]
+    source_path: task_src/OnPolicyRL
+    template_backend: default
+    change_loss: true
+    eval_type: performance
+    use_base: false
+
+All keys but the first two have defaults. The keys ``scale``, ``baseline_scale``, ``train_seeds`` and ``test_seeds``
+mean what they mean in :class:`Task`. Unlike a task, a configuration may have no editable module, and a dataset on
+both sides: then it is a view of the code base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+
+from discoenv.errors import TaskError, UnknownName
+from discoenv.tasks import discobench
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Side, Task, TaskSide
+
+#: The folder that workspaces are made in, unless told otherwise.
+SOURCE_ROOT = "task_src"
+_CHANGE = "change_"
+
+_Datasets = Annotated[
+    tuple[StrictStr, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
+
+
+class Configuration(BaseModel):
+    """A configuration, checked against its domain. Fields are the keys, but ``change_*``, which are in ``modules``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    domain: str
+    modules: tuple[str, ...]
+    train_task_id: _Datasets
+    test_task_id: _Datasets
+    source_path: Annotated[StrictStr, Field(min_length=1)]
+    template_backend: StrictStr = "default"
+    eval_type: StrictStr = "performance"
+    use_base: StrictBool = False
+    scale: Scale = "small"
+    baseline_scale: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
+    train_seeds: Annotated[StrictInt, Field(ge=1, le=1000)] = 1
+    test_seeds: Annotated[StrictInt, Field(ge=1, le=1000)] = 2
+
+    @classmethod
+    def read(cls, domain: Domain, config: Mapping[str, Any], source: str = "config") -> Configuration:
+        """Check a configuration of ``domain``; ``source`` names it in errors.
+
+        Raises:
+            TaskError: a key is missing or a value is wrong.
+            UnknownName: a key, or the dataset, module or backend that it names, does not exist.
+        """
+        changes = {f"{_CHANGE}{module}": module for module in domain.modules}
+        plain = [key for key in cls.model_fields if key not in ("domain", "modules")]
+        for key in config:
+            if key not in changes and key not in plain:
+                raise UnknownName("key", str(key), [*plain, *changes], f"{source} ({domain.name})")
+        for key in changes:
+            if not isinstance(config.get(key, False), bool):
+                raise TaskError(f"{source}: {key}: must be true or false, not {config[key]!r}")
+        settings = {
+            "source_path": f"{SOURCE_ROOT}/{domain.name}",
+            "scale": _default_scale(domain),
+            **{key: value for key, value in config.items() if key in plain},
+            "domain": domain.name,
+            "modules": tuple(module for key, module in changes.items() if config.get(key, False)),
+        }
+        try:
+            found = cls.model_validate(settings)
+        except ValidationError as error:
+            faults = [(".".join(str(part) for part in fault["loc"]), fault["msg"]) for fault in error.errors()]
+            raise TaskError("\n".join(f"{source}: {key}: {message}" for key, message in faults)) from error
+        found._check(domain, source)
+        return found
+
+    def _check(self, domain: Domain, source: str) -> None:
+        if self.template_backend not in domain.backends:
+            where = f"{domain.name} ({source}: template_backend)"
+            raise UnknownName("backend", self.template_backend, domain.backends, where)
+        for key, names in (("train_task_id", self.train_task_id), ("test_task_id", self.test_task_id)):
+            for name in names:
+                where = f"{domain.name} ({source}: {key})"
+                if name not in domain.datasets:
+                    raise UnknownName("dataset", name, domain.datasets, where)
+                if names.count(name) > 1:
+                    raise TaskError(f"{source}: {key}: {name} is listed twice")
+                if self.scale not in domain.scales(name):
+                    raise UnknownName("scale", self.scale, domain.scales(name), f"{where}, dataset {name}")
+
+    def side(self, side: Side) -> TaskSide:
+        """One side, ready to be laid out."""
+        return TaskSide(datasets=self.train_task_id if side == "meta_train" else self.test_task_id, **self._code_base())
+
+    def task(self, source: str = "config") -> Task:
+        """The task.
+
+        Raises:
+            TaskError: it is only a view of the code base: no module is editable, or a dataset is on both sides.
+        """
+        if not self.modules:
+            raise TaskError(f"{source}: {_CHANGE}<module>: no module is editable; set at least one to true")
+        both = [name for name in self.test_task_id if name in self.train_task_id]
+        if both:
+            raise TaskError(f"{source}: test_task_id: {', '.join(both)} is in train_task_id too")
+        return Task(
+            meta_train=self.train_task_id,
+            meta_test=self.test_task_id,
+            train_seeds=self.train_seeds,
+            test_seeds=self.test_seeds,
+            **self._code_base(),
+        )
+
+    def _code_base(self) -> dict[str, Any]:
+        return {
+            "domain": self.domain,
+            "modules": self.modules,
+            "backend": self.template_backend,
+            "objective": self.eval_type,
+            "start": "base" if self.use_base else "stub",
+            "scale": self.scale,
+            "baseline_scale": self.baseline_scale,
+        }
+
+
+def _default_scale(domain: Domain) -> Scale:
+    """``small``, or for domains that lack it (of packs in DiscoGen's format) another one that all datasets have."""
+    scales: tuple[Scale, ...] = ("small", "full", "tiny")
+    common = [scale for scale in scales if all(scale in domain.scales(dataset) for dataset in domain.datasets)]
+    return common[0] if common else "small"
+
+
+def task_from_config(domain: str, config: Mapping[str, Any], source: str = "config") -> Task:
+    """The task that a configuration of ``domain`` stands for.
+
+    Raises:
+        TaskError: a key is missing, a value is wrong, no module is editable, or a dataset is on both sides.
+        UnknownName: a key, or what it names, does not exist.
+    """
+    return Configuration.read(get_domain(domain), config, source).task(source)
+
+
+def config_from_task(task: Task, source_path: str | None = None) -> dict[str, Any]:
+    """A task as a configuration; :func:`task_from_config` makes an equal task of it.
+
+    ``scale`` is always among the keys, the other keys that DiscoGen does not know only if they differ from the default.
+    """
+    domain = task.resolve()
+    fields = Configuration.model_fields
+    extra = {key: getattr(task, key) for key in ("baseline_scale", "train_seeds", "test_seeds")}
+    return flat_config(
+        domain,
+        modules=task.modules,
+        meta_train=task.meta_train,
+        meta_test=task.meta_test,
+        backend=task.backend,
+        source_path=source_path,
+    ) | {
+        "use_base": task.start == "base",
+        "eval_type": task.objective,
+        "scale": task.scale,
+        **{key: value for key, value in extra.items() if value != fields[key].default},
+    }
+
+
+def flat_config(
+    domain: Domain,
+    *,
+    modules: tuple[str, ...],
+    meta_train: tuple[str, ...],
+    meta_test: tuple[str, ...],
+    backend: str = "default",
+    source_path: str | None = None,
+) -> dict[str, Any]:
+    """The keys that every configuration has. A ``source_path`` of None stands for ``task_src/<domain>``."""
+    return {
+        "train_task_id": list(meta_train),
+        "test_task_id": list(meta_test),
+        "source_path": source_path or f"{SOURCE_ROOT}/{domain.name}",
+        "template_backend": backend,
+        **{f"{_CHANGE}{module}": module in modules for module in domain.modules},
+    }
+
+
+def read_file(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file that a user wrote.
+
+    Raises:
+        TaskError: it cannot be read, or is not a mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TaskError(f"{path}: cannot be read as a task's YAML file ({reason})") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise TaskError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise TaskError(f"{path}: must be a mapping of keys to values")
+    return content
+
+
+def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str, Any] | None = None) -> Task:
+    """A task from what users write.
+
+    That is a :class:`Task`; a mapping in its form or in DiscoGen's; the path of a YAML file with either; or the
+    name of a DiscoBench task. A configuration does not tell its domain: it is the one whose modules and datasets it
+    names.
+
+    Args:
+        task: the task.
+        defaults: values of keys that a configuration in DiscoGen's form, or a DiscoBench task, lacks.
+
+    Raises:
+        TaskError: it cannot be read, or is not valid.
+        UnknownName: it is neither a file nor the name of a DiscoBench task; or a key, or what it names, does not exist.
+    """
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, str) and not task.endswith((".yaml", ".yml")) and "/" not in task and not Path(task).exists():
+        return task_from_config(discobench.domain_of(task), {**(defaults or {}), **discobench.config(task)}, task)
+    source = "task" if isinstance(task, Mapping) else str(task)
+    content = dict(task) if isinstance(task, Mapping) else read_file(task)
+    if not is_config(content):
+        return Task.parse(content, source)
+    return task_from_config(infer_domain(content, source), {**(defaults or {}), **content}, source)
+
+
+def is_config(content: Mapping[str, Any]) -> bool:
+    """Whether a mapping is in DiscoGen's form rather than that of :class:`Task`."""
+    return "train_task_id" in content or "test_task_id" in content
+
+
+def infer_domain(config: Mapping[str, Any], source: str = "config") -> str:
+    """The only domain that has all modules and datasets of a configuration; those of packs stand back.
+
+    Raises:
+        TaskError: there is none, or more than one.
+    """
+    modules = {str(key).removeprefix(_CHANGE) for key in config if str(key).startswith(_CHANGE)}
+    datasets: set[str] = set()
+    for key in ("train_task_id", "test_task_id"):
+        value = config.get(key)
+        datasets.update(map(str, value) if isinstance(value, (list, tuple)) else () if value is None else [str(value)])
+    found = [
+        name
+        for name in get_domains()
+        if modules <= set(get_domain(name).modules) and datasets <= set(get_domain(name).datasets)
+    ]
+    native = [name for name in found if "/" not in name]  # rather than a pack's domain
+    if len(native or found) == 1:
+        return (native or found)[0]
+    reason = f"it could be of {', '.join(found)}" if found else "no domain has all of its modules and datasets"
+    raise TaskError(f"{source}: {reason}; say which domain it is of")

@@ -1,0 +1,1 @@
+"""A task being played, and its record."""

@@ -1,0 +1,181 @@
+"""Actions as the environment works with them: :class:`Action` and :class:`Edit`, parsed and applied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+
+from discoenv.errors import ActionError
+
+Command = Literal["edit", "run", "submit"]
+
+
+COMMANDS: Final[tuple[Command, ...]] = get_args(Command)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of one file: either its whole ``content``, or one occurrence of ``old`` replaced by ``new``."""
+
+    path: str
+    content: str | None = None
+    old: str | None = None
+    new: str | None = None
+
+
+@dataclass(frozen=True)
+class Action:
+    """A parsed action."""
+
+    edits: tuple[Edit, ...] = ()
+    command: Command = "run"
+    datasets: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """The action as plain Python values."""
+        edits = [{key: value for key, value in vars(edit).items() if value is not None} for edit in self.edits]
+        chosen = {"datasets": list(self.datasets)} if self.datasets else {}
+        return {"edits": edits, "command": self.command, **chosen}
+
+
+def parse_action(action: Any) -> Action:
+    """An :class:`Action` from what agents send: a dict as above, its JSON text, or the bare name of a command.
+
+    Raises:
+        ActionError: it is none of these.
+    """
+    if isinstance(action, Action):
+        action = {"edits": action.edits, "command": action.command, "datasets": action.datasets}
+    if isinstance(action, str):
+        if action in COMMANDS:
+            return Action(command=action)
+        try:
+            action = json.loads(action)
+        except (ValueError, RecursionError):
+            raise ActionError(
+                f"the action is neither a command ({', '.join(COMMANDS)}) nor a JSON object: {shown(action)}"
+            ) from None
+    if not isinstance(action, Mapping):
+        raise ActionError(f'the action is {type(action).__name__}; expected {{"edits": [...], "command": ...}}')
+    unknown = sorted(str(key) for key in action if key not in {"edits", "command", "datasets"})
+    if unknown:
+        raise ActionError(
+            f"the action has unknown keys {', '.join(map(shown, unknown))}; known are edits, command and datasets"
+        )
+    command = action.get("command", "run")
+    if isinstance(command, (int, np.integer)) and not isinstance(command, bool) and 0 <= command < len(COMMANDS):
+        command = COMMANDS[int(command)]
+    if not isinstance(command, str) or command not in COMMANDS:
+        raise ActionError(f"command is {shown(command)}; it must be one of {', '.join(COMMANDS)}")
+    edits = action.get("edits")
+    if edits is None or (isinstance(edits, (str, Mapping)) and not edits):
+        edits = ()
+    if isinstance(edits, Mapping):
+        edits = (edits,)
+    if isinstance(edits, (str, bytes)) or not isinstance(edits, Iterable):
+        raise ActionError(f"edits is {type(edits).__name__}; expected a list of edits")
+    parsed = tuple(_parse_edit(edit, index) for index, edit in enumerate(edits))
+    return Action(parsed, command, _parse_datasets(action.get("datasets"), command))
+
+
+def _parse_datasets(datasets: Any, command: Command) -> tuple[str, ...]:
+    """Names without repetition, in the order given. Whether the task has them is for the environment to say."""
+    if datasets is None:
+        return ()
+    if isinstance(datasets, (str, bytes, Mapping)) or not isinstance(datasets, Iterable):
+        raise ActionError(f"datasets is {type(datasets).__name__}; expected a list of names")
+    names = list(datasets)
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            raise ActionError(f"datasets[{index}] is {type(name).__name__}; expected the name of a dataset")
+    if names and command != "run":
+        raise ActionError(f"datasets are chosen for run only; {command} takes none")
+    return tuple(dict.fromkeys(str(name) for name in names))
+
+
+def _parse_edit(edit: Any, index: int) -> Edit:
+    where = f"edits[{index}]"
+    if isinstance(edit, Edit):
+        edit = {key: value for key, value in vars(edit).items() if value is not None}
+    if not isinstance(edit, Mapping):
+        raise ActionError(f'{where} is {type(edit).__name__}; expected {{"path": ..., "content": ...}}')
+    unknown = sorted(str(key) for key in edit if key not in {"path", "content", "old", "new"})
+    if unknown:
+        raise ActionError(
+            f"{where} has unknown keys {', '.join(map(shown, unknown))}; known are path, content, old, new"
+        )
+    if "path" not in edit:
+        raise ActionError(f"{where} has no path")
+    for key, value in edit.items():
+        if value is not None and not isinstance(value, str):
+            raise ActionError(f"{where}.{key} is {type(value).__name__}; files are text, so it must be a string")
+    path, content, old, new = (edit.get(key) for key in ("path", "content", "old", "new"))
+    if old:
+        if content:
+            raise ActionError(f"{where} has both content and old; use one: a whole file, or a replacement")
+        if new is None:
+            raise ActionError(f"{where} has old but no new")
+        return Edit(path or "", old=old, new=new)
+    if content is None:
+        raise ActionError(f"{where} has neither content nor old; give the whole file or what to replace")
+    if new:
+        raise ActionError(f"{where} has new but no old; say what to replace, or give content only")
+    return Edit(path or "", content=content)
+
+
+def apply_edits(files: Mapping[str, str], edits: Iterable[Edit], max_bytes: int) -> dict[str, str]:
+    """The files after all edits, in order. Nothing is changed in ``files``.
+
+    Args:
+        files: text by file name; only these may be edited.
+        edits: what to change; a path may be given as ``loss.py`` or ``discovered/loss.py``.
+        max_bytes: largest file, in bytes of UTF-8.
+
+    Raises:
+        ActionError: an edit cannot be made; then none is.
+    """
+    result = dict(files)
+    for edit in edits:
+        name = edit.path.removeprefix("discovered/")
+        if name not in result:
+            raise ActionError(f"{shown(edit.path)} cannot be edited; the editable files are {', '.join(sorted(files))}")
+        if edit.content is not None:
+            text = edit.content
+        else:
+            old, new = edit.old or "", edit.new or ""
+            count = result[name].count(old)
+            if count != 1:
+                problem = "does not occur" if count == 0 else f"occurs {count} times; add lines until it is unique"
+                raise ActionError(f"{name}: the text to replace {problem}: {shown(old)}")
+            text = result[name].replace(old, new)
+        if "\0" in text:
+            raise ActionError(f"{name}: the new text holds a NUL character; modules are Python source text")
+        if not encodable(text):
+            raise ActionError(f"{name}: the new text holds a lone surrogate, which UTF-8 cannot encode")
+        size = len(text.encode())
+        if size > max_bytes:
+            raise ActionError(f"{name}: the new text has {size} bytes; the limit is {max_bytes}")
+        result[name] = text
+    return result
+
+
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can encode ``text``: it holds no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(value: Any, length: int = 80) -> str:
+    """A printable form of what an agent sent, of at most ``length`` characters."""
+    try:
+        text = ascii(value)
+    except Exception:  # nested too deeply, or an object that cannot be shown
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= length else f"{text[: length - 3]}..."

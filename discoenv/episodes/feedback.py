@@ -1,0 +1,92 @@
+"""The texts that an agent reads: the task at the start, and what came of each action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from discoenv.objectives import Reward
+from discoenv.scoring.scores import Score
+from discoenv.tasks.task import Task
+from discoenv.tasks.workspace import describe
+
+_STDOUT_CHARACTERS = 1500
+_MESSAGE_CHARACTERS = 2000
+
+
+def introduction(task: Task, *, max_steps: int, budgets: Mapping[str, float], max_file_bytes: int) -> str:
+    """The observation text of ``reset()``."""
+    files = ", ".join(f"{module}.py" for module in task.modules)
+    lines = "\n".join(f"* {dataset}: {seconds:.0f} s" for dataset, seconds in budgets.items())
+    return (
+        f"{describe(task.side('meta_train'))}\n"
+        "## How to act\n\n"
+        f"You may edit {files} and nothing else (at most {max_file_bytes} bytes each). An action holds edits "
+        "(whole files, or one piece of text replaced by another) and a command:\n\n"
+        "* `edit` only changes the files;\n"
+        "* `run` also trains with them on the datasets above (or on those that the action lists under `datasets`) and "
+        "reports the scores;\n"
+        "* `submit` ends the episode: your modules are trained and scored on the hidden datasets.\n\n"
+        f"You have {max_steps} actions; when they are used up, the files are submitted as they are.\n\n"
+        f"Training and answering together may take this long, or the exam ends with score 0:\n\n{lines}\n"
+    )
+
+
+def refused(reason: str) -> str:
+    """The observation text of an action that could not be taken."""
+    return f"The action was refused and nothing was changed: {reason}\n"
+
+
+def edited(names: Sequence[str]) -> str:
+    """The observation text of an action that only edited files."""
+    return f"Changed: {', '.join(names)}.\n" if names else "Nothing was changed.\n"
+
+
+def objective(task: Task, reward: Reward) -> str:
+    """For objectives that compare costs: what the present files cost, and whether they are good enough to count."""
+    parts = reward.parts
+    if "cost" not in parts:
+        return ""
+    lines = [
+        f"\n### Objective {task.objective}: {reward.value:.3f} (baseline cost / cost; 0 if any threshold is missed)\n",
+        f"| dataset | threshold | passed | cost ({parts['unit']}) | baseline cost | ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {dataset} | {parts['threshold'][dataset]:.4g} | {'yes' if parts['passes'][dataset] else 'no'} "
+        f"| {cost:.4g} | {parts['baseline_cost'][dataset]:.4g} | {parts['ratio'][dataset]:.3f} |"
+        for dataset, cost in parts["cost"].items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def report(scores: Sequence[Score], *, title: str) -> str:
+    """Scores of a ``run`` or ``submit`` as a Markdown table, then what went wrong and what was printed."""
+    metric = scores[0].entry.metric
+    lines = [
+        f"## {title}\n",
+        f"| dataset | {metric} | normalised | floor | baseline | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for score in scores:
+        record = score.record()
+        seconds = [value for value in record["seconds"] if value is not None]
+        shown = f"{sum(seconds) / len(seconds):.1f}" if seconds else "–"
+        value = f"{record['value']:.4g}" if score.ok else f"failed ({record['value']:.4g})"
+        error = f" ± {score.standard_error:.2g}" if score.standard_error is not None else ""
+        lines.append(
+            f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {record['floor']:.4g} "
+            f"| {record['baseline']:.4g} | {shown} |"
+        )
+    parts = ["\n".join(lines) + "\n"]
+    told: set[str] = set()
+    for score in scores:
+        for result in score.results:
+            frames = result.traceback[-_MESSAGE_CHARACTERS:]
+            problem = f"{result.message}\n" + (f"\n```\n{frames}\n```\n" if frames else "")
+            if result.status != "ok" and problem not in told:
+                told.add(problem)
+                parts.append(f"### {score.dataset}: {result.status}\n\n{problem}")
+        printed = score.results[-1].stdout.strip()
+        if printed:
+            parts.append(f"### {score.dataset}: end of the output\n\n```\n{printed[-_STDOUT_CHARACTERS:]}\n```\n")
+    return "\n".join(parts)

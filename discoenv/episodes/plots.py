@@ -1,0 +1,97 @@
+"""Pictures of a recorded run: ``discoenv draw RUN``.
+
+For every domain: the scores over the episode. A domain adds its own with a file ``pictures.py`` in its folder, which
+holds one function::
+
+    def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]
+
+It gets what the examiner kept of each exam (:meth:`discoenv.exams.examiner.Examiner.keep`), writes files into
+``folder``, which exists, and returns their paths. Such a file may import
+:mod:`discoenv.examiners.plotting` and nothing else of discoenv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discoenv.episodes.record import Run
+from discoenv.examiners.plotting import figure, save
+from discoenv.tasks.registry import load_pack
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Normalised scores are drawn within this range, so that one outlier does not flatten the rest.
+_SHOWN = (-1.0, 4.0)
+_COLOURS = 10
+
+
+def draw(directory: Path) -> list[Path]:
+    """Draw the pictures of a run into ``<directory>/pictures/``, replacing those of an earlier call.
+
+    Returns:
+        Paths of the pictures; the first is that of the scores.
+
+    Raises:
+        RunError: the folder is not a run.
+        PlotsMissing: matplotlib is not installed.
+    """
+    run = Run(directory)
+    for pack in run.setup.get("packs", []):
+        load_pack(pack)
+    folder = directory / "pictures"
+    made = _scores(run)
+    folder.mkdir(exist_ok=True)
+    paths = [save(made, folder / "scores.png")]
+    domain, exams = run.task.resolve(), run.exams()
+    if exams and (domain.directory / "pictures.py").is_file():
+        from discoenv.exams.examiner_process import load_domain_file  # noqa: PLC0415 - NumPy is not needed before
+
+        paths += load_domain_file(domain.directory, "pictures").draw(exams, folder)
+    return paths
+
+
+def _scores(run: Run) -> Figure:
+    """Normalised score per dataset over the actions of an episode, and of the submission."""
+    trained: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    tested: list[tuple[str, int, dict[str, Any]]] = []
+    for event in run.events():
+        info = event.get("info", {})
+        for dataset, record in info.get("meta_train", {}).items():
+            trained.setdefault(dataset, []).append((event["step"], record))
+        tested += [(dataset, event["step"], record) for dataset, record in info.get("meta_test", {}).items()]
+    made, [[axes]] = figure(width=8.0, height=4.5)
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - an optional extra
+
+    for value, label in ((0.0, "trivial"), (1.0, "baseline")):
+        axes.axhline(value, color="0.6", linewidth=1, linestyle=":")
+        axes.annotate(label, (1.0, value), xycoords=("axes fraction", "data"), fontsize=8, color="0.4", ha="right")
+    for number, (dataset, points) in enumerate(trained.items()):
+        _series(axes, [(step, record) for step, record in points], f"{dataset} (meta-train)", number, "o-")
+    for number, (dataset, step, record) in enumerate(tested, start=len(trained)):
+        _series(axes, [(step, record)], f"{dataset} (meta-test)", number, "*")
+    reward = (run.result or {}).get("reward")
+    axes.set_title(run.task.domain + ("" if reward is None else f": reward {reward:.3f}"))
+    axes.set_xlabel("action")
+    axes.set_ylabel("normalised score")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if trained or tested:
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    return made
+
+
+def _series(axes: Axes, points: Sequence[tuple[int, dict[str, Any]]], label: str, number: int, style: str) -> None:
+    low, high = _SHOWN
+    axes.errorbar(
+        [step for step, _ in points],
+        [min(max(record["normalised"], low), high) for _, record in points],
+        yerr=[record["standard_error"] or 0.0 for _, record in points],
+        fmt=style,
+        color=f"C{number % _COLOURS}",
+        label=label,
+        markersize=10 if style == "*" else 5,
+        capsize=2,
+    )

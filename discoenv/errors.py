@@ -1,0 +1,148 @@
+"""Every error that discoenv raises for its users, as one tree.
+
+::
+
+    DiscoenvError
+    ├── UserError                 something that the user can put right: a name, a file, an argument, a missing package
+    │   ├── TaskError             a task's configuration is wrong
+    │   │   └── SamplingFailed    no draw within the allowed attempts was a task
+    │   ├── UnknownName           a domain, dataset, module, … of that name does not exist
+    │   ├── UnknownSandbox        no sandbox provider has that name
+    │   ├── NotImportable         a function named ``package.module:name`` cannot be imported
+    │   ├── DomainError           the files of a domain are wrong
+    │   ├── DatasetUnavailable    a dataset's data or packages are missing here
+    │   ├── NoBaseline            a dataset has not been calibrated
+    │   ├── CalibrationFailed     base modules did not pass an exam
+    │   ├── ActionError           an action was refused
+    │   ├── ToolError             a tool call was refused
+    │   ├── RunError              a folder is not a run that can be read
+    │   ├── BenchError            a benchmark's arguments or folder are wrong
+    │   ├── ExperimentError       an experiment's arguments or folder are wrong
+    │   ├── ConditionError        conditions of an experiment cannot be resolved
+    │   └── PlotsMissing          matplotlib is not installed
+    └── MachineError              this computer failed, or something of ours on it: retried, never a score
+        ├── InfraError            an exam could not be held
+        ├── WrongData             generated data differ from what they are on every other machine
+        └── SandboxError          a sandbox failed, not the code inside
+            ├── SandboxUnavailable  a provider or device does not work on this machine
+            ├── NoGpuFree           every GPU stayed leased
+            ├── CannotFork          a warm learner could not be forked
+            └── ImageBuildFailed    a container engine could not build an image
+
+Most of them are also the built-in exception that fits, such as :class:`ValueError`, so that callers may catch either.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DiscoenvError(Exception):
+    """Base class of all errors that discoenv raises for its users."""
+
+
+class UserError(DiscoenvError):
+    """The user can put this right; the message names the thing, the reason and what to do next."""
+
+
+class TaskError(UserError, ValueError):
+    """A task's configuration is wrong; the message names the key and the reason."""
+
+
+class SamplingFailed(TaskError, RuntimeError):
+    """No draw within the attempts allowed was a task."""
+
+
+class UnknownName(UserError, LookupError):
+    """A domain, dataset, module, backend or scale of that name does not exist; the message suggests one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        known = list(known)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}."
+        super().__init__(f"no {kind} is called {name!r}{f' in {where}' if where else ''}; {hint}")
+
+
+class UnknownSandbox(UserError, ValueError, LookupError):
+    """No sandbox provider has that name; the message suggests one."""
+
+
+class NotImportable(UserError, LookupError):
+    """A function that was named as ``package.module:name`` cannot be imported."""
+
+
+class DomainError(UserError, ValueError):
+    """A domain's files are wrong; the message names the file and the key."""
+
+
+class DatasetUnavailable(UserError, RuntimeError):
+    """A dataset's data cannot be fetched here; the message names the dataset, the source and what to run where."""
+
+
+class NoBaseline(UserError, LookupError):
+    """A dataset has not been calibrated at this backend and scale; the message names the command that does it."""
+
+
+class CalibrationFailed(UserError, RuntimeError):
+    """The base modules did not get through an exam; the message holds their traceback."""
+
+
+class ActionError(UserError, ValueError):
+    """An action was refused; nothing was changed. The message says what is wrong and what is possible."""
+
+
+class ToolError(UserError, ValueError):
+    """A tool call was refused; nothing was changed. The message says what is wrong and what is possible."""
+
+
+class RunError(UserError, ValueError):
+    """A folder is not a run that can be read; the message names the folder and what is missing."""
+
+
+class BenchError(UserError, ValueError):
+    """A benchmark cannot be run or read as asked; the message says what to change."""
+
+
+class ExperimentError(UserError, RuntimeError):
+    """An experiment cannot be run or read as asked; the message says what to change."""
+
+
+class ConditionError(UserError, ValueError):
+    """Conditions depend on each other in a circle, or on a key that does not exist."""
+
+
+class PlotsMissing(UserError, ImportError):
+    """matplotlib is not installed; the message names the command that installs it."""
+
+
+class MachineError(DiscoenvError, RuntimeError):
+    """This computer failed, or something of ours on it; nothing was learnt about the agent's code."""
+
+
+class InfraError(MachineError):
+    """Something of ours failed (examiner, sandbox, disk), not the agent's code. Retried; never a score."""
+
+
+class WrongData(MachineError):
+    """What was generated here is not what it is on every other machine."""
+
+
+class SandboxError(MachineError):
+    """The sandbox itself failed (not the code inside): an infrastructure error, never a score."""
+
+
+class SandboxUnavailable(SandboxError):
+    """This provider or device cannot work on this machine; the message says why and which command installs it."""
+
+
+class NoGpuFree(SandboxError):
+    """Every GPU stayed leased for the whole time that the caller was willing to wait."""
+
+
+class CannotFork(SandboxError):
+    """A warm learner cannot be forked here, so it is started as a new program."""
+
+
+class ImageBuildFailed(SandboxError):
+    """The engine could not build an image; the message carries the end of what the build said."""

@@ -1,0 +1,1 @@
+"""What the examiners of several domains are made of."""

@@ -1,0 +1,207 @@
+"""The host's end of examiner processes: starts them, sends requests, keeps them warm, notices when one is broken."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Literal, NotRequired, TypedDict
+
+from discoenv.errors import InfraError
+from discoenv.exams import learner_environment
+from discoenv.machine import cache
+from discoenv.machine.cores import usable_cores
+
+#: Loading held-out data and compiling an evaluation may take long; training is never waited for under this limit.
+_REPLY_TIMEOUT_S = 900.0
+_POLL_S = 0.01
+
+
+class Examination(TypedDict):
+    """The examiner's reply to ``examine``; times in seconds, ``kept`` an .npz in base64."""
+
+    status: Literal["ok", "gone", "timeout", "protocol_error"]
+    message: str
+    metrics: dict[str, float] | None
+    training_s: float | None
+    answering_s: float
+    background_s: float
+    questions: int
+    kept: NotRequired[str]
+
+
+class ExaminerProcess:
+    """One warm examiner process of one domain. The first request starts it; use it for one exam at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._log: IO[bytes] | None = None
+        self._received = b""
+
+    def request(self, operation: str, *, while_waiting: Callable[[], None] | None = None, **arguments: Any) -> Any:
+        """Send a request and wait for its reply, calling ``while_waiting`` about 100 times a second.
+
+        Raises:
+            InfraError: the examiner failed, died or did not answer within 15 minutes of its own work.
+        """
+        control = self._connected()
+        try:
+            self._write(control, {"operation": operation, **arguments})
+            self._await_reply(control, operation, float(arguments.get("budget_s", 0.0)), while_waiting)
+        except BaseException:
+            self.close()  # a reply that nobody waited for must not be taken for that to the next request
+            raise
+        line, _, self._received = self._received.partition(b"\n")
+        reply = json.loads(line)
+        if "fault" in reply:
+            raise InfraError(f"the examiner of {self._directory.name} failed: {reply['fault']}\n{reply['traceback']}")
+        return reply["reply"]
+
+    def _await_reply(
+        self, control: socket.socket, operation: str, budget_s: float, while_waiting: Callable[[], None] | None
+    ) -> None:
+        deadline = time.monotonic() + _REPLY_TIMEOUT_S + budget_s
+        while b"\n" not in self._received:
+            try:
+                readable = select.select([control], [], [], _POLL_S if while_waiting else 1.0)[0]
+                part = control.recv(1 << 16) if readable else None
+            except (OSError, ValueError):  # reset by its death, or closed by another thread
+                part = b""
+            if part == b"":
+                self._fail(f"the examiner of {self._directory.name} died during {operation!r}")
+            elif part:
+                self._received += part
+            elif time.monotonic() > deadline:
+                self._fail(f"the examiner of {self._directory.name} did not answer {operation!r}")
+            if while_waiting:
+                while_waiting()
+
+    def abort(self) -> None:
+        """Tell the examiner, in the middle of ``examine``, that no learner will connect any more."""
+        if self._control is not None:
+            self._write(self._control, {"operation": "abort"})
+
+    def close(self) -> None:
+        """End the process. Safe to call again, and from another thread; the next request starts a new one."""
+        control, self._control = self._control, None
+        process, self._process = self._process, None
+        log, self._log = self._log, None
+        self._received = b""
+        if control is not None:
+            control.close()
+        if process is not None:
+            process.kill()
+            process.wait()
+        if log is not None:
+            log.close()
+
+    def _connected(self) -> socket.socket:
+        if self._control is not None and self._process is not None and self._process.poll() is None:
+            return self._control
+        self.close()
+        ours, theirs = socket.socketpair()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "discoenv.exams.examiner_process", str(self._directory), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                start_new_session=True,
+            )
+        self._control = ours
+        return ours
+
+    def _write(self, control: socket.socket, message: dict[str, Any]) -> None:
+        try:
+            control.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self._fail(f"the examiner of {self._directory.name} died")
+
+    def _fail(self, message: str) -> None:
+        file, log = self._log, ""
+        if file is not None:
+            with contextlib.suppress(ValueError):  # closed by another thread
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - 4000))
+                log = file.read().decode(errors="replace").strip()
+        self.close()
+        raise InfraError(f"{message}; the end of its log:\n{log}" if log else message)
+
+
+def _environment() -> dict[str, str]:
+    """The examiner is trusted: it inherits the environment, but stays on the CPU, the GPU being the learner's."""
+    package = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        **learner_environment.on_cpu(os.environ),
+        "CUDA_VISIBLE_DEVICES": "",
+        "JAX_COMPILATION_CACHE_DIR": str(cache.folder("examiner-jax")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
+class ExaminerPool:
+    """Keeps examiner processes warm between exams: what they have imported, loaded and compiled is used again.
+
+    Thread safe. Processes in use are as many as exams at a time; those waiting are ended from the one that has waited
+    longest. Close it to end them all; it ends them too when it is garbage-collected or the program ends.
+
+    Args:
+        idle: most processes that wait for their next exam; None: one per usable core, at least two.
+    """
+
+    def __init__(self, idle: int | None = None) -> None:
+        self._most = max(2, usable_cores()) if idle is None else idle
+        self._lock = threading.Lock()
+        self._idle: list[tuple[Path, ExaminerProcess]] = []  # the one that has waited longest is the first
+        self._end = weakref.finalize(self, _end_all, self._idle)
+
+    @contextlib.contextmanager
+    def lease(self, directory: Path) -> Iterator[ExaminerProcess]:
+        """An examiner process of the domain in ``directory``, for one exam; a new one if none waits.
+
+        One whose exam ends with an exception is ended, not used again.
+        """
+        with self._lock:
+            match = next((entry for entry in reversed(self._idle) if entry[0] == directory), None)
+            if match is not None:
+                self._idle.remove(match)
+        process = ExaminerProcess(directory) if match is None else match[1]
+        try:
+            yield process
+        except BaseException:
+            process.close()
+            raise
+        ended = []
+        with self._lock:
+            self._idle.append((directory, process))
+            while len(self._idle) > (self._most if self._end.alive else 0):
+                ended.append(self._idle.pop(0))
+        _end_all(ended)
+
+    def close(self) -> None:
+        """End the processes that wait; one in use ends after its exam. Safe to call again."""
+        with self._lock:
+            self._end()
+
+
+def _end_all(entries: list[tuple[Path, ExaminerProcess]]) -> None:
+    while entries:
+        entries.pop()[1].close()

@@ -1,0 +1,1 @@
+"""Packages that are copied into workspaces; they import nothing of discoenv."""

@@ -1,0 +1,261 @@
+"""The ``docker`` and ``podman`` providers: containers without network, privileges or a writable root.
+
+Who runs inside: uid 65534 (nobody) if discoenv is root, else the user who runs discoenv; see :mod:`.mounts`. Nothing of
+discoenv is in the images, and the examiner stays a process of the host: its folder and its Unix socket are mounted.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from discoenv.errors import SandboxError, SandboxUnavailable
+from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
+from discoenv.sandbox.containers import images
+from discoenv.sandbox.containers.container import (
+    LAUNCHER,
+    OWN_PROCESSES,
+    Container,
+    ContainerRunning,
+    Recipe,
+    instructions,
+)
+from discoenv.sandbox.containers.engine import Engine, labels
+from discoenv.sandbox.containers.pool import Pool
+from discoenv.sandbox.inventory import remove_abandoned_folders
+from discoenv.sandbox.local.running import OPEN_FILES
+from discoenv.sandbox.local.supervised import LiveCommands
+from discoenv.sandbox.mounts import NOBODY, check_mount, lend
+
+# What the engines mask by default, and what tells about the machine besides.
+_MASKED = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/key-users",
+    "/proc/kallsyms",
+    "/proc/cmdline",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+    "/etc/resolv.conf",
+]
+# Prints the paths that show something.
+_LOOK = """
+import os, sys
+assert os.path.isdir(sys.argv[1] + "/numpy"), "the packages are not where they should be"
+for path in sys.argv[2:]:
+    if (os.path.isdir(path) and os.listdir(path)) or (os.path.isfile(path) and os.path.getsize(path)):
+        print(path)
+"""
+_READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+
+class DockerSandbox(Sandbox):
+    """Runs commands in containers of the local Docker engine.
+
+    Args:
+        pool_size: containers kept started ahead for each kind of command; each serves one command only.
+        runtime: the engine's name of another runtime, say ``runsc`` for gVisor.
+        url: ``unix://…`` of the engine; default: ``DOCKER_HOST``, or the usual sockets.
+    """
+
+    name: ClassVar[str] = "docker"
+
+    def __init__(self, *, pool_size: int = 0, runtime: str = "", url: str = "") -> None:
+        self._runtime = runtime
+        self._url = url
+        self._run_id = uuid.uuid4().hex[:12]
+        self._live = LiveCommands()
+        self._lock = threading.Lock()
+        self._connected: Engine | None = None
+        self._images: dict[str, images.Image] = {}
+        self._masked: set[tuple[str, tuple[str, ...]]] = set()
+        self._pool = Pool(pool_size)
+
+    @classmethod
+    def check(cls) -> Check:
+        """Ask the engine, and look for an image of any family. Never raises."""
+        try:
+            engine = Engine(cls.name)
+            unlimited = engine.missing_limits()
+            found = images.listed(engine.client)
+        except SandboxUnavailable as error:
+            reason, _, fix = str(error).rpartition(": ")
+            return Check(cls.name, False, reason, fix)
+        except Exception as error:
+            return Check(cls.name, False, f"{type(error).__name__}: {error}", "see the engine's log")
+        version = f"{cls.name} {engine.information.get('ServerVersion', '')}".strip()
+        if unlimited:
+            fix = "run the engine as root, or give the user's systemd control groups (cgroup v2, Delegate=yes)"
+            return Check(cls.name, False, f"{version} cannot limit {', '.join(unlimited)}", fix)
+        current = sorted({image.family for image in found if image.current})
+        if not current:
+            detail = f"{version}, but no image of learners" + (" is up to date" if found else "")
+            return Check(cls.name, False, detail, "discoenv image build")
+        return Check(cls.name, True, f"{version}, images: {', '.join(current)}")
+
+    def start(self, command: Command, limits: Limits) -> Running:
+        """Start ``command`` in a container of its own and return once it runs.
+
+        Raises:
+            SandboxUnavailable: no engine answers here, or it has no image of the command's family.
+            SandboxError: the container could not be set up: a mount's source is missing, ``cwd`` does not exist
+                inside, or the engine refuses (the message says what it said).
+        """
+        engine = self._engine()
+        for mount in command.mounts:
+            check_mount(mount)
+            if os.geteuid() == 0 and not engine.rootless:
+                lend(mount)
+        environment = images.environment(command.env, limits)
+        line = instructions(images.PYTHON, images.argv_inside(command.argv), command.cwd, environment)
+        config = self._configuration(engine, command, limits)
+        self._require_masks(engine, command, config)
+        container = self._pool.take(engine, config, limits.processes, command.mounts)
+        running = ContainerRunning(container, line, limits, self._pool.refill)
+        self._live.add(running)
+        return running
+
+    def warm_up(self, command: Command, limits: Limits) -> None:
+        """Start the containers of the pool for commands like this one, and return when they wait."""
+        engine = self._engine()
+        config = self._configuration(engine, command, limits)
+        self._pool.prepare(engine, config, limits.processes, command.mounts)
+
+    def close(self) -> None:
+        """Kill what still runs or waits."""
+        self._live.kill_all()
+        self._pool.close()
+
+    def _engine(self) -> Engine:
+        with self._lock:
+            if self._connected is None:
+                engine = Engine(self.name, self._url)
+                if unlimited := engine.missing_limits():
+                    raise SandboxUnavailable(f"this {self.name} engine cannot limit {', '.join(unlimited)}")
+                engine.reap()
+                remove_abandoned_folders()
+                self._connected = engine
+            return self._connected
+
+    def _image(self, engine: Engine, family: str) -> images.Image:
+        with self._lock:
+            if family not in self._images:
+                self._images[family] = images.find(engine.client, family)
+            return self._images[family]
+
+    def _require_masks(self, engine: Engine, command: Command, config: dict[str, Any]) -> None:
+        """Look once into a container whether hidden packages are: runtimes silently pass over what they do not mask."""
+        key = (config["Image"], command.hidden_packages)
+        if not command.hidden_packages or key in self._masked:
+            return
+        argv = (images.PYTHON, "-c", _LOOK, images.SITE_PACKAGES, *images.hidden_paths(command.hidden_packages))
+        limits = Limits(wall_s=60.0)
+        line = instructions(images.PYTHON, argv, "/tmp", images.environment({}, limits))  # noqa: S108 (inside)
+        running = ContainerRunning(Container(engine, Recipe(config, limits.processes)), line, limits, lambda: None)
+        self._live.add(running)
+        outcome = running.wait()
+        if outcome.exit_code != 0 or outcome.stdout:
+            seen = outcome.stdout.strip() or outcome.stderr.strip()[-300:] or outcome.reason
+            raise SandboxError(
+                f"{engine.name} does not hide what must be hidden in the image {config['Image']}: {seen}"
+            )
+        self._masked.add(key)
+
+    def _configuration(self, engine: Engine, command: Command, limits: Limits) -> dict[str, Any]:
+        """Body of the engine's request, without mounts."""
+        scratch = max(limits.scratch_bytes, 4096)
+        host: dict[str, Any] = {
+            "NetworkMode": "none",
+            "ReadonlyRootfs": True,
+            "Tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,size={scratch},mode=1777"},  # noqa: S108 (inside)
+            "ShmSize": scratch,
+            "IpcMode": "private",
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "MaskedPaths": [*_MASKED, *images.hidden_paths(command.hidden_packages)],
+            "ReadonlyPaths": _READ_ONLY,
+            "Memory": limits.memory_bytes,
+            "MemorySwap": limits.memory_bytes,
+            "NanoCpus": int(min(limits.cpus, engine.cpus) * 1e9),
+            "PidsLimit": limits.processes + OWN_PROCESSES,
+            "Ulimits": [
+                {"Name": name, "Soft": value, "Hard": value}
+                for name, value in (
+                    ("fsize", limits.file_bytes),
+                    ("nofile", OPEN_FILES),
+                    ("core", 0),
+                    ("msgqueue", 0),  # /dev/mqueue would be a place to write to that nothing bounds
+                )
+            ],
+            "Init": True,
+            "LogConfig": {"Type": "none", "Config": {}},
+            "AutoRemove": False,  # how it ended is asked for afterwards
+        }
+        if self._runtime:
+            host["Runtime"] = self._runtime
+        if command.gpus:
+            host["DeviceRequests"] = [{"DeviceIDs": list(command.gpus), "Capabilities": [["gpu"]]}]
+        if limits.cores and engine.information.get("CPUSet") and max(limits.cores) < engine.cpus:
+            host["CpusetCpus"] = ",".join(map(str, limits.cores))
+        host |= self._dialect(engine, host)
+        return {
+            "Image": self._image(engine, command.family).id,
+            "Entrypoint": ["/bin/sh", "-c", LAUNCHER],
+            "Cmd": [],
+            "User": _user(engine),
+            "Hostname": "sandbox",
+            "WorkingDir": "/tmp",  # noqa: S108 (inside)
+            "OpenStdin": True,
+            "StdinOnce": True,
+            "AttachStdin": True,
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "NetworkDisabled": True,
+            "Labels": labels(self._run_id),
+            "HostConfig": host,
+        }
+
+    def _dialect(self, engine: Engine, host: Mapping[str, Any]) -> dict[str, Any]:
+        """What another engine than Docker wants to be told differently."""
+        return {}
+
+
+class PodmanSandbox(DockerSandbox):
+    """Runs commands in containers of Podman, through its Docker-compatible socket."""
+
+    name: ClassVar[str] = "podman"
+
+    def _dialect(self, engine: Engine, host: Mapping[str, Any]) -> dict[str, Any]:
+        masks = ":".join(host["MaskedPaths"])
+        # Podman asks for more processes per user than a host may grant, unless told; what bounds them is PidsLimit.
+        most = int(Path("/proc/sys/kernel/pid_max").read_text())
+        allowed = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        changed: dict[str, Any] = {
+            "SecurityOpt": ["no-new-privileges", f"mask={masks}"],
+            "Ulimits": [*host["Ulimits"], {"Name": "nproc", "Soft": most, "Hard": most}],
+            # It makes these writable in containers whose root is read-only.
+            "Tmpfs": host["Tmpfs"] | dict.fromkeys(("/run", "/var/tmp"), "ro,size=4k"),  # noqa: S108 (inside)
+        }
+        if engine.rootless:
+            changed["UsernsMode"] = "keep-id"  # the user's files belong to the same user inside
+        return changed
+
+
+def _user(engine: Engine) -> str:
+    if os.geteuid() == 0 or (engine.rootless and engine.name == "docker"):
+        return f"{NOBODY}:{NOBODY}"
+    return f"{os.geteuid()}:{os.getegid()}"

@@ -1,0 +1,1 @@
+"""Sandboxes of processes on this machine: bubblewrap, and no isolation."""

@@ -1,0 +1,1 @@
+"""From exam results to normalised scores: floors, baselines and their calibration."""

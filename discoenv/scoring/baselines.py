@@ -1,0 +1,188 @@
+"""Floors and baselines: what they are on this dataset, backend and scale, and scores normalised by them.
+
+``baselines.json`` in a domain's folder is written by ``discoenv calibrate``, never by hand. A file of the same form in
+the user's cache holds what was measured on this machine: it is what costs are compared with and what compute budgets
+are made from, and it stands in where a domain ships no baseline. Scores are normalised by what the domain ships, so
+that they mean the same on every machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from discoenv.errors import DomainError, NoBaseline, UnknownName
+from discoenv.machine import atomic, cache
+from discoenv.machine.hardware import fingerprint
+from discoenv.tasks.domain import Domain
+
+
+class Sample(BaseModel):
+    """Values of one quantity over seeds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mean: float
+    std: float
+    values: list[float]
+
+
+class Entry(BaseModel):
+    """What was measured of one backend × dataset × scale.
+
+    Attributes:
+        floor, baseline: the domain's metric for the trivial learner and for the base modules.
+        seconds: training plus answering time of the base modules, per exam.
+        peak_memory_bytes: of the learner's process tree, its memory on a GPU included.
+        joules: energy per exam, by ``energy_method``.
+        code_bytes: size of each base module, by name.
+        seeds: exam seeds, in the order of the values.
+        hardware, versions: where and with what it was measured.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    domain_version: int
+    metric: str
+    floor: Sample
+    baseline: Sample
+    seconds: Sample
+    peak_memory_bytes: Sample
+    joules: Sample
+    energy_method: str
+    code_bytes: dict[str, int]
+    seeds: list[int]
+    date: str
+    hardware: dict[str, str]
+    versions: dict[str, str]
+
+    def normalised(self, value: float, sign: float) -> float:
+        """(value − floor) / (baseline − floor): 0 for the trivial learner, 1 for the baseline, more is better.
+
+        ``sign`` is the metric's (1 to maximise, −1 to minimise). The quotient is oriented by itself as long as the
+        baseline is better than the floor; if it is not, the floor's distance counts in the metric's direction.
+        """
+        span = sign * (self.baseline.mean - self.floor.mean)
+        scale = span if span > 0 else max(self.floor.std, abs(self.floor.mean) * 1e-6, 1e-12)
+        return sign * (value - self.floor.mean) / scale
+
+
+def entry(domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu") -> Entry:
+    """The baseline of a dataset: the one that the domain ships, else this machine's on that device.
+
+    Raises:
+        NoBaseline: neither exists for the domain's present version.
+    """
+    try:
+        published = domain.published(dataset, backend=backend)
+    except UnknownName as error:
+        raise NoBaseline(str(error)) from None
+    if published is not None:
+        return _published(domain, published, backend=backend, dataset=dataset)
+    for path in (domain.directory / "baselines.json", local_path(domain, device)):
+        found = _read(path, _stamp(path)).get(key(backend, dataset, scale))
+        if found is not None and found.domain_version == domain.version:
+            return found
+    raise NoBaseline(
+        f"{domain.name}: {dataset} has no baseline for backend {backend} at scale {scale}; measure it with "
+        f"`discoenv calibrate {domain.name} --dataset {dataset} --backend {backend} --scale {scale} --local`"
+    )
+
+
+def local_entry(
+    domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu", sandbox: str | None = None
+) -> Entry | None:
+    """This machine's baseline of a dataset on a device (``cpu``, or a GPU's product name).
+
+    None if it was not measured (in that sandbox) for the domain's present version.
+    """
+    path = local_path(domain, device)
+    found = _read(path, _stamp(path)).get(key(backend, dataset, scale))
+    if found is None or found.domain_version != domain.version:
+        return None
+    return found if sandbox is None or found.hardware.get("sandbox") == sandbox else None
+
+
+def _published(domain: Domain, value: float, *, backend: str, dataset: str) -> Entry:
+    """The baseline that a pack in DiscoGen's format publishes; it has no floor, costs or spread."""
+    metric = domain.metric(dataset)
+    floor = value - metric.sign * max(abs(value), 1e-12)
+    unknown = Sample(mean=0.0, std=0.0, values=[])
+    return Entry(
+        domain_version=domain.version,
+        metric=metric.name,
+        floor=Sample(mean=floor, std=0.0, values=[]),
+        baseline=Sample(mean=value, std=0.0, values=[value]),
+        seconds=unknown,
+        peak_memory_bytes=unknown,
+        joules=unknown,
+        energy_method="unknown",
+        code_bytes={
+            f"{module}.py": len(domain.module_text(module, backend=backend, start="base").encode())
+            for module in domain.modules
+        },
+        seeds=[],
+        date="",
+        hardware={},
+        versions={},
+    )
+
+
+def has_entry(domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu") -> bool:
+    """Whether :func:`entry` finds one."""
+    try:
+        entry(domain, backend=backend, dataset=dataset, scale=scale, device=device)
+    except NoBaseline:
+        return False
+    return True
+
+
+def write(path: Path, entries: dict[str, Entry]) -> None:
+    """Add entries to a file, atomically, keeping the others that it holds and that other processes add meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        merged = {**_read(path, _stamp(path)), **entries}
+        content = {name: merged[name].model_dump(mode="json") for name in sorted(merged)}
+        atomic.write_text(path, json.dumps(content, indent=1) + "\n")
+    finally:
+        os.close(folder)
+
+
+def key(backend: str, dataset: str, scale: str) -> str:
+    """Name of an entry in the file."""
+    return f"{backend}:{dataset}:{scale}"
+
+
+def local_path(domain: Domain, device: str = "cpu") -> Path:
+    """This machine's own baselines of a domain, on its processor or on GPUs of one product."""
+    suffix = "" if device == "cpu" else "@" + re.sub(r"[^A-Za-z0-9]+", "-", device)
+    return cache.folder("baselines", fingerprint()) / f"{domain.name}{suffix}.json"
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes whenever the file is replaced; empty if there is none. Times alone are too coarse for that."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return (status.st_mtime_ns, status.st_ino, status.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _read(path: Path, stamp: tuple[int, ...]) -> dict[str, Entry]:
+    if not stamp:
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Entry.model_validate(value) for name, value in content.items()}
+    except (ValueError, AttributeError) as error:
+        raise DomainError(f"{path}: not a file that `discoenv calibrate` wrote: {error}") from error

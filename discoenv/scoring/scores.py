@@ -1,0 +1,91 @@
+"""From exam results to scores: one record per dataset, over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from discoenv.exams.result import ExamResult
+from discoenv.scoring.baselines import Entry
+from discoenv.tasks.specification import Metric
+
+
+@dataclass(frozen=True)
+class Score:
+    """The exams of one dataset.
+
+    Attributes:
+        dataset: its id.
+        results: one exam per seed.
+        values: the metric per exam, in its own unit; the floor's mean where the exam failed.
+        normalised: mean over seeds of (value − floor) / (baseline − floor).
+        standard_error: of ``normalised``; None for a single seed.
+        entry: the floor and baseline that were used.
+        cost_entry: the baseline as measured on this machine, for objectives that compare costs.
+    """
+
+    dataset: str
+    results: tuple[ExamResult, ...]
+    values: tuple[float, ...]
+    normalised: float
+    standard_error: float | None
+    entry: Entry
+    cost_entry: Entry | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every exam was passed through to its end."""
+        return all(result.status == "ok" for result in self.results)
+
+    def record(self) -> dict[str, Any]:
+        """Everything as plain Python values, for ``info`` and for the episode's record."""
+        return {
+            "normalised": self.normalised,
+            "standard_error": self.standard_error,
+            "value": float(np.mean(self.values)),
+            "values": list(self.values),
+            "seeds": [result.seed for result in self.results],
+            "statuses": [result.status for result in self.results],
+            "metrics": [result.metrics for result in self.results],
+            "seconds": [result.seconds for result in self.results],
+            "cpu_s": [result.cpu_s for result in self.results],
+            "peak_memory_bytes": [result.peak_memory_bytes for result in self.results],
+            "memory_method": [result.memory_method for result in self.results],
+            "peak_gpu_memory_bytes": [result.peak_gpu_memory_bytes for result in self.results],
+            "device": self.results[-1].device,
+            "joules": [result.energy.joules for result in self.results],
+            "energy_method": [result.energy.method for result in self.results],
+            "energy_uncertainty": [result.energy.uncertainty for result in self.results],
+            "budget_s": [result.budget_s for result in self.results],
+            "messages": [result.message for result in self.results],
+            "traceback": next((result.traceback for result in self.results if result.traceback), ""),
+            "stdout": self.results[-1].stdout,
+            "metric": self.entry.metric,
+            "floor": self.entry.floor.mean,
+            "baseline": self.entry.baseline.mean,
+            "baseline_std": self.entry.baseline.std,
+            "baseline_seconds": self.entry.seconds.mean,
+        }
+
+
+def score(metric: Metric, entry: Entry, results: Sequence[ExamResult], cost_entry: Entry | None = None) -> Score:
+    """Score the exams of one dataset. A failed exam, or a metric that is not finite, counts as the floor."""
+    values = []
+    for result in results:
+        value = result.metrics[metric.name] if result.metrics is not None else math.nan
+        values.append(value if math.isfinite(value) else entry.floor.mean)
+    normalised = [entry.normalised(value, metric.sign) for value in values]
+    count = len(normalised)
+    return Score(
+        dataset=results[0].dataset,
+        results=tuple(results),
+        values=tuple(values),
+        normalised=float(np.mean(normalised)),
+        standard_error=float(np.std(normalised, ddof=1)) / math.sqrt(count) if count > 1 else None,
+        entry=entry,
+        cost_entry=cost_entry,
+    )

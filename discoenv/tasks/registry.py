@@ -1,0 +1,126 @@
+"""Which domains there are: those that come with discoenv, and those of packs.
+
+A pack is a folder of further domains, in our format or in another that a reader of ``READERS`` knows. It is found by
+its path (``gym.make(..., packs=[path])``), in the environment variable ``DISCOENV_PACKS`` (paths joined by ``:``), or
+through an entry point of the group ``discoenv.packs`` that names a path; the latter two are looked up once per process.
+Its domains are called ``<pack>/<Domain>``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from discoenv.errors import DomainError, UnknownName
+from discoenv.tasks.domain import Domain
+
+#: Folder of the domains that come with discoenv.
+BUILTIN = Path(__file__).resolve().parent.parent / "domains"
+VARIABLE: Final = "DISCOENV_PACKS"
+GROUP: Final = "discoenv.packs"
+#: Formats of domains: the file that marks a folder as one, and the class that reads it, imported when it is needed.
+READERS: Final = {
+    "domain.yaml": "discoenv.tasks.domain:Domain",
+    "task_config.yaml": "discoenv.discogen.domain:DiscogenDomain",
+}
+
+_registered: dict[str, Callable[[], Domain]] = {}
+
+
+def get_domain(name: str) -> Domain:
+    """The domain called ``name``; files are read once per process.
+
+    Raises:
+        UnknownName: no domain has that name; the message suggests one.
+        DomainError: its files are wrong.
+    """
+    if name in _known(BUILTIN):
+        return _domain(BUILTIN / name)
+    load_configured_packs()
+    if name not in _registered:
+        raise UnknownName("domain", name, get_domains())
+    return _registered[name]()
+
+
+def get_domains() -> list[str]:
+    """Names of all domains, those that come with discoenv first, each sorted."""
+    load_configured_packs()
+    return [*_known(BUILTIN), *sorted(_registered)]
+
+
+def register_domains(loaders: dict[str, Callable[[], Domain]]) -> None:
+    """Make more domains known, by name; a loader is called when its domain is first used."""
+    _registered.update({name: functools.cache(load) for name, load in loaders.items()})
+
+
+def load_pack(path: str | Path) -> list[str]:
+    """Make the domains of a pack known.
+
+    Args:
+        path: a folder of domains, or the folder of a package that holds one called ``domains``.
+
+    Returns:
+        The domains' names, ``<pack>/<Domain>``, sorted.
+
+    Raises:
+        DomainError: there is no domain in that folder.
+    """
+    root = _root(Path(path).resolve())
+    pack = root.parent.name if root.name == "domains" else root.name
+    loaders: dict[str, Callable[[], Domain]] = {}
+    for folder in sorted(root.iterdir()):
+        reader = _reader(folder)
+        if reader is not None:
+            loaders[f"{pack}/{folder.name}"] = functools.partial(_read, reader, folder, pack)
+    register_domains(loaders)
+    return list(loaders)
+
+
+@functools.cache
+def load_configured_packs() -> list[str]:
+    """Make the packs of ``DISCOENV_PACKS`` and of installed entry points known, once per process.
+
+    Returns:
+        The names of their domains.
+    """
+    paths = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    for point in importlib.metadata.entry_points(group=GROUP):
+        place = point.load()
+        paths.append(str(place() if callable(place) else place))
+    return [name for path in paths for name in load_pack(path)]
+
+
+def _root(path: Path) -> Path:
+    """The folder whose subfolders are domains."""
+    for root in (path, path / "domains", *sorted(path.glob("*/domains"))):
+        if root.is_dir() and any(_reader(folder) for folder in root.iterdir()):
+            return root
+    raise DomainError(
+        f"{path}: neither it nor its folder 'domains' holds domains (folders with {' or '.join(READERS)})"
+    )
+
+
+def _reader(folder: Path) -> str | None:
+    """The class that reads the domain in a folder, ``module:class``; None if there is no domain."""
+    return next((reader for file, reader in READERS.items() if (folder / file).is_file()), None)
+
+
+def _read(reader: str, folder: Path, pack: str) -> Domain:
+    module, _, name = reader.partition(":")
+    read: type[Domain] = getattr(importlib.import_module(module), name)
+    return read(folder, pack)
+
+
+@functools.cache
+def _known(root: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.parent.name for path in root.glob("*/domain.yaml")))
+
+
+@functools.cache
+def _domain(directory: Path) -> Domain:
+    return Domain(directory)
