@@ -12,7 +12,6 @@ import gymnasium
 import numpy as np
 
 from discoenv import objectives
-from discoenv.discogen.config import read_task
 from discoenv.episodes import feedback
 from discoenv.episodes.action import Action, apply_edits, parse_action, shown
 from discoenv.episodes.evaluation import Evaluator, Progress
@@ -27,6 +26,7 @@ from discoenv.scoring import baselines
 from discoenv.scoring.scores import Score
 from discoenv.spaces import action_space, observation_space
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.reading import read_task
 from discoenv.tasks.registry import get_domain, load_pack
 from discoenv.tasks.sampling import sample_task
 from discoenv.tasks.specification import Scale
@@ -251,7 +251,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
         defaults = {key: self._sampling[key] for key in ("scale", "train_seeds", "test_seeds")}
-        parsed = read_task(task, {**defaults, "eval_type": self._objectives[0]})
+        parsed = read_task(task, {**defaults, "objective": self._objectives[0]})
         parsed.resolve()
         objectives.get(parsed.objective)
         return parsed
