@@ -50,14 +50,14 @@ def audit(
     def chosen(name: str, kind: str) -> bool:
         return (not only or name in only or kind in only) and (not brief or name in BRIEF)
 
-    known: list[Exploit | ActionExploit] = [*exploits_of(domain), *ACTIONS]
+    known: list[Exploit | ActionExploit] = [*exploits_of(found), *ACTIONS]
     for word in only or []:
         names = [*CLASSES, *(each.name for each in known)]
         if word not in names:
             raise UnknownName("exploit", word, names)
     findings = []
     with Auditor(found, provider, scale=_scale(scale)) as auditor:
-        for exploit in exploits_of(domain):
+        for exploit in exploits_of(found):
             if chosen(exploit.name, exploit.kind):
                 log.print(f"{exploit.kind}: {exploit.name} …", highlight=False, markup=False)
                 findings.append(auditor.attempt(exploit))

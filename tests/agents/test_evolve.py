@@ -28,7 +28,7 @@ from discoenv.tasks.task import Task
 from tests.agents.conftest import MakeModel
 from tests.agents.openai_server import Answer, Fail, FakeOpenAI, Say
 from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox
-from tests.episodes.conftest import tiny_task
+from tests.real_domains import tiny_task
 
 ROOT = Path(__file__).resolve().parents[2]
 
