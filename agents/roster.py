@@ -15,7 +15,7 @@ import numpy as np
 
 from agents.islands import Individual, Islands
 from agents.operators import AstOperator, OperatorFailed, Parent
-from agents.scripted import CANDIDATES, ScriptedAgent
+from agents.scripted import ScriptedAgent
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
@@ -77,12 +77,12 @@ def scripted(env: Env, seed: int, *, candidates: str = "", steps: int | None = N
 
     Args:
         env, seed: the episode.
-        candidates: folder of candidates (``<domain>/<candidate>/<module>.py``); default: those of ``agents/``.
+        candidates: folder of candidates (``<domain>/<candidate>/<module>.py``); default: the domain's.
         steps: most actions, the submission included.
     """
     limited = StepLimit(env, steps)
     observation, info = limited.reset(seed=seed)
-    agent = ScriptedAgent(info["task"]["domain"], Path(candidates) if candidates else CANDIDATES)
+    agent = ScriptedAgent(info["task"]["domain"], Path(candidates) if candidates else None)
     ended = False
     while not ended:
         observation, _, terminated, truncated, _ = limited.step(agent.act(observation))

@@ -191,7 +191,7 @@ def test_an_answer_that_was_cut_off_is_remarked_upon(make_session: MakeSession, 
 
 
 def test_the_command_plays_an_episode_and_prints_it(tmp_path: Path) -> None:
-    module = (ROOT / "agents/candidates/GreenhouseGasPrediction/01_harmonics/model.py").read_text()
+    module = (ROOT / "discoenv/domains/GreenhouseGasPrediction/candidates/01_harmonics/model.py").read_text()
     task = tmp_path / "task.yaml"
     task.write_text(
         "domain: GreenhouseGasPrediction\nmodules: [model]\nmeta_train: [BoxModel/N2O]\nmeta_test: [BoxModel/SF6]\n"

@@ -11,15 +11,18 @@ from rich.console import Console
 
 from agents import scripted
 from discoenv.episodes.evaluation import Progress
+from discoenv.tasks import registry
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
+from tests.conftest import MakeVariant
 
 
 @pytest.mark.parametrize("domain", get_domains())
 def test_every_file_of_a_candidate_is_a_module(domain: str) -> None:
-    for candidate in (path for path in sorted((scripted.CANDIDATES / domain).iterdir()) if path.is_dir()):
-        files = {path.stem for path in candidate.glob("*.py")}
-        assert files
-        assert files <= set(get_domain(domain).modules), candidate
+    found = get_domain(domain)
+    for name, modules in found.candidates().items():
+        assert modules
+        assert {file.removesuffix(".py") for file in modules} <= set(found.modules), name
 
 
 def test_an_episode_is_printed_as_it_goes_and_beats_the_baseline(
@@ -59,9 +62,24 @@ def test_a_module_that_a_candidate_lacks_is_the_baselines() -> None:
     assert action["edits"] == [{"path": "activation.py", "content": base}]
 
 
-def test_no_candidates_is_an_error_that_says_where_to_put_them() -> None:
-    with pytest.raises(LookupError, match="candidates/Nowhere"):
-        scripted.ScriptedAgent("Nowhere")
+def test_no_candidates_is_an_error_that_says_where_to_put_them(toy: Domain, tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match=r"no candidates for Toy: put folders of modules into .*/Toy/candidates/"):
+        scripted.ScriptedAgent("Toy")
+    with pytest.raises(LookupError, match=f"into {tmp_path}/Toy/"):
+        scripted.ScriptedAgent("Toy", tmp_path)
+
+
+def test_a_domain_finds_its_candidates_in_packs_too(make_variant: MakeVariant, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "candidates/02_b/model.py": "b = 1\n",
+        "candidates/01_a/features.py": "a = 1\n",
+        "candidates/README.md": "",
+    }
+    folder = make_variant("Variant", files=files).directory.parent
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.load_pack(folder.rename(folder.with_name("mine")))
+    assert scripted.ScriptedAgent("mine/Variant").names == ["01_a", "02_b"]
+    assert get_domain("mine/Variant").candidates()["02_b"] == {"model.py": "b = 1\n"}
 
 
 def test_progress_without_a_result_shows_a_spinner_that_ends() -> None:

@@ -24,7 +24,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
 
 DOMAIN = Domain(BUILTIN / "GreenhouseGasPrediction")
-CANDIDATES = Path(__file__).resolve().parents[2] / "agents" / "candidates" / "GreenhouseGasPrediction"
+CANDIDATES = Path(__file__).resolve().parents[2] / "discoenv/domains/GreenhouseGasPrediction/candidates"
 SEEDS = (0, 1, 2)
 
 Table = np.ndarray[Any, Any]
