@@ -298,7 +298,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     def _run(self, evaluator: Evaluator, datasets: Sequence[str]) -> Info:
         scores = evaluator.evaluate(self._files, "meta_train", datasets)
-        self._keep(scores, "meta_train")
+        self._save_artifacts(scores, "meta_train")
         self._score = float(np.mean([score.normalised for score in scores]))
         left = self.max_steps - self._steps
         reward = self._reward(scores)
@@ -311,7 +311,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     def _submit(self, evaluator: Evaluator) -> tuple[float, Info]:
         scores = evaluator.evaluate(self._files, "meta_test")
-        self._keep(scores, "meta_test")
+        self._save_artifacts(scores, "meta_test")
         reward = self._reward(scores)
         text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
         self._text = f"{self._text}\n{text}{feedback.objective(self.task, reward)}"
@@ -369,11 +369,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         recorder.files(0, self._files)
         return recorder
 
-    def _keep(self, scores: Sequence[Score], side: str) -> None:
-        """Record what examiners kept for pictures."""
+    def _save_artifacts(self, scores: Sequence[Score], side: str) -> None:
+        """Record what examiners saved for pictures."""
         for result in (result for score in scores for result in score.results):
             if self._recorder is not None:
-                self._recorder.kept(self._steps, side, result.dataset, result.seed, result.kept)
+                self._recorder.artifacts(self._steps, side, result.dataset, result.seed, result.artifacts)
 
     def _write_step(
         self, parsed: Action | None, action: Any, reward: float, terminated: bool, truncated: bool, info: Info

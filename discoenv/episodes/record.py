@@ -2,7 +2,7 @@
 
 TaskSide: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that writes);
 ``episode.jsonl`` (one line per reset or step); ``files/step_000/`` (the modules whenever they changed);
-``exams/step_000/<side>/<dataset>/<seed>.npz`` (what examiners kept for pictures, see :mod:`discoenv.episodes.plots`);
+``exams/step_000/<side>/<dataset>/<seed>.npz`` (what examiners saved for pictures, see :mod:`discoenv.episodes.plots`);
 ``result.json`` (when the episode ended).
 """
 
@@ -75,8 +75,8 @@ class Recorder:
             result = {key: step[key] for key in ("reward", "terminated", "truncated")} | {"steps": step["step"]}
             self.result({**parts, **result})
 
-    def kept(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
-        """Write what an examiner kept of an exam (an .npz), unless it kept nothing."""
+    def artifacts(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
+        """Write what an examiner saved of an exam (the bytes of an .npz), unless it saved nothing."""
         if data:
             path = self.directory / "exams" / f"step_{step:03d}" / side / dataset / f"{seed}.npz"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,8 +132,8 @@ class Run:
         except (OSError, ValueError, TypeError, KeyError):
             return False
 
-    def exams(self) -> list[ExamArtifacts]:
-        """What examiners kept of the exams, by step; exams of which nothing was kept are not listed."""
+    def artifacts(self) -> list[ExamArtifacts]:
+        """What examiners saved of the exams, by step; exams of which nothing was saved are not listed."""
         root = self.directory / "exams"
         found = []
         for path in root.glob("step_*/**/*.npz"):

@@ -343,5 +343,5 @@ class ExamRunner:
             message=message,
             traceback=traceback,
             stdout=outcome.stdout,
-            kept=base64.b64decode(reply.get("kept", "")) if status == "ok" else b"",
+            artifacts=base64.b64decode(reply.get("artifacts", "")) if status == "ok" else b"",
         )
