@@ -15,13 +15,13 @@ import gymnasium as gym
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
 
 import discoenv  # noqa: F401 - registers the environment
 from agents.mutations import Mutation, NothingToMutate, mutate
 from agents.scripted import Display
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.record import StepRecord, best_run
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
@@ -36,12 +36,14 @@ class Trial:
         changes: what was changed to get them.
         score: mean normalised meta-train score; −∞ if there is none.
         reward: what the task's objective makes of the meta-train scores: for costs, 0 below the threshold.
+        full: it was run on all meta-train datasets.
     """
 
     modules: dict[str, str]
     changes: tuple[str, ...]
     score: float
     reward: float
+    full: bool = True
 
 
 class RandomSearch:
@@ -82,8 +84,10 @@ class RandomSearch:
 
     @property
     def best(self) -> Trial:
-        """The trial with the best reward; of equal ones that with the best score, and of these the first."""
-        return max(self.trials, key=lambda trial: (trial.reward, trial.score))
+        """The best trial so far; see :func:`discoenv.episodes.record.best_run`."""
+        best = best_run(self.trials)
+        assert best is not None
+        return best
 
     def _next(self) -> Mutation | None:
         """Modules that were not run yet; None if no change leads to any."""
@@ -139,12 +143,7 @@ def _announce(display: Display, agent: RandomSearch, action: dict[str, Any], fil
 
 
 def _report(display: Display, info: Mapping[str, Any]) -> None:
-    for side, title in (("meta_train", "meta-train"), ("meta_test", "meta-test (never seen before)")):
-        if side in info:
-            display.scores(title, info[side])
-    for problem in ("refused", "infra_error"):
-        if problem in info:
-            display.console.print(f"[red]{problem}: {escape(info[problem])}")
+    display.step(StepRecord.from_json(info))
 
 
 def main(

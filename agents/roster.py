@@ -85,7 +85,7 @@ def scripted(env: Env, seed: int, *, candidates: str = "", steps: int | None = N
     agent = ScriptedAgent(info["task"]["domain"], Path(candidates) if candidates else CANDIDATES)
     ended = False
     while not ended:
-        observation, _, terminated, truncated, _ = limited.step(agent.act(observation))
+        observation, _, terminated, truncated, info = limited.step(agent.act(observation, info))
         ended = terminated or truncated
 
 

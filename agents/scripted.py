@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -23,14 +24,32 @@ from rich.table import Table
 import discoenv  # noqa: F401 - registers the environment
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.evaluation import Progress
+from discoenv.episodes.record import ScoreRecord, StepRecord, best_run
 from discoenv.tasks.registry import get_domain
 
 CANDIDATES = Path(__file__).resolve().parent / "candidates"
 _DIFF_LINES = 24
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A candidate that was run.
+
+    Attributes:
+        candidate: its index.
+        score: mean normalised meta-train score; −∞ if there is none.
+        reward: what the task's objective makes of the meta-train scores; −∞ if there is none.
+        full: it was run on all meta-train datasets.
+    """
+
+    candidate: int
+    score: float = float("-inf")
+    reward: float = float("-inf")
+    full: bool = True
+
+
 class ScriptedAgent:
-    """Proposes one candidate per step, then submits the one with the best meta-train score.
+    """Proposes one candidate per step, then submits the one whose run was the best.
 
     Args:
         domain: name of the domain; its candidates are tried in the order of their folders' names. A module that a
@@ -52,23 +71,26 @@ class ScriptedAgent:
             for folder in folders
         ]
         self.names = [folder.name for folder in folders]
-        self.tried: list[float] = []
+        self.tried: list[Trial] = []
 
-    def act(self, observation: Mapping[str, Any]) -> dict[str, Any]:
-        """The next action. Call it with the latest observation; the first call starts an episode's list."""
+    def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
+        """The next action. Call it with the latest observation and info; the first call starts an episode's list."""
         step = len(self.tried)
         if step:
-            self.tried[-1] = float(observation["score"])
+            score, reward = (float(info.get(key, float("-inf"))) for key in ("score", "meta_train_reward"))
+            self.tried[-1] = Trial(step - 1, score, reward)
         if step < len(self._candidates) and observation["steps_left"] > 1:
-            self.tried.append(float("-inf"))
+            self.tried.append(Trial(step))
             return {"edits": self._edits(step, observation["files"]), "command": "run"}
         best = self.best
         return {"edits": self._edits(best, observation["files"]), "command": "submit"}
 
     @property
     def best(self) -> int:
-        """Index of the candidate with the best meta-train score so far."""
-        return max(range(len(self.tried)), key=self.tried.__getitem__)
+        """Index of the best candidate so far; see :func:`discoenv.episodes.record.best_run`."""
+        best = best_run(self.tried)
+        assert best is not None
+        return best.candidate
 
     def _edits(self, index: int, files: Mapping[str, str]) -> list[dict[str, str]]:
         candidate = self._candidates[index]
@@ -133,24 +155,33 @@ class Display:
         seconds = "" if result.seconds is None else f" in {result.seconds:.1f} s"
         self.console.print(f"  [dim]{escape(label)}: {result.status}{seconds}", highlight=False)
 
-    def scores(self, title: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
+    def step(self, step: StepRecord) -> None:
+        """What came of a step: scores, or what went wrong."""
+        for scores, title in ((step.meta_train, "meta-train"), (step.meta_test, "meta-test (never seen before)")):
+            if scores is not None:
+                self.scores(title, scores)
+        for name, problem in (("refused", step.refused), ("infra_error", step.infra_error)):
+            if problem is not None:
+                self.console.print(f"[red]{name}: {escape(problem)}")
+
+    def scores(self, title: str, datasets: Mapping[str, ScoreRecord]) -> None:
         """A table of scores."""
-        metric = next(iter(datasets.values()))["metric"]
+        metric = next(iter(datasets.values())).metric_name
         table = Table("dataset", metric, "floor", "baseline", "normalised", title=title, title_justify="left")
-        for name, record in datasets.items():
-            normalised = record["normalised"]
-            error = record["standard_error"]
-            shown = f"{normalised:.2f}" + (f" ± {error:.2f}" if error is not None else "")
-            colour = "green" if normalised > 1 else "yellow" if normalised > 0 else "red"
+        for name, score in datasets.items():
+            error = score.standard_error
+            shown = f"{score.normalised:.2f}" + (f" ± {error:.2f}" if error is not None else "")
+            colour = "green" if score.normalised > 1 else "yellow" if score.normalised > 0 else "red"
             table.add_row(
                 name,
-                f"{record['value']:.3f}",
-                f"{record['floor']:.3f}",
-                f"{record['baseline']:.3f}",
+                f"{score.metric:.3f}",
+                f"{score.floor:.3f}",
+                f"{score.baseline:.3f}",
                 f"[{colour}]{shown}",
             )
-            if record["traceback"]:
-                self.console.print(Panel(escape(record["traceback"]), title=name, border_style="red"))
+            traceback = next((exam.traceback for exam in score.exams if exam.traceback), None)
+            if traceback is not None:
+                self.console.print(Panel(escape(traceback), title=name, border_style="red"))
         self.console.print(table)
 
 
@@ -160,19 +191,13 @@ def play(env: gym.Env[Any, Any], agent: ScriptedAgent, display: Display, *, seed
     display.task(info)
     ended = False
     while not ended:
-        action = agent.act(observation)
+        action = agent.act(observation, info)
         submit = action["command"] == "submit"
         index = agent.best if submit else len(agent.tried) - 1
         title = f"submit {agent.names[index]}" if submit else f"step {index + 1}: try {agent.names[index]}"
         display.action(title, observation["files"], [] if submit else action["edits"])
         observation, reward, terminated, truncated, info = env.step(action)
-        for side in ("meta_train", "meta_test"):
-            if side in info:
-                title = "meta-train" if side == "meta_train" else "meta-test (never seen before)"
-                display.scores(title, info[side])
-        for problem in ("refused", "infra_error"):
-            if problem in info:
-                display.console.print(f"[red]{problem}: {escape(info[problem])}")
+        display.step(StepRecord.from_json(info))
         yield float(reward)
         ended = terminated or truncated
 

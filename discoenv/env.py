@@ -16,7 +16,8 @@ from discoenv.discogen.config import read_task
 from discoenv.episodes import feedback
 from discoenv.episodes.action import Action, apply_edits, parse_action, shown
 from discoenv.episodes.evaluation import Evaluator, Progress
-from discoenv.episodes.record import Recorder, name_of
+from discoenv.episodes.record import EventRecord, IntegrityRecord, SetupRecord, StepRecord, score_records
+from discoenv.episodes.recorder import Recorder, name_of
 from discoenv.errors import ActionError, InfraError
 from discoenv.exams.examiner_client import ExaminerPool
 from discoenv.machine import devices, scratch
@@ -199,9 +200,9 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._recorder = self._record(episode_seed)
         info = self._info(begin)
         if self._recorder:
-            self._recorder.event({"event": "reset", "text": self._text, "info": info})
+            self._recorder.event(EventRecord(event="reset", text=self._text, info=info))
         self._ended = False
-        return self._observation(), info
+        return self._observation(), info.to_json()
 
     def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, Info]:
         """Apply an action; see the class. An action that cannot be taken changes nothing, says why, and counts."""
@@ -225,12 +226,12 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             reward, terminated, truncated = 0.0, False, True
             outcome["infra_error"] = str(error)
             self._text = f"The machine failed, and the episode ends without a score: {error}\n"
-        info = {**self._info(begin), **outcome}
+        info = self._info(begin, **outcome)
         self._write_step(parsed, action, reward, terminated, truncated, info)
         if terminated or truncated:
             self._ended = True
         observation = self._observation()
-        return observation, reward, terminated, truncated, info
+        return observation, reward, terminated, truncated, info.to_json()
 
     def render(self) -> str | None:
         """The text of the last observation, if ``render_mode="ansi"``."""
@@ -288,7 +289,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         changed = sorted(name for name, text in files.items() if text != self._files[name])
         self._files = files
         self._text = feedback.edited(changed)
-        return parsed, {"changed": changed}
+        return parsed, {"changed": tuple(changed)}
 
     def _check_datasets(self, action: Action) -> None:
         known = self.task.meta_train
@@ -307,7 +308,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self._text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self._score:.3f}{part})")
         self._text += feedback.objective(self.task, reward)
         self._text += f"\n{left} actions left.\n"
-        return {"meta_train": _records(scores), "score": self._score, "meta_train_reward": reward.value}
+        return {"meta_train": score_records(scores), "score": self._score, "meta_train_reward": reward.value}
 
     def _submit(self, evaluator: Evaluator) -> tuple[float, Info]:
         scores = evaluator.evaluate(self._files, "meta_test")
@@ -315,7 +316,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         reward = self._reward(scores)
         text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
         self._text = f"{self._text}\n{text}{feedback.objective(self.task, reward)}"
-        return reward.value, {"meta_test": _records(scores), "reward": dict(reward.parts)}
+        return reward.value, {"meta_test": score_records(scores), "reward_parts": dict(reward.parts)}
 
     def _reward(self, scores: Sequence[Score]) -> objectives.Reward:
         return (self._reward_fn or objectives.get(self.task.objective).reward)(self.task, scores, self._files)
@@ -332,41 +333,42 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             "steps_left": np.array(self.max_steps - self._steps, dtype=np.int64),
         }
 
-    def _info(self, begin: float) -> Info:
+    def _info(self, begin: float, **outcome: Any) -> StepRecord:
         assert self._evaluator is not None
         integrity = self._evaluator.domain.specification.integrity
-        return {
-            "task": self.task.model_dump(mode="json"),
-            "task_id": self.task.task_id,
-            "workspace": str(self._evaluator.workspace),
-            "run_directory": str(self.run_directory) if self._recorder else None,
-            "integrity": {
-                "level": integrity.level if self._sandbox.isolated else "self-reported",
-                "sandbox": self._sandbox.name,
-                "notes": list(integrity.notes),
-            },
-            "device": self._evaluator.device.name,
-            "compute_spent_s": self._evaluator.spent_s,
-            "duration_s": time.monotonic() - begin,
-        }
+        return StepRecord(
+            task=self.task.model_dump(mode="json"),
+            task_id=self.task.task_id,
+            workspace=str(self._evaluator.workspace),
+            run_directory=str(self.run_directory) if self._recorder else None,
+            integrity=IntegrityRecord(
+                level=integrity.level if self._sandbox.isolated else "self-reported",
+                sandbox=self._sandbox.name,
+                notes=tuple(integrity.notes),
+            ),
+            device=self._evaluator.device.name,
+            compute_spent_s=self._evaluator.spent_s,
+            duration_s=time.monotonic() - begin,
+            **outcome,
+        )
 
     def _record(self, episode_seed: int) -> Recorder | None:
         if self._runs_dir is None:
             return None
         assert self._evaluator is not None
-        setup = {
-            "episode_seed": episode_seed,
-            "task_id": self.task.task_id,
-            "sandbox": self._sandbox.name,
-            "device": self._evaluator.device.name,
-            "budget_scale": self._budget_scale,
-            "max_steps": self.max_steps,
-            "compute_budget_s": self._compute_budget_s,
-            "packs": self._packs,
-            "reward_fn": name_of(self._reward_fn),
-        }
+        setup = SetupRecord(
+            episode_seed=episode_seed,
+            task_id=self.task.task_id,
+            sandbox=self._sandbox.name,
+            device=self._evaluator.device.name,
+            budget_scale=self._budget_scale,
+            max_steps=self.max_steps,
+            compute_budget_s=self._compute_budget_s,
+            packs=tuple(self._packs),
+            reward_fn=name_of(self._reward_fn),
+        )
         recorder = Recorder(self._runs_dir, self.task, setup)
-        recorder.files(0, self._files)
+        recorder.modules(0, self._files)
         return recorder
 
     def _save_artifacts(self, scores: Sequence[Score], side: str) -> None:
@@ -376,28 +378,25 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
                 self._recorder.artifacts(self._steps, side, result.dataset, result.seed, result.artifacts)
 
     def _write_step(
-        self, parsed: Action | None, action: Any, reward: float, terminated: bool, truncated: bool, info: Info
+        self, parsed: Action | None, action: Any, reward: float, terminated: bool, truncated: bool, info: StepRecord
     ) -> None:
         if self._recorder is None:
             return
-        self._recorder.files(self._steps, self._files)
-        step = {
-            "step": self._steps,
-            "action": parsed.record() if parsed else shown(action, 10_000),
-            "text": self._text,
-            "reward": reward,
-            "terminated": terminated,
-            "truncated": truncated,
-            "info": info,
-        }
-        self._recorder.step(step)
+        self._recorder.modules(self._steps, self._files)
+        step = EventRecord(
+            event="step",
+            step=self._steps,
+            action=parsed.record() if parsed else shown(action, 10_000),
+            text=self._text,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            info=info,
+        )
+        self._recorder.event(step)
 
     def _end_episode(self) -> None:
         self._ended = True
         if self._finalizer is not None:
             self._finalizer()
         self._finalizer = self._evaluator = None
-
-
-def _records(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    return {score.dataset: score.record() for score in scores}

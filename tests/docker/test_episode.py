@@ -12,6 +12,7 @@ from discoenv.sandbox import Sandbox
 from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.containers.images import ImageMissing, find
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from tests.conftest import each_exam
 from tests.docker.conftest import PROVIDER
 from tests.episodes.conftest import MODULE, base_source, tiny_task
 
@@ -46,7 +47,7 @@ def same_score(engine: Engine, domain: str, family: str) -> None:
         sandbox = PROVIDER(pool_size=pool_size)
         reward, contained = play(sandbox, domain, source)
         sandbox.close()
-        assert (reward, contained["value"], contained["statuses"]) == (here, record["value"], ["ok"])
+        assert (reward, contained["metric"], each_exam(contained, "status")) == (here, record["metric"], ["ok"])
 
 
 def test_forecasting_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
@@ -96,7 +97,7 @@ def test_it_is_scored_and_the_next_step_works(
             assert not terminated
             assert "infra_error" not in info
             (record,) = info["meta_train"].values()
-            assert set(record["statuses"]) <= expected, record
+            assert set(each_exam(record, "status")) <= expected, record
     finally:
         env.close()
         sandbox.close()

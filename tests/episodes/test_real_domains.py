@@ -17,6 +17,7 @@ from gymnasium.utils.env_checker import check_env
 from discoenv.env import DiscoGenEnv
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import available_datasets
+from tests.conftest import each_exam
 from tests.episodes.conftest import MODULE, base_source, tiny_task
 
 MakeEnv = Callable[..., DiscoGenEnv]
@@ -106,7 +107,7 @@ def test_every_stub_imports(domain: str, make_env: MakeEnv) -> None:
     source = f"{imports}\nraise SystemExit('all stubs import')\n{observation['files'][MODULE[domain] + '.py']}"
     _, info, _ = play(env, MODULE[domain], source)
     (record,) = info["meta_test"].values()
-    assert "all stubs import" in record["messages"][0]
+    assert "all stubs import" in record["exams"][0]["message"]
 
 
 TRICKS = {
@@ -153,10 +154,10 @@ def test_a_fault_is_scored_and_explained(
     reward, info, text = play(env, MODULE[domain], source)
     (record,) = info["meta_test"].values()
     assert reward == 0.0
-    assert record["statuses"] == [status]
+    assert each_exam(record, "status") == [status]
     assert expected in text
-    assert "site-packages" not in record["traceback"]
-    assert f"{MODULE[domain]}.py" in record["traceback"] or status == "timeout"
+    assert "site-packages" not in record["exams"][0]["traceback"]
+    assert f"{MODULE[domain]}.py" in record["exams"][0]["traceback"] or status == "timeout"
 
 
 WRONG_ANSWERS = {
@@ -177,8 +178,8 @@ def test_a_wrong_answer_is_scored_as_the_floor(what: str, make_env: MakeEnv) -> 
     reward, info, _ = play(make_env(task=tiny_task("GreenhouseGasPrediction")), "model", source)
     (record,) = info["meta_test"].values()
     assert reward == 0.0
-    assert record["statuses"][0] in {"error", "protocol_error"}
-    assert record["messages"][0]
+    assert record["exams"][0]["status"] in {"error", "protocol_error"}
+    assert record["exams"][0]["message"]
 
 
 @pytest.mark.slow
@@ -202,7 +203,8 @@ def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, tmp_p
     env = make_env(task=tiny_task(domain), budget_scale=500.0)
     _, info, _ = play(env, module, source)
     (record,) = info["meta_test"].values()
-    assert re.search(r"searched [1-9]\d{3,} files, found \[\]", record["stdout"]), record["stdout"]
+    printed = record["exams"][0]["stdout"]
+    assert re.search(r"searched [1-9]\d{3,} files, found \[\]", printed), printed
 
 
 SEARCH = """
@@ -253,4 +255,4 @@ def test_the_base_modules_learn_breakout_at_small_scale(make_env: MakeEnv) -> No
     task = tiny_task("OnPolicyRL", scale="small", meta_train=("MinAtar/Freeway",), meta_test=("MinAtar/Breakout",))
     module = MODULE["OnPolicyRL"]
     _, info, _ = play(make_env(task=task), module, base_source("OnPolicyRL", module))
-    assert info["meta_test"]["MinAtar/Breakout"]["value"] >= 10
+    assert info["meta_test"]["MinAtar/Breakout"]["metric"] >= 10
