@@ -13,7 +13,7 @@ from rich.text import Text
 from agents.budget import Ledger
 from agents.chat import Reply, ToolCall
 from agents.outcome import Outcome
-from discoenv.episodes.evaluation import Progress
+from discoenv.exams.spec import Progress
 from discoenv.tools import ToolResult, ToolSession
 
 _LINES: Final = 14
@@ -58,9 +58,9 @@ class Display:
 
     def progress(self, progress: Progress) -> None:
         """An exam begins or ends; as the environment's ``on_progress``."""
-        label = f"exam {progress.number} of {progress.total}, {progress.dataset}"
+        label = f"exam {progress.number} of {progress.total}, {progress.spec.dataset}"
         if progress.result is None:
-            self.say(f"{label} … (at most {progress.budget_s:.0f} s)")
+            self.say(f"{label} … (at most {progress.spec.budget_s:.0f} s)")
         elif progress.result.status != "ok":
             self.say(f"{label}: {progress.result.status}")
 

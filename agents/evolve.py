@@ -23,6 +23,7 @@ from agents.evolution import Evolution, Settings, new_directory, sampled_task
 from agents.islands import Individual, Islands
 from agents.operators import AstOperator, LlmOperator, Operator
 from discoenv.episodes.transcript import CallRecorder
+from discoenv.exams.host import Host
 from discoenv.tasks.task import Task
 
 
@@ -119,7 +120,9 @@ def main(
     resume: Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")] = None,
     sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
     num_envs: Annotated[int, typer.Option(min=1, help="Individuals examined at the same time.")] = 4,
-    slots: Annotated[int | None, typer.Option(min=1, help="Exams that run at once [default: one per core].")] = None,
+    exams_at_once: Annotated[
+        int | None, typer.Option(min=1, help="Exams to run concurrently [default: one per core].")
+    ] = None,
     budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 3.0,
     runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
 ) -> None:
@@ -134,19 +137,20 @@ def main(
             settings = replace(settings, generations=search.generations)
     operator, chat = make_operator(settings, directory, llm)
     display.begin(directory, settings)
+    host = Host(sandbox, exams_at_once=exams_at_once)
     try:
         evolution = Evolution(
             directory,
             settings,
             operator,
             num_envs=num_envs,
-            sandbox=sandbox,
-            slots=slots,
+            host=host,
             budget_scale=budget_scale,
             on_generation=display.generation,
         )
         display.end(evolution.run())
     finally:
+        host.close()
         if chat is not None:
             chat.close()
 

@@ -22,8 +22,8 @@ from rich.markup import escape
 import discoenv  # noqa: F401 - registers the environment
 from agents.budget import Budget, Ledger, Prices
 from agents.chat import ChatError, ChatModel, ToolCalls
-from discoenv.episodes.evaluation import Progress
 from discoenv.errors import SandboxError, TaskError, UnknownName
+from discoenv.exams.spec import Progress
 from discoenv.tasks.specification import Scale
 
 

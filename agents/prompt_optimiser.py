@@ -32,7 +32,7 @@ from discoenv.discogen.config import read_task
 from discoenv.machine import atomic
 from discoenv.scoring import baselines
 from discoenv.tasks import discobench
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 
 #: Numbers of training tasks that a study compares.
 STUDY: Final = (1, 5, 10, 30)
@@ -164,7 +164,7 @@ def new_settings(study: StudyOptions, llm: LlmOptions) -> Settings:
 def _is_calibrated(task: Task) -> bool:
     domain = task.resolve()
     return all(
-        baselines.has_entry(domain, backend=task.backend, dataset=dataset, scale=task.scale)
+        baselines.has_entry(Setting(domain, task.backend, dataset, task.scale))
         for dataset in (*task.meta_train, *task.meta_test)
     )
 
@@ -242,7 +242,9 @@ def main(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be spent.")] = False,
     sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
     parallel: Annotated[int, typer.Option(min=1, help="Episodes at a time.")] = 4,
-    slots: Annotated[int | None, typer.Option(min=1, help="Exams at a time [default: one per core].")] = None,
+    exams_at_once: Annotated[
+        int | None, typer.Option(min=1, help="Exams to run concurrently [default: one per core].")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
 ) -> None:
     """Improve an agent's prompt over sampled tasks, and test it on held-out ones."""
@@ -281,7 +283,7 @@ def main(
         max_steps=settings.max_steps,
         sandbox=sandbox,
         parallel=parallel,
-        slots=slots,
+        exams_at_once=exams_at_once,
         on_episode=on_episode,
     )
     try:

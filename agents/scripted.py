@@ -22,7 +22,7 @@ from rich.table import Table
 
 import discoenv  # noqa: F401 - registers the environment
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.evaluation import Progress
+from discoenv.exams.spec import Progress
 from discoenv.tasks.registry import get_domain
 
 CANDIDATES = Path(__file__).resolve().parent / "candidates"
@@ -120,9 +120,9 @@ class Display:
 
     def progress(self, progress: Progress) -> None:
         """An exam begins or ends."""
-        label = f"exam {progress.number} of {progress.total}, {progress.dataset}"
+        label = f"exam {progress.number} of {progress.total}, {progress.spec.dataset}"
         if progress.result is None:
-            text = f"training on {label} (budget {progress.budget_s:.0f} s) …"
+            text = f"training on {label} (budget {progress.spec.budget_s:.0f} s) …"
             self._live = Live(Spinner("dots", text), console=self.console, transient=True)
             self._live.start()
             return
@@ -195,7 +195,7 @@ def main(
         task=task,
         scale=scale,
         sandbox=sandbox,
-        p_edit=1.0,
+        sampling={"p_edit": 1.0},
         max_steps=len(agent.names) + 1,
         runs_dir=runs,
         on_progress=display.progress,

@@ -1,7 +1,7 @@
 """Which domains there are: those that come with discoenv, and those of packs.
 
 A pack is a folder of further domains, in our format or in another that a reader of ``READERS`` knows. It is found by
-its path (``gym.make(..., packs=[path])``), in the environment variable ``DISCOENV_PACKS`` (paths joined by ``:``), or
+its path (:func:`load_pack`), in the environment variable ``DISCOENV_PACKS`` (paths joined by ``:``), or
 through an entry point of the group ``discoenv.packs`` that names a path; the latter two are looked up once per process.
 Its domains are called ``<pack>/<Domain>``.
 """

@@ -20,6 +20,7 @@ from discoenv.scoring import baselines
 from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
+from discoenv.tasks.task import Setting
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -540,7 +541,7 @@ def test_asking_for_the_optimum_of_the_textbook_is_no_better_than_random_search(
 
 @pytest.mark.parametrize("dataset", DOMAIN.datasets)
 def test_the_baseline_is_better_than_the_floor_by_five_standard_errors(dataset: str) -> None:
-    entry = baselines.entry(DOMAIN, backend="default", dataset=dataset, scale="small")
+    entry = baselines.entry(Setting(DOMAIN, "default", dataset, "small"))
     floor, baseline = np.array(entry.floor.values), np.array(entry.baseline.values)
     error = np.std(floor - baseline, ddof=1) / np.sqrt(len(floor))
     assert np.mean(floor - baseline) > 5 * error

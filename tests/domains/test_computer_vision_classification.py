@@ -17,13 +17,14 @@ import pytest
 
 from discoenv.exams.examiner import Array, Learner, ProtocolError, RuleBroken
 from discoenv.exams.examiner_process import load_domain_file
+from discoenv.exams.host import Host
 from discoenv.kits import exam
-from discoenv.sandbox import get_sandbox
 from discoenv.scoring import baselines
 from discoenv.scoring.calibration import calibrate
 from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
+from discoenv.tasks.task import Setting
 
 torch = pytest.importorskip("torch")
 
@@ -409,15 +410,12 @@ def test_what_the_learner_gets_does_not_import_discoenv() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["Digits", "Glyphs100"])
 def test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor(dataset: str) -> None:
-    entry = calibrate(DOMAIN, dataset=dataset, backend="default", scale="tiny", seeds=[11], sandbox=get_sandbox("auto"))
+    entry = calibrate(Host(), Setting(DOMAIN, "default", dataset, "tiny"), seeds=[11])
     assert entry.baseline.mean > entry.floor.mean + 0.1
 
 
 def test_what_makes_a_dataset_hard_shows_in_its_baseline() -> None:
-    at = {
-        dataset: baselines.entry(DOMAIN, backend="default", dataset=dataset, scale="small").baseline.mean
-        for dataset in OFFLINE
-    }
+    at = {dataset: baselines.entry(Setting(DOMAIN, "default", dataset, "small")).baseline.mean for dataset in OFFLINE}
     assert at["Digits"] >= 0.97
     assert at["DigitsLT"] < at["Digits"] - 0.03
     assert at["DigitsC"] < at["Digits"] - 0.15

@@ -16,9 +16,10 @@ from benchmarks.continual_learning import FINE_TUNING, imported, learner
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer, metrics_of
 from discoenv.exams.examiner import Array, Learner, ProtocolError
 from discoenv.exams.examiner_process import load_domain_file
-from discoenv.sandbox import get_sandbox
+from discoenv.exams.host import Host
 from discoenv.scoring.calibration import calibrate
 from discoenv.tasks import stubs
+from discoenv.tasks.task import Setting
 from tests.domains.continual_learning import DOMAIN, OFFLINE, config_of, examiner
 
 torch = pytest.importorskip("torch")
@@ -464,9 +465,7 @@ def test_backends_learn(backend: str, dataset: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_score_in_the_sandbox() -> None:
-    entry = calibrate(
-        DOMAIN, dataset="PermutedDigits", backend="default", scale="tiny", seeds=[11, 11], sandbox=get_sandbox("auto")
-    )
+    entry = calibrate(Host(), Setting(DOMAIN, "default", "PermutedDigits", "tiny"), seeds=[11, 11])
     assert entry.baseline.values[0] == entry.baseline.values[1]
     assert entry.baseline.mean > entry.floor.mean + 0.1
 

@@ -20,12 +20,13 @@ import pytest
 
 from discoenv.exams.examiner import Array, Learner, ProtocolError, RuleBroken
 from discoenv.exams.examiner_process import load_domain_file
+from discoenv.exams.host import Host
 from discoenv.kits import exam
-from discoenv.sandbox import get_sandbox
 from discoenv.scoring.calibration import calibrate
 from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
+from discoenv.tasks.task import Setting
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -567,7 +568,7 @@ def test_a_spread_of_coordinates_is_local() -> None:
 
 @pytest.mark.parametrize("dataset", ["GrowingSpiral", "DigitsInpainting"])
 def test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor(dataset: str) -> None:
-    entry = calibrate(DOMAIN, dataset=dataset, backend="default", scale="tiny", seeds=[11], sandbox=get_sandbox("auto"))
+    entry = calibrate(Host(), Setting(DOMAIN, "default", dataset, "tiny"), seeds=[11])
     assert entry.baseline.mean < entry.floor.mean - 0.02
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from discoenv.exams.simultaneous import Stopped, run_all
+from discoenv.exams.jobs import Stopped, run_jobs
 
 Report = Callable[[str], None]
 
@@ -19,7 +19,7 @@ def nothing() -> None:
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_results_come_in_the_order_of_the_jobs(at_once: int) -> None:
     jobs = [lambda report, number=number: number**2 for number in range(5)]
-    assert run_all(jobs, at_once=at_once, on_report=print, stop=nothing) == [0, 1, 4, 9, 16]
+    assert run_jobs(jobs, at_once=at_once, on_report=print, stop=nothing) == [0, 1, 4, 9, 16]
 
 
 def test_as_many_run_as_may_and_no_more() -> None:
@@ -35,7 +35,7 @@ def test_as_many_run_as_may_and_no_more() -> None:
         with lock:
             now -= 1
 
-    run_all([job] * 6, at_once=2, on_report=print, stop=nothing)
+    run_jobs([job] * 6, at_once=2, on_report=print, stop=nothing)
     assert most == 2
 
 
@@ -54,7 +54,7 @@ def test_reports_reach_the_caller_s_thread_before_the_job_goes_on(at_once: int) 
         report(f"{number} ends")
 
     jobs = [lambda report, number=number: job(number, report) for number in range(6)]
-    run_all(jobs, at_once=at_once, on_report=on_report, stop=nothing)
+    run_jobs(jobs, at_once=at_once, on_report=on_report, stop=nothing)
     assert threads == {threading.current_thread()}
     assert sorted(told) == sorted(f"{number} {what}" for number in range(6) for what in ("begins", "ends"))
     assert all(told.index(f"{number} begins") < told.index(f"{number} ends") for number in range(6))
@@ -74,7 +74,7 @@ def test_one_failure_ends_the_others_and_none_begins_after_it() -> None:
         raise KeyError("one")
 
     with pytest.raises(KeyError, match="one"):
-        run_all([waits, fails, waits, waits], at_once=2, on_report=print, stop=stopped.set)
+        run_jobs([waits, fails, waits, waits], at_once=2, on_report=print, stop=stopped.set)
     assert sorted(begun) == ["fails", "waits"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("discoenv-exam")]
 
@@ -96,5 +96,5 @@ def test_an_interruption_of_the_caller_ends_all() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_all([job] * 3, at_once=3, on_report=interrupt, stop=stopped.set)
+        run_jobs([job] * 3, at_once=3, on_report=interrupt, stop=stopped.set)
     assert ends == ["stopped"] * 3

@@ -1,4 +1,4 @@
-"""Runs jobs in threads beside each other, while what they report reaches the caller's own thread, one at a time."""
+"""Runs jobs in threads while what they report reaches the caller's own thread, one at a time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _POLL_S: Final = 0.1
 
 
 class Stopped(RuntimeError):
-    """A job reports something or is about to begin, but another has failed, or the caller was interrupted: it ends."""
+    """A job reports something or is about to begin, but another has failed, or the caller was interrupted."""
 
 
-def run_all(
+def run_jobs(
     jobs: Sequence[Callable[[Callable[[Report], None]], Result]],
     *,
     at_once: int,
@@ -50,7 +50,7 @@ def run_all(
                 raise Stopped("the exams beside this one have ended")
 
     def begin(job: Callable[[Callable[[Report], None]], Result]) -> Result:
-        if failed.is_set():  # the thread of the job that failed is faster with the next one than the caller's
+        if failed.is_set():  # the thread of the failed job can begin the next one before the caller's thread looks
             raise Stopped("an exam before this one has failed")
         try:
             return job(report)
@@ -67,7 +67,7 @@ def run_all(
             while left:
                 event = events.get()
                 if isinstance(event, Future):
-                    if not isinstance(event.exception(), Stopped):  # what it was stopped for will come
+                    if not isinstance(event.exception(), Stopped):  # the original exception follows
                         event.result()
                     left -= 1
                 else:
