@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import multiprocessing
@@ -21,7 +22,7 @@ from discoenv.exams.meters import Energy
 from discoenv.exams.runner import ExamResult
 from discoenv.exams.scores import score
 from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.domain import Domain, DomainError
+from discoenv.tasks.domain import Domain, DomainError, get_domain
 from discoenv.tasks.specification import Metric
 from tests.conftest import TOY, MakeVariant
 
@@ -296,6 +297,19 @@ def test_calibration_measures_floor_baseline_and_costs(toy: Domain, sandbox: San
     assert entry.hardware["sandbox"] == sandbox.name
     assert {"python", "discoenv", "numpy"} <= entry.versions.keys()
     assert [one.seed for one in seen] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "packages"),
+    [
+        ("OnPolicyRL", "Brax/Ant", {"jax", "jaxlib", "flax", "optax", "numpy", "brax"}),
+        ("ContinualLearning", "TinyImageNetSplit", {"torch", "numpy", "pillow"}),
+    ],
+)
+def test_versions_are_those_of_packages_that_scores_depend_on(name: str, dataset: str, packages: set[str]) -> None:
+    versions = calibration._versions(get_domain(name), dataset)
+    assert {"python", "discoenv", *packages} <= versions.keys()
+    assert all(versions[each] == importlib.metadata.version(each) for each in packages)
 
 
 def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant, sandbox: Sandbox, toy: Domain) -> None:
