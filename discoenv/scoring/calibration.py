@@ -103,11 +103,15 @@ def _sample(values: list[float]) -> baselines.Sample:
 
 
 def _versions(domain: Domain, dataset: str) -> dict[str, str]:
-    """Versions of Python and of what the domain and the dataset require."""
+    """Versions of Python and of what the domain and the dataset require; with JAX's that of jaxlib, its compiler."""
     versions = {"python": platform.python_version(), "discoenv": importlib.metadata.version("discoenv")}
     specification = domain.specification
-    for requirement in (*specification.requirements, *specification.datasets[dataset].requires):
-        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+    names = [re.split(r"[^A-Za-z0-9._-]", each, maxsplit=1)[0] for each in specification.requirements]
+    providers = importlib.metadata.packages_distributions()  # datasets require by the names that are imported
+    names += [providers.get(each, [each])[0] for each in specification.datasets[dataset].requires]
+    if "jax" in names:
+        names.append("jaxlib")
+    for name in names:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

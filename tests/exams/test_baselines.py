@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import multiprocessing
@@ -22,6 +23,7 @@ from discoenv.scoring import baselines, calibration
 from discoenv.scoring.baselines import Entry, Sample
 from discoenv.scoring.scores import score
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import Metric
 from discoenv.tasks.task import Setting
 from tests.conftest import TOY, MakeVariant
@@ -296,6 +298,19 @@ def test_calibration_measures_floor_baseline_and_costs(toy: Domain, host: Host) 
     assert entry.hardware["sandbox"] == host.sandbox.name
     assert {"python", "discoenv", "numpy"} <= entry.versions.keys()
     assert [one.seed for one in seen] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "packages"),
+    [
+        ("OnPolicyRL", "Brax/Ant", {"jax", "jaxlib", "flax", "optax", "numpy", "brax"}),
+        ("ContinualLearning", "TinyImageNetSplit", {"torch", "numpy", "pillow"}),
+    ],
+)
+def test_versions_are_those_of_packages_that_scores_depend_on(name: str, dataset: str, packages: set[str]) -> None:
+    versions = calibration._versions(get_domain(name), dataset)
+    assert {"python", "discoenv", *packages} <= versions.keys()
+    assert all(versions[each] == importlib.metadata.version(each) for each in packages)
 
 
 def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant, host: Host, toy: Domain) -> None:
