@@ -25,7 +25,7 @@ Play = Callable[..., object]
 
 #: Where the functions of the reference agents are; imported when an agent is played.
 REFERENCE: Final = {
-    name: f"agents.roster:{name}"
+    name: f"discoenv.agents.registry:{name}"
     for name in ("baseline", "unchanged", "scripted", "random_search", "evolve", "react", "best_of_n")
 }
 _OPTION: Final = re.compile(r"[A-Za-z_]\w*=")

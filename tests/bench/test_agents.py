@@ -18,7 +18,7 @@ def test_reference_agents_go_by_short_names_and_options() -> None:
         "scripted",
         "react:model=gpt-5-mini",
     ]
-    assert agents[1] == Agent(agents[1].text, "agents.roster:random_search", {"steps": 3, "changes": 2.5})
+    assert agents[1] == Agent(agents[1].text, "discoenv.agents.registry:random_search", {"steps": 3, "changes": 2.5})
     assert agents[3].options == {"model": "gpt-5-mini"}
 
 

@@ -12,8 +12,8 @@ import pytest
 import typer
 import yaml
 
-from agents import roster
 from benchmarks.discobench import __main__ as discobench
+from discoenv.agents import registry
 from discoenv.bench.agents import REFERENCE, parse_agents
 from discoenv.bench.cell import read_results
 from discoenv.cli.main import main
@@ -41,7 +41,7 @@ def test_the_table_of_agents_agrees_with_the_agents() -> None:
     rows = [re.findall(r"`([\w.]+)`", line) for line in section.splitlines() if line.startswith("| `")]
     assert [row[0] for row in rows] == list(REFERENCE)
     for name, *named in rows:
-        parameters = inspect.signature(getattr(roster, name)).parameters
+        parameters = inspect.signature(getattr(registry, name)).parameters
         known = [key for key, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY]
         assert set(known) <= set(named)
         assert set(named) - set(known) <= ({"model"} if "model" in parameters else set())
