@@ -50,6 +50,14 @@ class MakeVariant(Protocol):
     ) -> Domain: ...
 
 
+class Install(Protocol):
+    """Installs a small package: puts a folder with its metadata and modules on ``sys.path``."""
+
+    def __call__(
+        self, name: str, entry_points: Mapping[str, Mapping[str, str]], *, files: Mapping[str, str] = ...
+    ) -> Path: ...
+
+
 class FailingSandbox(Sandbox):
     """A sandbox that cannot start anything, as often as it is told to."""
 
@@ -117,6 +125,32 @@ def make_variant(toy: Domain, copy_of_toy: Callable[[str], Path], monkeypatch: p
                 (folder / path).write_text(text)
         monkeypatch.setattr(domains, "BUILTIN", folder.parent)
         return get_domain(name)
+
+    return make
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Installs packages for the time of a test: version 1.2, ``entry_points`` by group and name, ``files`` by path."""
+
+    def make(
+        name: str, entry_points: Mapping[str, Mapping[str, str]], *, files: Mapping[str, str] | None = None
+    ) -> Path:
+        root = tmp_path / "site-packages" / name
+        groups = [
+            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
+            for group, points in entry_points.items()
+        ]
+        written = {
+            f"{name}-1.2.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n",
+            f"{name}-1.2.dist-info/entry_points.txt": "\n".join(groups),
+            **(files or {}),
+        }
+        for path, text in written.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+        monkeypatch.syspath_prepend(str(root))
+        return root
 
     return make
 

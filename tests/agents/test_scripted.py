@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agents import scripted
+from discoenv.agents import scripted
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.task import Setting

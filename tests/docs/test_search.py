@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import typer
 
-from agents import evolve, options, prompt_optimiser, random_search
+from discoenv.agents import options
+from discoenv.agents.prompts import study
+from discoenv.agents.search import evolve, random_search
 from discoenv.env import DiscoGenEnv
 from discoenv.exams.host import Host
 from discoenv.vector import DiscoGenVectorEnv
@@ -29,7 +31,7 @@ def declared(command: Any) -> set[str]:
 KNOWN = {
     "random_search.py": declared(random_search.main),
     "evolve.py": declared(evolve.main),
-    "prompt_optimiser.py": declared(prompt_optimiser.main),
+    "prompt_optimiser.py": declared(study.main),
 }
 
 

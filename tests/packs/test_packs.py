@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from discoenv.env import DiscoGenEnv
-from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.errors import DatasetUnavailable, DomainError, EntryPointError, UnknownName
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec
 from discoenv.scoring import baselines
@@ -20,6 +20,7 @@ from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains, load_pack
 from discoenv.tasks.task import Setting
+from tests.conftest import Install
 
 TOY = Path(__file__).resolve().parent.parent / "toy"
 
@@ -41,9 +42,12 @@ def download_dataset(dest_loc):
 
 
 @pytest.fixture(autouse=True)
-def own_cache_and_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache_and_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(domains, "_registered", {})
+    domains.load_configured_packs.cache_clear()
+    yield
+    domains.load_configured_packs.cache_clear()
 
 
 @pytest.fixture
@@ -107,6 +111,32 @@ def test_a_native_pack_is_known_under_its_name(tmp_path: Path) -> None:
 def test_packs_are_found_through_the_environment(discogen_pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(registry.VARIABLE, str(discogen_pack))
     assert registry.load_configured_packs() == ["guessing/Guess"]
+
+
+def test_packs_are_found_through_installed_packages(discogen_pack: Path, install: Install) -> None:
+    source = f"FOLDER = {str(discogen_pack)!r}\n\ndef toys():\n    return {str(TOY)!r}\n"
+    points = {"guessing": "packs_of_a_package:FOLDER", "toy": "packs_of_a_package:toys"}
+    install("more-domains", {"discoenv.packs": points}, files={"packs_of_a_package.py": source})
+    assert registry.load_configured_packs() == ["guessing/Guess", "toy/Toy"]
+    assert get_domain("toy/Toy").name == "toy/Toy"
+
+
+def test_a_broken_pack_of_an_installed_package_breaks_no_other_domain(
+    discogen_pack: Path, install: Install, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = f"FOLDER = {str(discogen_pack)!r}\nEMPTY = {str(tmp_path / 'nowhere')!r}\n"
+    points = {"empty": "half_broken_packs:EMPTY", "guessing": "half_broken_packs:FOLDER", "lost": "no_such_package:X"}
+    install("half-broken", {"discoenv.packs": points}, files={"half_broken_packs.py": source})
+    assert "guessing/Guess" in get_domains()
+    assert [record.getMessage().count("half-broken 1.2") for record in caplog.records] == [1, 1]
+    with pytest.raises(EntryPointError, match=r"half-broken 1\.2 cannot be imported.*update half-broken"):
+        get_domain("lost/Domain")
+    with pytest.raises(
+        EntryPointError, match=r"half-broken 1\.2 is no pack of domains \(.*nowhere.*update half-broken"
+    ):
+        get_domain("empty/Domain")
+    with pytest.raises(UnknownName, match="did you mean 'guessing/Guess'"):
+        get_domain("guessing/Gues")
 
 
 def test_a_folder_without_domains_is_an_error_that_names_it(tmp_path: Path) -> None:
