@@ -11,7 +11,6 @@ import gymnasium
 import numpy as np
 
 from discoenv import objectives
-from discoenv.discogen.config import read_task
 from discoenv.episodes.episode import Episode, EpisodeLimits, Info
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
@@ -21,6 +20,7 @@ from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines
 from discoenv.spaces import action_space, observation_space
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.reading import read_task
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.sampling import Sampling, sample_task
 from discoenv.tasks.specification import Scale
@@ -156,7 +156,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
         defaults = {"scale": self._scale, "train_seeds": self._sampling.train_seeds}
         parsed = read_task(
-            task, {**defaults, "test_seeds": self._sampling.test_seeds, "eval_type": self._objectives[0]}
+            task, {**defaults, "test_seeds": self._sampling.test_seeds, "objective": self._objectives[0]}
         )
         parsed.resolve()
         objectives.get(parsed.objective)

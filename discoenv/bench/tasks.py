@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from discoenv.discogen.config import read_task
 from discoenv.errors import BenchError, DatasetUnavailable
 from discoenv.machine import devices
 from discoenv.scoring import baselines
 from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.reading import read_task
 from discoenv.tasks.sampling import sample_task
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Setting, Task
@@ -55,7 +55,7 @@ def parse_tasks(
             for name in discobench.get_discobench_tasks():
                 if domains and discobench.domain_of(name) not in domains:
                     continue
-                task = read_task(name, {"scale": scale})
+                task = discobench.discobench_task(name, scale=scale)
                 reason = obstacle(task, device) if here else ""
                 if reason:
                     left_out[name] = reason

@@ -179,7 +179,7 @@ def draw(
     if usable is not None:
         available = [name for name in available if usable(domain, backend, name)]
     modules = domain.modules
-    reserved = frozenset() if allow_discobench else discobench.identities(domain.name)
+    reserved = frozenset() if allow_discobench else discobench.identities(domain)
     for _ in range(max_attempts):
         editable = tuple([module for module in modules if random() < p_edit])
         fates = [(dataset, random()) for dataset in available]

@@ -45,7 +45,7 @@ def download_dataset(dest_loc):
 def own_cache_and_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(domains, "_registered", {})
-    domains.load_configured_packs.cache_clear()
+    domains.load_configured_packs.cache_clear()  # other tests may have looked for packs
     yield
     domains.load_configured_packs.cache_clear()
 

@@ -36,10 +36,10 @@ from discoenv.agents.prompts.episodes import (
     sample_assignments,
 )
 from discoenv.agents.prompts.optimise import Optimised, Reflector, most_episodes, optimise
-from discoenv.discogen.config import read_task
 from discoenv.machine import atomic
 from discoenv.scoring import baselines
 from discoenv.tasks import discobench
+from discoenv.tasks.reading import read_task
 from discoenv.tasks.task import Setting, Task
 
 #: Numbers of training tasks that a study compares.
@@ -146,7 +146,7 @@ def new_settings(study: StudyOptions, llm: LlmOptions) -> Settings:
         names = [
             name for name in discobench.get_discobench_tasks() if not domains or discobench.domain_of(name) in domains
         ]
-    defaults = {"scale": study.scale, "train_seeds": 1, "test_seeds": 1, "eval_type": "performance"}
+    defaults = {"scale": study.scale, "train_seeds": 1, "test_seeds": 1}
     held_out = [Assignment(read_task(name, defaults), study.seed) for name in names]
     if not study.held_out:
         held_out = [each for each in held_out if _is_calibrated(each.task)]
