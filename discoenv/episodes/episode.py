@@ -166,7 +166,7 @@ class Episode:
         scores = self._evaluation.examine(self.modules, side, datasets)
         for result in (result for score in scores for result in score.results):
             if self._recorder is not None:
-                self._recorder.kept(self.steps, side, result.dataset, result.seed, result.kept)
+                self._recorder.artifacts(self.steps, side, result.dataset, result.seed, result.artifacts)
         return scores
 
     def _apply(self, action: Any) -> tuple[Action | None, Info]:

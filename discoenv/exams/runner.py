@@ -315,7 +315,7 @@ class ExamRun:
             message=message,
             traceback=traceback,
             stdout=outcome.stdout,
-            kept=base64.b64decode(reply.get("kept", "")) if status == "ok" else b"",
+            artifacts=base64.b64decode(reply.get("artifacts", "")) if status == "ok" else b"",
         )
 
 

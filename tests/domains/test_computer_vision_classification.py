@@ -297,20 +297,20 @@ def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from discoenv.examiners.plotting import ExamArtifacts
 
-    kept = []
+    saved = []
     for number, dataset in enumerate(("Digits", "ProcFlowers")):
         exam_ = examiner(dataset)
         learner = InProcess(
             lambda images: np.eye(60)[images[:, 0, 0, 0] % 60][:, : 10 if images.shape[-1] == 1 else 60]
         )
         exam_.examine(learner, 0)
-        assert exam_.kept["confusion"].sum() == exam_.config["EXAM_SAMPLES"]
-        assert (exam_.kept["labels"] != exam_.kept["answers"]).sum() >= 20
+        assert exam_.artifacts["confusion"].sum() == exam_.config["EXAM_SAMPLES"]
+        assert (exam_.artifacts["labels"] != exam_.artifacts["answers"]).sum() >= 20
         path = tmp_path / f"{dataset}.npz"
-        np.savez(path, **exam_.kept)  # type: ignore[arg-type]
+        np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
         assert path.stat().st_size < 200_000
-        kept.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
+        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
     assert sorted(path.name for path in paths) == [
         f"{kind}_{dataset}.png" for kind in ("confusion", "mistakes") for dataset in ("Digits", "ProcFlowers")
     ]

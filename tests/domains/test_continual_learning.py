@@ -130,8 +130,8 @@ def test_the_exam_measures_the_accuracy_matrix(dataset: str) -> None:
 
     found = exam_.examine(Oracle(exam_, 3, knows), 3)
     wanted = np.array([[float(knows(i, t)) for t in range(tasks)] for i in range(tasks)])
-    asked = ~np.isnan(exam_.kept["accuracy"])
-    np.testing.assert_array_equal(exam_.kept["accuracy"][asked], wanted[asked].astype(np.float32))
+    asked = ~np.isnan(exam_.artifacts["accuracy"])
+    np.testing.assert_array_equal(exam_.artifacts["accuracy"][asked], wanted[asked].astype(np.float32))
     assert found["average_accuracy"] == (tasks - 1) / tasks
     assert found["forgetting"] == 1 / (tasks - 1)
     assert set(found) <= {"average_accuracy", *DOMAIN.specification.other_metrics}
@@ -500,18 +500,18 @@ def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     from discoenv.examiners.plotting import ExamArtifacts
 
-    kept = []
+    saved = []
     for number, dataset in enumerate(["PermutedDigits", "SplitTextures"]):
         exam_ = examiner(dataset)
         exam_.examine(Oracle(exam_, 0, lambda task, t: task <= t), 0)
-        assert sum(array.nbytes for array in exam_.kept.values()) < 1 << 18
+        assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 18
         path = tmp_path / f"{dataset}.npz"
-        np.savez(path, **exam_.kept)  # type: ignore[arg-type]
-        kept += [
+        np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
+        saved += [
             ExamArtifacts(step=step, side="meta_train", dataset=dataset, seed=0, path=path)
             for step in range(number + 1)
         ]
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
+    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
     assert [path.name for path in paths] == [
         f"{kind}_{dataset}.png" for dataset in ("PermutedDigits", "SplitTextures") for kind in ("accuracy", "stream")
     ]

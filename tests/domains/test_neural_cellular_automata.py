@@ -613,15 +613,15 @@ def test_pictures_show_the_growth(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     from discoenv.examiners.plotting import ExamArtifacts
 
-    kept = []
+    saved = []
     for number, dataset in enumerate(["GrowingButterfly", "SelfClassifyingDigits", "SteadyDiffusion"]):
         exam_ = examiner(dataset)
         exam_.examine(InProcess(lambda states, noise: states), 0)
-        assert sum(array.nbytes for array in exam_.kept.values()) < 1 << 20
+        assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 20
         path = tmp_path / f"{dataset}.npz"
-        np.savez(path, **exam_.kept)  # type: ignore[arg-type]
-        kept.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
+        np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
+        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
     assert len(paths) == 6
     for path in paths:
         with image.open(path) as opened:
