@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import platform
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import numpy as np
 from discoenv.errors import CalibrationFailed, InfraError
 from discoenv.exams.result import ExamResult
 from discoenv.exams.runner import ExamRunner
-from discoenv.machine import hardware, scratch
+from discoenv.machine import hardware, packages, scratch
 from discoenv.machine.devices import CPU, Device
 from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines
@@ -110,16 +108,16 @@ def _sample(values: list[float]) -> baselines.Sample:
 
 
 def _versions(domain: Domain, dataset: str) -> dict[str, str]:
-    """Versions of Python and of what the domain and the dataset require."""
-    versions = {"python": platform.python_version(), "discoenv": importlib.metadata.version("discoenv")}
+    """Versions of Python and of what the domain and the dataset require; with JAX's that of jaxlib, its compiler."""
     specification = domain.specification
-    for requirement in (*specification.requirements, *specification.datasets[dataset].requires):
-        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            raise InfraError(f"{name} is not installed; pip install 'discoenv[{domain.specification.extra}]'") from None
-    return versions
+    names = packages.names(specification.requirements)
+    names += [packages.provider(module) for module in specification.datasets[dataset].requires]
+    if "jax" in names:
+        names.append("jaxlib")
+    missing = packages.missing(names)
+    if missing:
+        raise InfraError(f"{missing[0]} is not installed; pip install 'discoenv[{specification.extra}]'")
+    return {"python": platform.python_version(), **packages.versions(["discoenv", *names])}
 
 
 def destination(domain: Domain, *, local: bool, device: Device = CPU) -> Path:
