@@ -52,7 +52,7 @@ def write(images: Images, path: Path) -> None:
 
 def write_png(pixels: Bytes, path: Path) -> None:
     """An image, uint8[H, W, 3], in 48 colours."""
-    from PIL import Image  # noqa: PLC0415 - comes with matplotlib, and only pictures need it
+    from PIL import Image  # comes with matplotlib, and only pictures need it
 
     file = io.BytesIO()
     Image.fromarray(pixels).quantize(48).save(file, "png", optimize=True)

@@ -20,7 +20,7 @@ _CORRUPTED = 20
 
 def digits() -> Images:
     """1,000 images to train on, 297 for validation, 500 held out; the classes are balanced, the images 8 × 8, grey."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - takes a second, and only this set needs it
+    from sklearn.datasets import load_digits  # takes a second, and only this set needs it
 
     data = load_digits()
     values = data.images.astype(np.int64)  # 0 … 16

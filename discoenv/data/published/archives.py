@@ -85,7 +85,7 @@ def map_npy(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 def decoded(content: bytes, size: int) -> Bytes:
     """An encoded picture as uint8[size, size, 3]: its shorter side is scaled to ``size``, its middle cut out."""
-    from PIL import Image  # noqa: PLC0415 - only photographs need it
+    from PIL import Image  # only photographs need it
 
     with Image.open(io.BytesIO(content)) as opened:
         picture = opened.convert("RGB")
@@ -113,7 +113,7 @@ def read_pictures(path: Path, size: int) -> Iterator[tuple[str, Bytes]]:
 
 def read_mat(content: Path | bytes) -> dict[str, Any]:
     """The variables of a MATLAB file, arrays of length one reduced to their content."""
-    from scipy.io import loadmat  # noqa: PLC0415 - only two sets need it
+    from scipy.io import loadmat  # only two sets need it
 
     source = io.BytesIO(content) if isinstance(content, bytes) else content
     variables: dict[str, Any] = loadmat(source, squeeze_me=True)

@@ -94,7 +94,7 @@ def _tiny_imagenet(folder: Path) -> Images:
 
 
 def _decoded(content: bytes) -> Bytes:
-    from PIL import Image  # noqa: PLC0415 - only this set needs it
+    from PIL import Image  # only this set needs it
 
     with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image.convert("RGB"))

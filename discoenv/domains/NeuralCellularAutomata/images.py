@@ -49,7 +49,7 @@ def load(name: str, folder: Path | None, split: np.random.Generator) -> tuple[Im
 
 def _digits() -> Images:
     """1,797 digits of 8 × 8 pixels (Alpaydin & Kaynak 1998, UCI; bundled with scikit-learn)."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - takes a second, and only two datasets need it
+    from sklearn.datasets import load_digits  # takes a second, and only two datasets need it
 
     data = load_digits()
     return Images((data.images / 16.0).astype(np.float32), data.target.astype(np.int64))
