@@ -1,7 +1,7 @@
-"""Command-line options that agents with a language model share, and what is made of them.
+"""Command-line options that the scripts of agents share, and the objects that are made of them.
 
-A script's ``main`` takes one argument of type :class:`ModelOptions` and one of type :class:`EnvOptions`;
-:func:`command` turns their fields into options.
+The ``main`` of a script takes groups of options, which are dataclasses such as :class:`ModelOptions` and
+:class:`EnvOptions`; :func:`command` turns their fields into options.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from rich.markup import escape
 
 import discoenv  # noqa: F401 - registers the environment
 from discoenv.agents.llm.budget import Budget, Ledger, Prices
-from discoenv.agents.llm.chat import ChatError, ChatModel, ToolCalls
+from discoenv.agents.llm.chat import ChatModel, ToolCalls
 from discoenv.episodes.evaluation import Progress
-from discoenv.errors import SandboxError, TaskError, UnknownName
+from discoenv.errors import DiscoenvError
 from discoenv.tasks.specification import Scale
 
 
@@ -61,6 +61,7 @@ class ModelOptions:
         Raises:
             typer.BadParameter: there is a limit on cost, but no price; or there is no such way to call tools.
             ChatError: there is no API key, and the endpoint is OpenAI's.
+            PackageMissing: the package openai is not installed.
         """
         if self.tool_calls not in ("native", "text", "auto"):
             raise typer.BadParameter(f"--tool-calls is {self.tool_calls!r}; it must be native, text or auto")
@@ -113,7 +114,7 @@ class EnvOptions:
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """A function for :func:`typer.run`: arguments that are dataclasses of options become their fields.
 
-    Errors that a user can mend are one message without a traceback.
+    Errors of :class:`discoenv.errors.DiscoenvError` are printed as one message, without a traceback.
     """
     hints = get_type_hints(function, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
@@ -133,13 +134,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(**values: Any) -> None:
-        filled = {
-            name: cast(Any, group)(**{each.name: values.pop(each.name) for each in fields(group)})
-            for name, group in groups.items()
-        }
+        filled = {}
+        for name, group in groups.items():
+            given = {each.name: values.pop(each.name) for each in fields(group) if each.name in values}
+            filled[name] = cast(Any, group)(**given)
         try:
             function(**filled, **values)
-        except (ChatError, TaskError, UnknownName, SandboxError) as error:
+        except DiscoenvError as error:
             Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
 
