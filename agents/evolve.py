@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 
 from discoenv.agents.display import EvolutionDisplay
-from discoenv.agents.options import command
+from discoenv.agents.options import ExamsAtOnce, Resume, RunsFolder, SandboxName, command
 from discoenv.agents.search.evolution import Evolution
 from discoenv.agents.search.evolution_options import EvolutionOptions, OperatorModelOptions, make_operator
+from discoenv.exams.host import Host
 from discoenv.experiment.directory import RunDirectory
 
 
@@ -23,12 +24,12 @@ from discoenv.experiment.directory import RunDirectory
 def main(
     search: EvolutionOptions,
     llm: OperatorModelOptions,
-    resume: Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")] = None,
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
+    resume: Resume = None,
+    sandbox: SandboxName = "auto",
     num_envs: Annotated[int, typer.Option(min=1, help="Individuals examined at the same time.")] = 4,
-    slots: Annotated[int | None, typer.Option(min=1, help="Exams that run at once [default: one per core].")] = None,
+    exams_at_once: ExamsAtOnce = None,
     budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 3.0,
-    runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
+    runs: RunsFolder = Path("runs"),
 ) -> None:
     """Evolve the modules of one task, and submit the best."""
     settings = search.settings(sandbox, llm.model) if resume is None else search.resumed(resume)
@@ -36,19 +37,20 @@ def main(
     operator, chat = make_operator(settings, directory, llm)
     display = EvolutionDisplay()
     display.begin(directory, settings)
+    host = Host(sandbox, exams_at_once=exams_at_once)
     try:
         evolution = Evolution(
             directory,
             settings,
             operator,
             num_envs=num_envs,
-            sandbox=sandbox,
-            slots=slots,
+            host=host,
             budget_scale=budget_scale,
             on_generation=display.generation,
         )
         display.end(evolution.run())
     finally:
+        host.close()
         if chat is not None:
             chat.close()
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from discoenv.agents.display import StudyDisplay
-from discoenv.agents.options import command
+from discoenv.agents.options import ExamsAtOnce, Resume, RunsFolder, SandboxName, command
 from discoenv.agents.prompts.episodes import EpisodePlayer
 from discoenv.agents.prompts.optimise import Reflector
 from discoenv.agents.prompts.study import run_study
@@ -25,20 +25,20 @@ from discoenv.experiment.directory import RunDirectory
 def main(
     study: StudyOptions,
     llm: AgentModelOptions,
-    resume: Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")] = None,
+    resume: Resume = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be spent.")] = False,
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
+    sandbox: SandboxName = "auto",
     parallel: Annotated[int, typer.Option(min=1, help="Episodes at a time.")] = 4,
-    slots: Annotated[int | None, typer.Option(min=1, help="Exams at a time [default: one per core].")] = None,
-    runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
+    exams_at_once: ExamsAtOnce = None,
+    runs: RunsFolder = Path("runs"),
 ) -> None:
     """Improve an agent's prompt over sampled tasks, and test it on held-out ones."""
     settings = new_settings(study, llm) if resume is None else resumed_settings(resume)
-    display = StudyDisplay()
-    display.budget(settings)
+    (display := StudyDisplay()).budget(settings)
     if dry_run:
         return
-    settings.save(directory := resume or RunDirectory.create(runs, "prompt").path)
+    directory = resume or RunDirectory.create(runs, "prompt").path
+    settings.save(directory)
     display.begin(directory)
     agent, reflecting = llm.models(settings)
     player = EpisodePlayer(
@@ -49,7 +49,7 @@ def main(
         max_steps=settings.max_steps,
         sandbox=sandbox,
         parallel=parallel,
-        slots=slots,
+        exams_at_once=exams_at_once,
         on_episode=display.episode,
     )
     with display.stopping(directory), closing(player), closing(reflecting.make()) as model:

@@ -12,7 +12,7 @@ import typer
 
 from discoenv.agents import loop
 from discoenv.agents.display import EpisodeDisplay
-from discoenv.agents.options import EnvOptions, command
+from discoenv.agents.options import EnvOptions, RunsFolder, SandboxName, ScaleName, command
 from discoenv.agents.scripted import ScriptedAgent
 from discoenv.env import DiscoGenEnv
 
@@ -20,11 +20,11 @@ from discoenv.env import DiscoGenEnv
 @command
 def main(
     domain: Annotated[str, typer.Option(help="Domain to play.")] = "GreenhouseGasPrediction",
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small",
+    scale: ScaleName = "small",
     task: Annotated[str, typer.Option(help="A task's YAML file; default: all modules, sampled data.")] = "",
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
+    sandbox: SandboxName = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the episode.")] = 0,
-    runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
+    runs: RunsFolder = Path("runs"),
 ) -> None:
     """Play one episode with hand-written candidates."""
     display = EpisodeDisplay()
@@ -32,7 +32,7 @@ def main(
     options = EnvOptions(
         task=task, domain=domain, scale=scale, sandbox=sandbox, max_steps=len(agent.names) + 1, runs=runs
     )
-    env = options.make(display.progress, p_edit=1.0)
+    env = options.make(display.progress, sampling={"p_edit": 1.0})
     try:
         reward, _ = loop.play(env, lambda info: agent, seed=seed, display=display)
         run = cast(DiscoGenEnv, env.unwrapped).run_directory

@@ -13,6 +13,7 @@ import yaml
 
 from discoenv.errors import SandboxError
 from discoenv.exams import learner_environment
+from discoenv.exams.host import Host
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
 from discoenv.tasks import registry as domains
@@ -177,6 +178,13 @@ def good(task: Task) -> dict[str, str]:
 def sandbox_name() -> str:
     """The provider under test: DISCOENV_TEST_SANDBOX, or the best one that works here."""
     return os.environ.get("DISCOENV_TEST_SANDBOX", "auto")
+
+
+@pytest.fixture
+def host(sandbox: Sandbox) -> Iterator[Host]:
+    """A host that runs exams in the real sandbox."""
+    with Host(sandbox) as host:
+        yield host
 
 
 @pytest.fixture(scope="session")

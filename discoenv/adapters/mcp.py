@@ -23,7 +23,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from discoenv import __version__
-from discoenv.episodes.evaluation import Progress
+from discoenv.exams.spec import Progress
 from discoenv.tools import TOOLS, Tool, ToolSession
 from discoenv.tools.registry import Arguments
 
@@ -57,7 +57,7 @@ class _LatestExam:
 
     def done(self) -> float:
         """Number of exams that began earlier, plus the share of this one's budget that has passed."""
-        share = (time.monotonic() - self.begin) / max(self.progress.budget_s, 1e-9)
+        share = (time.monotonic() - self.begin) / max(self.progress.spec.budget_s, 1e-9)
         return self.progress.number - 1 + min(share, 0.99)
 
 
@@ -136,14 +136,16 @@ class ServedEpisode:
             self._on_end(self.session)
 
     def _progress(self, progress: Progress) -> None:
-        last = self._exam.progress if self._exam is not None and self._exam.progress.side == progress.side else None
-        if progress.result is None and (last is None or progress.number > last.number):  # progress never decreases
+        begun = 0  # of this side
+        if self._exam is not None and self._exam.progress.spec.side == progress.spec.side:
+            begun = self._exam.progress.number
+        if progress.result is None and progress.number > begun:  # progress never decreases
             self._exam = _LatestExam(progress, time.monotonic())
 
     async def _report(self, context: Context) -> None:
         exam = self._exam
         if exam is not None:
-            label = f"exam {exam.progress.number} of {exam.progress.total}: {exam.progress.dataset}"
+            label = f"exam {exam.progress.number} of {exam.progress.total}: {exam.progress.spec.dataset}"
             await context.session.report_progress(exam.done(), exam.progress.total, label)
 
 

@@ -18,8 +18,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from discoenv.episodes.evaluation import Progress
 from discoenv.errors import BudgetSpent, EpisodeSpoilt
+from discoenv.exams.spec import Progress
 
 if TYPE_CHECKING:
     from discoenv.agents.llm.budget import Ledger
@@ -75,9 +75,9 @@ class ChatDisplay:
 
     def progress(self, progress: Progress) -> None:
         """An exam begins or ends; as the environment's ``on_progress``."""
-        label = f"exam {progress.number} of {progress.total}, {progress.dataset}"
+        label = f"exam {progress.number} of {progress.total}, {progress.spec.dataset}"
         if progress.result is None:
-            self.say(f"{label} … (at most {progress.budget_s:.0f} s)")
+            self.say(f"{label} … (at most {progress.spec.budget_s:.0f} s)")
         elif progress.result.status != "ok":
             self.say(f"{label}: {progress.result.status}")
 
@@ -149,10 +149,10 @@ class EpisodeDisplay:
 
     def progress(self, progress: Progress) -> None:
         """An exam begins or ends; as the environment's ``on_progress``."""
-        label = f"exam {progress.number} of {progress.total}, {progress.dataset}"
+        label = f"exam {progress.number} of {progress.total}, {progress.spec.dataset}"
         result = progress.result
         if result is None:
-            self._training[label] = f"training on {label} (budget {progress.budget_s:.0f} s) …"
+            self._training[label] = f"training on {label} (budget {progress.spec.budget_s:.0f} s) …"
             self._spin()
             return
         self._training.pop(label, None)

@@ -22,9 +22,15 @@ from rich.markup import escape
 import discoenv  # noqa: F401 - registers the environment
 from discoenv.agents.llm.budget import Budget, Ledger, Prices
 from discoenv.agents.llm.chat import ChatModel, ToolCalls
-from discoenv.episodes.evaluation import Progress
 from discoenv.errors import DiscoenvError
+from discoenv.exams.spec import Progress
 from discoenv.tasks.specification import Scale
+
+SandboxName = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")]
+ScaleName = Annotated[str, typer.Option(help="tiny, small or full.")]
+RunsFolder = Annotated[Path, typer.Option(help="Where the run directory is written.")]
+Resume = Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")]
+ExamsAtOnce = Annotated[int | None, typer.Option(min=1, help="Exams to run concurrently; default: one per core.")]
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,11 @@ class EnvOptions:
 
     task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = ""
     domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = ""
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small"
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto"
+    scale: ScaleName = "small"
+    sandbox: SandboxName = "auto"
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None
     max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10
-    runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs")
+    runs: RunsFolder = Path("runs")
 
     def make(self, on_progress: Callable[[Progress], None] | None = None, **changes: Any) -> gym.Env[Any, Any]:
         """The environment; ``changes`` replace or add arguments of :class:`discoenv.env.DiscoGenEnv`."""

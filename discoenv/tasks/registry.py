@@ -1,9 +1,10 @@
 """Which domains there are: those that come with discoenv, and those of packs.
 
 A pack is a folder of further domains, in our format or in another that a reader of ``READERS`` knows. It is found by
-its path (``gym.make(..., packs=[path])``), in the environment variable ``DISCOENV_PACKS`` (paths joined by ``:``), or
+its path (:func:`load_pack`), in the environment variable ``DISCOENV_PACKS`` (paths joined by ``:``), or
 through an entry point of the group ``discoenv.packs`` that names a path (:mod:`discoenv.machine.entry_points`); the
-latter two are looked up once per process. Its domains are called ``<pack>/<Domain>``.
+latter two are looked up once per process. Its domains are called ``<pack>/<Domain>``. A folder whose name begins with
+``_`` holds a template, and is not a domain.
 """
 
 from __future__ import annotations
@@ -129,6 +130,8 @@ def _root(path: Path) -> Path:
 
 def _reader(folder: Path) -> str | None:
     """The class that reads the domain in a folder, ``module:class``; None if there is no domain."""
+    if folder.name.startswith("_"):
+        return None
     return next((reader for file, reader in READERS.items() if (folder / file).is_file()), None)
 
 
@@ -140,7 +143,7 @@ def _read(reader: str, folder: Path, pack: str) -> Domain:
 
 @functools.cache
 def _known(root: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.parent.name for path in root.glob("*/domain.yaml")))
+    return tuple(sorted(path.parent.name for path in root.glob("[!_]*/domain.yaml")))
 
 
 @functools.cache

@@ -12,6 +12,7 @@ import typer
 
 from agents import evolve, prompt_optimiser, random_search
 from discoenv.env import DiscoGenEnv
+from discoenv.exams.host import Host
 from discoenv.vector import DiscoGenVectorEnv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +51,7 @@ def test_files_that_are_mentioned_exist() -> None:
 
 
 def test_arguments_of_environments_exist() -> None:
-    assert {"slots", "autoreset_mode", "num_envs"} <= set(inspect.signature(DiscoGenVectorEnv).parameters)
-    assert "exam_slots" in inspect.signature(DiscoGenEnv).parameters
+    assert {"host", "autoreset_mode", "num_envs"} <= set(inspect.signature(DiscoGenVectorEnv).parameters)
+    assert "host" in inspect.signature(DiscoGenEnv).parameters
+    assert "exams_at_once" in inspect.signature(Host).parameters
     assert callable(DiscoGenVectorEnv.split)

@@ -12,11 +12,14 @@ import pytest
 
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import DatasetUnavailable, DomainError, EntryPointError, UnknownName
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec
 from discoenv.scoring import baselines
 from discoenv.tasks import registry
 from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.registry import get_domain, get_domains, load_pack
+from discoenv.tasks.task import Setting
 from tests.conftest import Install
 
 TOY = Path(__file__).resolve().parent.parent / "toy"
@@ -42,7 +45,7 @@ def download_dataset(dest_loc):
 def own_cache_and_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(domains, "_registered", {})
-    domains.load_configured_packs.cache_clear()
+    domains.load_configured_packs.cache_clear()  # other tests may have looked for packs
     yield
     domains.load_configured_packs.cache_clear()
 
@@ -92,7 +95,8 @@ def guess_task(**changes: object) -> dict[str, object]:
 
 @pytest.fixture
 def env(discogen_pack: Path, tmp_path: Path) -> Iterator[DiscoGenEnv]:
-    env = DiscoGenEnv(packs=[discogen_pack], task=guess_task(), runs_dir=tmp_path / "runs")
+    load_pack(discogen_pack)
+    env = DiscoGenEnv(task=guess_task(), runs_dir=tmp_path / "runs")
     yield env
     env.close()
 
@@ -156,7 +160,7 @@ def test_a_discogen_domain_is_read(discogen_pack: Path) -> None:
 
 def test_published_baselines_are_used_and_the_floor_lies_one_baseline_away(discogen_pack: Path) -> None:
     registry.load_pack(discogen_pack)
-    entry = baselines.entry(get_domain("guessing/Guess"), backend="default", dataset="A", scale="full")
+    entry = baselines.entry(Setting(get_domain("guessing/Guess"), "default", "A", "full"))
     assert (entry.baseline.mean, entry.floor.mean) == (4.0, 8.0)
     assert entry.normalised(4.0, -1.0) == 1.0
     assert entry.normalised(0.0, -1.0) == 2.0
@@ -236,8 +240,8 @@ class TestRealDiscogenPackage:
                 assert domain.prompt(module, backend="default")
 
     def test_the_published_scores_of_its_greenhouse_gas_baseline_come_out(self, tmp_path: Path) -> None:
+        load_pack(real_discogen() or Path())
         env = DiscoGenEnv(
-            packs=[real_discogen() or Path()],
             task={
                 "domain": "discogen/GreenhouseGasPrediction",
                 "modules": ["model", "data_processing"],
@@ -261,8 +265,6 @@ class TestRealDiscogenPackage:
 
 def test_a_created_task_keeps_its_data_where_it_is_told(discogen_pack: Path, tmp_path: Path) -> None:
     from discoenv import create_task
-    from discoenv.exams.runner import ExamRunner
-    from discoenv.sandbox import get_sandbox
 
     registry.load_pack(discogen_pack)
     config = {"train_task_id": ["A"], "test_task_id": ["B"], "change_guess": True, "use_base": True}
@@ -270,10 +272,7 @@ def test_a_created_task_keeps_its_data_where_it_is_told(discogen_pack: Path, tmp
     workspace = create_task("guessing/Guess", config_dict=config, cache_root=tmp_path / "elsewhere")
     assert (tmp_path / "elsewhere").is_dir()
     assert not (tmp_path / "cache" / "discoenv" / "data").exists()
-    runner = ExamRunner(get_domain("guessing/Guess"), get_sandbox("auto"))
-    try:
-        result = runner.run(workspace, dataset="A", scale="full", seed=0, budget_s=60.0)
-    finally:
-        runner.close()
+    with Host() as host:
+        result = host.run(workspace, ExamSpec(Setting(get_domain("guessing/Guess"), "default", "A", "full"), 0, 60.0))
     assert result.metrics == {"losses.mse": 4.0}
     assert not (tmp_path / "cache" / "discoenv" / "data").exists()

@@ -21,15 +21,14 @@ from discoenv.agents.llm.play import AgentOutcome
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.transcript import read_calls
 from discoenv.errors import EpisodeSpoilt, InfraError, SamplingFailed, TaskError
+from discoenv.exams.host import Host
 from discoenv.machine import atomic
-from discoenv.machine.cores import Cores
-from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.sampling import sample_task
 from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 from discoenv.tools import ToolSession
 
 _SHOWN_CALLS: Final = 40
@@ -88,7 +87,7 @@ class EpisodePlayer:
         max_steps: actions per episode.
         sandbox: as in :class:`DiscoGenEnv`.
         parallel: episodes at a time.
-        slots: exams at a time; None: one per core.
+        exams_at_once: exams to run concurrently; None: one per core.
         on_episode: called after each episode that was played.
     """
 
@@ -102,7 +101,7 @@ class EpisodePlayer:
         max_steps: int,
         sandbox: str | Sandbox = "auto",
         parallel: int = 4,
-        slots: int | None = None,
+        exams_at_once: int | None = None,
         on_episode: Callable[[PlayedEpisode], None] = lambda episode: None,
     ) -> None:
         self._folder = directory / "episodes"
@@ -112,9 +111,7 @@ class EpisodePlayer:
         self._make_model = make_model
         self._player = {**player, "max_steps": max_steps}
         self._max_steps = max_steps
-        self._sandbox = get_sandbox(sandbox)
-        self._owns_sandbox = isinstance(sandbox, str)
-        self._slots = Cores(slots)
+        self._host = Host(sandbox, exams_at_once=exams_at_once)
         self._parallel = parallel
         self._on_episode = on_episode
 
@@ -133,9 +130,8 @@ class EpisodePlayer:
         return [future.result() for future in futures]
 
     def close(self) -> None:
-        """End what the sandbox still runs."""
-        if self._owns_sandbox:
-            self._sandbox.close()
+        """End what still runs."""
+        self._host.close()
 
     def _one(self, assignment: Assignment, prompt: str) -> PlayedEpisode:
         task = assignment.task
@@ -153,10 +149,9 @@ class EpisodePlayer:
         model = self._make_model()
         env = DiscoGenEnv(
             task=assignment.task,
-            sandbox=self._sandbox,
+            host=self._host,
             runs_dir=self._runs,
             max_steps=self._max_steps,
-            exam_slots=self._slots,
         )
         try:
             session = ToolSession(env, seed=assignment.seed)
@@ -203,7 +198,7 @@ def sample_assignments(count: int, *, seed: int, domains: Sequence[str] | None, 
     rng = np.random.default_rng(seed)
 
     def usable(domain: Domain, backend: str, dataset: str) -> bool:
-        return baselines.has_entry(domain, backend=backend, dataset=dataset, scale=scale)
+        return baselines.has_entry(Setting(domain, backend, dataset, scale))
 
     found: dict[str, Assignment] = {}
     for _ in range(100 * count):

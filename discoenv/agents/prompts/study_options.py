@@ -13,11 +13,11 @@ from discoenv.agents import options
 from discoenv.agents.llm import best_of_n, react
 from discoenv.agents.prompts.episodes import Assignment, sample_assignments
 from discoenv.agents.prompts.study import StudySettings
-from discoenv.discogen.config import read_task
 from discoenv.scoring import baselines
 from discoenv.tasks import discobench
+from discoenv.tasks.reading import read_task
 from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 
 #: Numbers of training tasks that a study compares.
 STUDY: Final = (1, 5, 10, 30)
@@ -30,7 +30,7 @@ class AgentModelOptions(options.ModelOptions):
     model: Annotated[str, typer.Option(envvar="DISCOENV_MODEL", help="The agent's model. Needed without -r.")] = ""
     max_tokens: Annotated[int, typer.Option(min=1, help="Budget of one episode: tokens.")] = 400_000
     max_calls: Annotated[int, typer.Option(min=1, help="Budget of one episode: answers of the model.")] = 40
-    reflection_model: Annotated[str, typer.Option(help="Rewrites the prompt [default: the agent's].")] = ""
+    reflection_model: Annotated[str, typer.Option(help="Rewrites the prompt; default: the agent's.")] = ""
 
     def models(self, settings: StudySettings) -> tuple[AgentModelOptions, options.ModelOptions]:
         """The agent's model, with the budget of one episode, and the reflecting model, with that of a whole study."""
@@ -55,14 +55,14 @@ class StudyOptions:
     minibatch: Annotated[int, typer.Option(min=1, help="Tasks on which a proposal is compared first.")] = 3
     agent: Annotated[str, typer.Option(help="react or best_of_n.")] = "react"
     max_steps: Annotated[int, typer.Option(min=2, help="Actions per episode.")] = 5
-    domain: Annotated[list[str] | None, typer.Option(help="Domains (repeat the option) [default: all].")] = None
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small"
+    domain: Annotated[list[str] | None, typer.Option(help="Domains (repeat the option); default: all.")] = None
+    scale: options.ScaleName = "small"
     seed: Annotated[int, typer.Option(help="Of tasks, episodes and searches.")] = 0
     held_out: Annotated[
-        list[str] | None, typer.Option(help="Tasks to test on (repeat the option) [default: drawn from DiscoBench].")
+        list[str] | None, typer.Option(help="Tasks to test on (repeat the option); default: drawn from DiscoBench.")
     ] = None
     held_out_count: Annotated[int, typer.Option(min=1, help="How many DiscoBench tasks to draw.")] = 8
-    prompt_file: Annotated[Path | None, typer.Option(help="The first prompt [default: the agent's].")] = None
+    prompt_file: Annotated[Path | None, typer.Option(help="The first prompt; default: the agent's.")] = None
 
 
 #: Options that belong to a run, and not to where its model is to be found.
@@ -96,7 +96,7 @@ def new_settings(study: StudyOptions, llm: AgentModelOptions) -> StudySettings:
         names = [
             name for name in discobench.get_discobench_tasks() if not domains or discobench.domain_of(name) in domains
         ]
-    defaults = {"scale": study.scale, "train_seeds": 1, "test_seeds": 1, "eval_type": "performance"}
+    defaults = {"scale": study.scale, "train_seeds": 1, "test_seeds": 1}
     held_out = [Assignment(read_task(name, defaults), study.seed) for name in names]
     if not study.held_out:
         held_out = [each for each in held_out if _is_calibrated(each.task)]
@@ -122,7 +122,7 @@ def new_settings(study: StudyOptions, llm: AgentModelOptions) -> StudySettings:
 def _is_calibrated(task: Task) -> bool:
     domain = task.resolve()
     return all(
-        baselines.has_entry(domain, backend=task.backend, dataset=dataset, scale=task.scale)
+        baselines.has_entry(Setting(domain, task.backend, dataset, task.scale))
         for dataset in (*task.meta_train, *task.meta_test)
     )
 

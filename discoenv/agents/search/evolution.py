@@ -22,9 +22,8 @@ from discoenv.agents.search.islands import Individual, Islands
 from discoenv.agents.search.operators import Operator, OperatorFailed, Parent, Proposal
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import BudgetSpent, InfraError
+from discoenv.exams.host import Host
 from discoenv.machine import atomic
-from discoenv.machine.cores import Cores
-from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
@@ -100,8 +99,8 @@ class ParallelEvaluator:
         task: the task.
         seed: of the episodes.
         num_envs: modules that are examined at the same time.
-        sandbox, budget_scale: as in :class:`DiscoGenEnv`.
-        slots: exams that run at once; None: one per core.
+        host: where exams run.
+        budget_scale: compute budget of an exam, as a multiple of the baseline's seconds.
     """
 
     def __init__(
@@ -110,8 +109,7 @@ class ParallelEvaluator:
         seed: int,
         num_envs: int,
         *,
-        sandbox: str | Sandbox = "auto",
-        slots: int | None = None,
+        host: Host,
         budget_scale: float = 3.0,
     ) -> None:
         self._seeds = [seed] * num_envs
@@ -119,9 +117,8 @@ class ParallelEvaluator:
             "DiscoGen-v0",
             num_envs,
             task=task,
-            sandbox=sandbox,
-            slots=slots,
-            budget_scale=budget_scale,
+            host=host,
+            limits={"budget_scale": budget_scale},
             runs_dir=None,
             max_steps=_MANY_STEPS,
             autoreset_mode="Disabled",
@@ -160,8 +157,8 @@ class Evolution:
         settings: what defines it.
         operator: makes children.
         num_envs: candidates that are examined at the same time.
-        sandbox, budget_scale: as in :class:`DiscoGenEnv`.
-        slots: exams that run at once; None: one per core.
+        host: where exams run.
+        budget_scale: compute budget of an exam, as a multiple of the baseline's seconds.
         on_generation: called after each generation with its number, its individuals and the islands.
 
     Attributes:
@@ -176,8 +173,7 @@ class Evolution:
         operator: Operator,
         *,
         num_envs: int = 4,
-        sandbox: str | Sandbox = "auto",
-        slots: int | None = None,
+        host: Host,
         budget_scale: float = 3.0,
         on_generation: Callable[[int, Sequence[Individual], Islands], None] = lambda number, individuals, islands: None,
     ) -> None:
@@ -197,7 +193,7 @@ class Evolution:
         if base is not None and base.score is None and base.failures:
             base.evaluated, base.failures = False, 0  # perhaps the machine works now
         self._operator = operator
-        self._num_envs, self._sandbox, self._slots, self._budget_scale = num_envs, sandbox, slots, budget_scale
+        self._num_envs, self._host, self._budget_scale = num_envs, host, budget_scale
         self._evaluator: ParallelEvaluator | None = None
         self._on_generation = on_generation
 
@@ -294,8 +290,7 @@ class Evolution:
                     self.task,
                     self.settings.seed,
                     self._num_envs,
-                    sandbox=self._sandbox,
-                    slots=self._slots,
+                    host=self._host,
                     budget_scale=self._budget_scale,
                 )
             batch, waiting = waiting[: self._num_envs], waiting[self._num_envs :]
@@ -322,11 +317,10 @@ class Evolution:
                 return result
         env = DiscoGenEnv(
             task=self.task,
-            sandbox=self._sandbox,
+            host=self._host,
             runs_dir=self.directory / "submission",
             max_steps=1,
-            budget_scale=self._budget_scale,
-            exam_slots=Cores(self._slots),
+            limits={"budget_scale": self._budget_scale},
         )
         try:
             env.reset(seed=self.settings.seed)

@@ -30,10 +30,10 @@ class EvolutionOptions:
     operator: Annotated[str, typer.Option(help="ast (random changes) or llm.")] = "ast"
     task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = ""
     domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = ""
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small"
+    scale: options.ScaleName = "small"
     seed: Annotated[int, typer.Option(help="Seed of the episode and of the search.")] = 0
     generations: Annotated[
-        int | None, typer.Option(min=0, help="Generations [default: 10, or those of the run].", show_default=False)
+        int | None, typer.Option(min=0, help="Generations; default: 10, or those of the run.", show_default=False)
     ] = None
     children: Annotated[int, typer.Option(min=1, help="Individuals per generation.")] = 8
     islands: Annotated[int, typer.Option(min=1, help="Islands.")] = 4

@@ -18,6 +18,7 @@ from discoenv.agents.search.islands import Individual, Islands
 from discoenv.agents.search.operators import AstOperator, LlmOperator, Operator
 from discoenv.episodes.transcript import CallRecorder, read_calls
 from discoenv.errors import InfraError
+from discoenv.exams.host import Host
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
 from tests.agents.conftest import MakeModel, ended
@@ -43,7 +44,7 @@ def settings_for(task: Task, **changes: Any) -> EvolutionSettings:
 
 
 def test_random_changes_raise_the_score_over_generations(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
-    evolution = Evolution(tmp_path, settings_for(task), AstOperator(task), num_envs=2, sandbox=sandbox)
+    evolution = Evolution(tmp_path, settings_for(task), AstOperator(task), num_envs=2, host=Host(sandbox))
     result = evolution.run()
     trace = evolution.trace()
     assert len(trace) == 13
@@ -59,7 +60,7 @@ def test_random_changes_raise_the_score_on_greenhouse_gases(tmp_path: Path, sand
     modules = ("model", "data_processing")
     task = tiny_task("GreenhouseGasPrediction", modules=modules, meta_train=("BoxModel/CO2",))
     settings = settings_for(task, generations=2, islands=1)
-    evolution = Evolution(tmp_path, settings, AstOperator(task), num_envs=2, sandbox=sandbox, budget_scale=50.0)
+    evolution = Evolution(tmp_path, settings, AstOperator(task), num_envs=2, host=Host(sandbox), budget_scale=50.0)
     evolution.run()
     trace = evolution.trace()
     assert trace[-1] > trace[0] + 0.02
@@ -69,7 +70,7 @@ def test_random_changes_raise_the_score_on_greenhouse_gases(tmp_path: Path, sand
 def test_random_changes_raise_the_score_in_reinforcement_learning(tmp_path: Path, sandbox: Sandbox) -> None:
     task = tiny_task("OnPolicyRL", modules=("schedule",))
     settings = settings_for(task, generations=1, children=3, islands=1, seed=3)
-    evolution = Evolution(tmp_path, settings, AstOperator(task), num_envs=2, sandbox=sandbox, budget_scale=50.0)
+    evolution = Evolution(tmp_path, settings, AstOperator(task), num_envs=2, host=Host(sandbox), budget_scale=50.0)
     evolution.run()
     trace = evolution.trace()
     assert trace[-1] > trace[0]
@@ -98,17 +99,17 @@ class InterruptedOperator:
 def test_an_interrupted_run_goes_on_and_ends_as_one_that_was_not(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
     settings = settings_for(task, generations=2, children=3)
     operator = AstOperator(task)
-    whole = Evolution(tmp_path / "whole", settings, operator, num_envs=2, sandbox=sandbox).run()
+    whole = Evolution(tmp_path / "whole", settings, operator, num_envs=2, host=Host(sandbox)).run()
     for proposals in (1, 3):
         broken = InterruptedOperator(operator, proposals)
         with pytest.raises(Interrupted):
-            Evolution(tmp_path / "parts", settings, broken, num_envs=1, sandbox=sandbox).run()
+            Evolution(tmp_path / "parts", settings, broken, num_envs=1, host=Host(sandbox)).run()
     parts = Evolution(
-        tmp_path / "parts", EvolutionSettings.load(tmp_path / "parts"), operator, num_envs=3, sandbox=sandbox
+        tmp_path / "parts", EvolutionSettings.load(tmp_path / "parts"), operator, num_envs=3, host=Host(sandbox)
     ).run()
     assert ended(tmp_path / "parts") == ended(tmp_path / "whole")
     assert {key: parts[key] for key in ("reward", "best")} == {key: whole[key] for key in ("reward", "best")}
-    again = Evolution(tmp_path / "parts", settings, operator, sandbox=FailingSandbox(sandbox, failures=99)).run()
+    again = Evolution(tmp_path / "parts", settings, operator, host=Host(FailingSandbox(sandbox, failures=99))).run()
     assert again == parts  # nothing is left to do
 
 
@@ -130,7 +131,7 @@ def test_a_language_model_is_shown_scores_and_errors_and_its_modules_are_examine
     settings = settings_for(task, generations=4, children=1, islands=1, operator={"name": "llm", "model": "fake"})
     with FakeOpenAI(script, repeat=Say("")) as server:
         operator = LlmOperator(task, make_model(server.url), recorder=CallRecorder(tmp_path))
-        evolution = Evolution(tmp_path, settings, operator, num_envs=1, sandbox=sandbox)
+        evolution = Evolution(tmp_path, settings, operator, num_envs=1, host=Host(sandbox))
         result = evolution.run()
     individuals = [each for _, each in sorted(evolution.individuals.items())]
     assert [each.score is not None for each in individuals] == [True, True, False, False, True]
@@ -157,7 +158,7 @@ def test_when_the_budget_is_spent_the_best_so_far_is_submitted_and_more_budget_g
     with FakeOpenAI([Say(GOOD)], repeat=Say(GOOD.replace("range(6)", "range(4)"))) as server:
         for calls, complete in ((1, False), (50, True)):
             model = make_model(server.url, ledger=Ledger(Budget(calls=calls)))
-            evolution = Evolution(tmp_path, settings, LlmOperator(task, model), num_envs=2, sandbox=sandbox)
+            evolution = Evolution(tmp_path, settings, LlmOperator(task, model), num_envs=2, host=Host(sandbox))
             result = evolution.run()
             assert (result["budget_spent"] is None) is complete or result["best"] == 1
             assert (evolution.budget_spent is None) is complete
@@ -168,8 +169,8 @@ def test_when_the_budget_is_spent_the_best_so_far_is_submitted_and_more_budget_g
 def test_a_failing_machine_is_tried_again_with_the_same_exams(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
     settings = settings_for(task, generations=1, children=2)
     failing = FailingSandbox(sandbox, failures=2)
-    whole = Evolution(tmp_path / "whole", settings, AstOperator(task), num_envs=1, sandbox=sandbox).run()
-    evolution = Evolution(tmp_path / "failing", settings, AstOperator(task), num_envs=1, sandbox=failing)
+    whole = Evolution(tmp_path / "whole", settings, AstOperator(task), num_envs=1, host=Host(sandbox)).run()
+    evolution = Evolution(tmp_path / "failing", settings, AstOperator(task), num_envs=1, host=Host(failing))
     assert evolution.run()["reward"] == whole["reward"]
     assert evolution.individuals[0].failures == 1
     assert ended(tmp_path / "failing") == ended(tmp_path / "whole")
@@ -178,9 +179,9 @@ def test_a_failing_machine_is_tried_again_with_the_same_exams(task: Task, tmp_pa
 def test_a_machine_that_keeps_failing_is_an_error_and_not_a_score(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
     failing = FailingSandbox(sandbox, failures=99)
     with pytest.raises(InfraError, match="no space"):
-        Evolution(tmp_path, settings_for(task), AstOperator(task), num_envs=1, sandbox=failing).run()
+        Evolution(tmp_path, settings_for(task), AstOperator(task), num_envs=1, host=Host(failing)).run()
     settings = settings_for(task, generations=0)
-    assert Evolution(tmp_path, settings, AstOperator(task), num_envs=1, sandbox=sandbox).run()["best"] == 0
+    assert Evolution(tmp_path, settings, AstOperator(task), num_envs=1, host=Host(sandbox)).run()["best"] == 0
 
 
 def test_candidates_are_examined_in_parallel_and_as_one_by_one(task: Task, sandbox: Sandbox) -> None:
@@ -190,7 +191,7 @@ def test_candidates_are_examined_in_parallel_and_as_one_by_one(task: Task, sandb
     )
     found = []
     for count in (1, 3):
-        evaluator = ParallelEvaluator(task.model_copy(update={"start": "base"}), 3, count, sandbox=sandbox)
+        evaluator = ParallelEvaluator(task.model_copy(update={"start": "base"}), 3, count, host=Host(sandbox))
         try:
             batches = [[base, good, base]] if count == 3 else [[base], [good], [base]]
             found.append([float(each.score or 0) for batch in batches for each in evaluator.evaluate(batch)])
@@ -246,7 +247,7 @@ def test_generations_are_reported(
         display.generation(number, individuals, islands)
 
     display.begin(tmp_path, settings)
-    evolution = Evolution(tmp_path, settings, AstOperator(task), sandbox=sandbox, on_generation=on_generation)
+    evolution = Evolution(tmp_path, settings, AstOperator(task), host=Host(sandbox), on_generation=on_generation)
     display.end(evolution.run())
     assert seen == [(0, 1), (1, 1)]
     printed = capsys.readouterr().out

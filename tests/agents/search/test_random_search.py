@@ -25,7 +25,9 @@ def recorded_scores(runs: Path) -> list[float]:
 
 def searched(task: Task, tmp_path: Path, sandbox: Sandbox, *, steps: int, seed: int) -> list[float]:
     # Scores are what is tested, so a busy machine must not run into the compute budget.
-    env = DiscoGenEnv(task=task, max_steps=steps, runs_dir=tmp_path / "runs", sandbox=sandbox, budget_scale=50.0)
+    env = DiscoGenEnv(
+        task=task, max_steps=steps, runs_dir=tmp_path / "runs", sandbox=sandbox, limits={"budget_scale": 50.0}
+    )
     try:
         _, agent = loop.play(env, lambda info: RandomSearch(info["task"], seed=seed), seed=seed)
     finally:
