@@ -113,7 +113,7 @@ def _versions(domain: Domain, dataset: str) -> dict[str, str]:
     """Versions of Python and of what the domain and the dataset require."""
     versions = {"python": platform.python_version(), "discoenv": importlib.metadata.version("discoenv")}
     specification = domain.specification
-    for requirement in (*specification.requirements, *specification.datasets[dataset].requires):
+    for requirement in (*specification.requirements, *specification.datasets[dataset].packages):
         name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
         try:
             versions[name] = importlib.metadata.version(name)
