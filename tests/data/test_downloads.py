@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from discoenv.data import downloads
 from discoenv.data.downloads import File
 from discoenv.errors import DatasetUnavailable
-from discoenv.exams.runner import ExamRunner
-from discoenv.sandbox import get_sandbox
+from discoenv.exams.host import Host
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
+from discoenv.tasks.task import Setting
 from tests.conftest import MakeVariant
 
 
@@ -114,16 +114,16 @@ def test_the_command_fetches_what_an_exam_asks_for(wave: Domain) -> None:
     from discoenv.cli.main import app
 
     dataset = wave.datasets[0]
-    runner = ExamRunner(wave, get_sandbox("auto"))
+    host = Host()
     try:
         with pytest.raises(DatasetUnavailable, match=rf"discoenv data fetch {wave.name} {dataset}"):
-            runner.floor(dataset=dataset, scale="tiny", seed=0)
+            host.floor(Setting(wave, "default", dataset, "tiny"), 0)
         done = CliRunner().invoke(app, ["data", "fetch", wave.name])
         assert done.exit_code == 0, done.output
         assert str(wave.held_data(dataset)) in done.output
-        assert runner.floor(dataset=dataset, scale="tiny", seed=0)
+        assert host.floor(Setting(wave, "default", dataset, "tiny"), 0)
     finally:
-        runner.close()
+        host.close()
     assert wave.held_data(wave.datasets[1]) is None
 
 
