@@ -2,6 +2,9 @@
 
 ``performance`` rewards the score itself. ``time``, ``energy``, ``memory`` and ``golf`` reward a low cost among
 solutions whose score passes a threshold, compared with the cost of the baseline, measured on the same machine.
+
+Installed packages declare further ones by entry points of the group ``discoenv.objectives``
+(:mod:`discoenv.machine.entry_points`), which name functions with the decorator :func:`register`.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import numpy as np
 
 from discoenv.errors import UnknownName
 from discoenv.exams.result import ExamResult
+from discoenv.machine import entry_points
 from discoenv.scoring.baselines import Entry
 from discoenv.scoring.scores import Score
 from discoenv.tasks.task import Task
@@ -46,6 +50,8 @@ class Objective:
     measured: bool = False
 
 
+#: Entry points of this group name functions with the decorator :func:`register`.
+GROUP = "discoenv.objectives"
 _REGISTRY: dict[str, Objective] = {}
 
 
@@ -69,15 +75,21 @@ def get(name: str) -> Objective:
 
     Raises:
         UnknownName: there is none; the message suggests one.
+        EntryPointError: an installed package declares it, but it cannot be imported or does not register that name.
     """
+    if name not in _REGISTRY and name in entry_points.find(GROUP):
+        extension = entry_points.find(GROUP)[name]
+        extension.load()
+        if name not in _REGISTRY:
+            raise extension.error(f"does not register the objective {name!r} when it is imported")
     if name not in _REGISTRY:
         raise UnknownName("objective", name, names())
     return _REGISTRY[name]
 
 
 def names() -> list[str]:
-    """Names of all objectives."""
-    return sorted(_REGISTRY)
+    """Names of all objectives, those of installed packages included; nothing is imported."""
+    return sorted({*_REGISTRY, *entry_points.find(GROUP)})
 
 
 def passes(score: Score, baseline_scale: float) -> bool:

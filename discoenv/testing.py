@@ -43,7 +43,7 @@ def write_workspace(
         dataset: its id; default: the domain's first.
         backend: the domain's code base.
         stubs: names of the modules of which only the interface is written.
-        modules: text of further modules by name (``loss``), or a folder of their files, such as that of a candidate; the
+        modules: text of further modules by name (``loss``), or a folder of their files, as a candidate is; the
             others have their base implementation.
 
     Returns:

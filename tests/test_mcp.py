@@ -24,8 +24,8 @@ from mcp_types import CallToolResult, Implementation, TextContent, TextResourceC
 
 from discoenv.adapters import mcp
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.evaluation import Progress
 from discoenv.episodes.transcript import read_calls
+from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
 from discoenv.tools import TOOLS, ToolResult, ToolSession
@@ -240,7 +240,7 @@ def test_the_protocol_goes_on_while_something_trains(
     with episode(sandbox, task) as made:
 
         def slow(*_: Any, **__: Any) -> ToolResult:
-            made._progress(Progress("meta_train", "Line", 1, 2, 2, 10.0))
+            made._progress(Progress(ExamSpec(task.setting("Line"), 1, 10.0), 2, 2))
             assert go_on.wait(60)
             return ToolResult("trained")
 

@@ -13,14 +13,14 @@ from discoenv.errors import UnknownName
 from discoenv.scoring import baselines
 from discoenv.scoring.scores import Score
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 
 MakeScore = Callable[[str, float], Score]
 
 
 @pytest.fixture
 def make_score(toy: Domain) -> MakeScore:
-    entry = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
+    entry = baselines.entry(Setting(toy, "default", "Line", "tiny"))
 
     def make(dataset: str, normalised: float) -> Score:
         return Score(dataset, (), (), normalised, None, entry)

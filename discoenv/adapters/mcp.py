@@ -23,7 +23,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from discoenv import __version__
-from discoenv.episodes.evaluation import Progress
+from discoenv.exams.spec import Progress
 from discoenv.tools import TOOLS, Tool, ToolSession
 from discoenv.tools.registry import Arguments
 
@@ -50,7 +50,7 @@ class _Exam:
 
     def done(self) -> float:
         """Exams begun before, and this one by the share of its budget that has passed."""
-        share = (time.monotonic() - self.begin) / max(self.progress.budget_s, 1e-9)
+        share = (time.monotonic() - self.begin) / max(self.progress.spec.budget_s, 1e-9)
         return self.progress.number - 1 + min(share, 0.99)
 
 
@@ -123,14 +123,18 @@ class Episode:
             self._on_end(self.session)
 
     def _progress(self, progress: Progress) -> None:
-        last = self._exam.progress if self._exam is not None and self._exam.progress.side == progress.side else None
+        last = (
+            self._exam.progress
+            if self._exam is not None and self._exam.progress.spec.side == progress.spec.side
+            else None
+        )
         if progress.result is None and (last is None or progress.number > last.number):  # never less than told before
             self._exam = _Exam(progress, time.monotonic())
 
     async def _report(self, context: Context) -> None:
         exam = self._exam
         if exam is not None:
-            label = f"exam {exam.progress.number} of {exam.progress.total}: {exam.progress.dataset}"
+            label = f"exam {exam.progress.number} of {exam.progress.total}: {exam.progress.spec.dataset}"
             await context.session.report_progress(exam.done(), exam.progress.total, label)
 
 

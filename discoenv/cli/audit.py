@@ -12,7 +12,9 @@ from rich.console import Console
 
 from discoenv.audit.exploit import ActionExploit, Exploit
 from discoenv.errors import UnknownName
+from discoenv.exams.host import Host
 from discoenv.machine import atomic
+from discoenv.machine.cores import Cores
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import SCALES, Scale
 
@@ -56,7 +58,8 @@ def audit(
         if word not in names:
             raise UnknownName("exploit", word, names)
     findings = []
-    with Auditor(found, provider, scale=_scale(scale)) as auditor:
+    host = Host(provider, exams_at_once=Cores(1, pin=False))  # exploits may use all cores, as attackers would
+    with host, Auditor(found, host, scale=_scale(scale)) as auditor:
         for exploit in exploits_of(domain):
             if chosen(exploit.name, exploit.kind):
                 log.print(f"{exploit.kind}: {exploit.name} …", highlight=False, markup=False)

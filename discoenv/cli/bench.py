@@ -88,7 +88,7 @@ def run(
     resume_directory: Annotated[
         Path | None, typer.Option("-r", "--resume", help="Go on with the benchmark in this folder.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Of the benchmark, for people.")] = "bench",
+    name: Annotated[str, typer.Option(help="Name shown in reports.")] = "bench",
     scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small",
     domain: Annotated[
         list[str] | None, typer.Option(help="Only DiscoBench's and sampled tasks of this domain.")
@@ -99,7 +99,9 @@ def run(
     sandbox: Annotated[str, typer.Option(help="Provider, or several, the first that works on a node.")] = "auto",
     device: Annotated[str, typer.Option(help="What to train on: cpu, gpu, or auto.")] = "auto",
     budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 3.0,
-    slots: Annotated[int | None, typer.Option(min=1, help="Exams at once per cell's process; default: cores.")] = None,
+    exams_at_once: Annotated[
+        int | None, typer.Option(min=1, help="Exams to run concurrently, per cell's process; default: cores.")
+    ] = None,
     pack: Annotated[list[Path] | None, typer.Option(help="A folder of further domains.")] = None,
     workers: Workers = 1,
     dask: Dask = "",
@@ -154,8 +156,8 @@ def run(
         "max_steps": max_steps,
         "sandbox": sandbox,
         "device": device,
-        "budget_scale": budget_scale,
-        "slots": slots,
+        "limits": {"budget_scale": budget_scale},
+        "exams_at_once": exams_at_once,
         "packs": packs,
     }
     benchmark = Benchmark.create(

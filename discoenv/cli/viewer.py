@@ -35,18 +35,18 @@ def view(
 ) -> None:
     """Look at recorded runs, finished or still running, in a browser."""
     from discoenv.viewer.api import Api  # noqa: PLC0415 - the other commands need no server
-    from discoenv.viewer.index import Catalogue  # noqa: PLC0415
-    from discoenv.viewer.server import Server, is_local  # noqa: PLC0415
+    from discoenv.viewer.index import RunIndex  # noqa: PLC0415
+    from discoenv.viewer.server import ViewerServer, is_local  # noqa: PLC0415
 
     if not runs.is_dir():
         raise typer.BadParameter(f"{runs} is not a folder; episodes are recorded in runs/ unless told otherwise")
-    api = Api(Catalogue(runs))
+    api = Api(RunIndex(runs))
     try:
-        server = Server(host, PORT if port is None else port, api)
+        server = ViewerServer(host, PORT if port is None else port, api)
     except OSError as error:
         if port is not None or error.errno != errno.EADDRINUSE:
             raise typer.BadParameter(f"cannot listen on {host} port {port or PORT}: {error.strerror}") from None
-        server = Server(host, 0, api)
+        server = ViewerServer(host, 0, api)
     with server:
         _console.print(f"[bold]{server.url}[/]  shows {runs}; Ctrl-C ends it")
         if not is_local(host):

@@ -5,7 +5,7 @@ holds one function::
 
     def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]
 
-It gets what the examiner kept of each exam (:meth:`discoenv.exams.examiner.Examiner.keep`), writes files into
+It gets what the examiner saved of each exam (:meth:`discoenv.exams.examiner.Examiner.save_artifact`), writes files into
 ``folder``, which exists, and returns their paths. Such a file may import
 :mod:`discoenv.examiners.plotting` and nothing else of discoenv.
 """
@@ -46,7 +46,7 @@ def draw(directory: Path) -> list[Path]:
     made = _scores(run)
     folder.mkdir(exist_ok=True)
     paths = [save(made, folder / "scores.png")]
-    domain, exams = run.task.resolve(), run.exams()
+    domain, exams = run.task.resolve(), run.artifacts()
     if exams and (domain.directory / "pictures.py").is_file():
         from discoenv.exams.examiner_process import load_domain_file  # noqa: PLC0415 - NumPy is not needed before
 

@@ -2,7 +2,7 @@
 
 TaskSide: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that writes);
 ``episode.jsonl`` (one line per reset or step); ``files/step_000/`` (the modules whenever they changed);
-``exams/step_000/<side>/<dataset>/<seed>.npz`` (what examiners kept for pictures, see :mod:`discoenv.episodes.plots`);
+``exams/step_000/<side>/<dataset>/<seed>.npz`` (what examiners saved for pictures, see :mod:`discoenv.episodes.plots`);
 ``result.json`` (when the episode ended).
 """
 
@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from discoenv.episodes import jsonl
 from discoenv.errors import RunError
 from discoenv.examiners.plotting import ExamArtifacts
 from discoenv.machine import atomic
 from discoenv.machine.owner import is_abandoned, owner_tag
 from discoenv.tasks.task import Task
+
+#: The file of a run directory with a line per reset or step.
+EVENTS: Final = "episode.jsonl"
 
 
 class Recorder:
@@ -57,10 +60,7 @@ class Recorder:
         """Append one line to ``episode.jsonl`` and flush it to the disk."""
         stamped = {"time": datetime.datetime.now().astimezone().isoformat(timespec="milliseconds"), **event}
         line = json.dumps(stamped, default=_plain)
-        with (self.directory / "episode.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        jsonl.append(self.directory / EVENTS, line)
 
     def step(self, step: Mapping[str, Any]) -> None:
         """Append the line of a step; if it ended the episode, write ``result.json`` too.
@@ -75,8 +75,8 @@ class Recorder:
             result = {key: step[key] for key in ("reward", "terminated", "truncated")} | {"steps": step["step"]}
             self.result({**parts, **result})
 
-    def kept(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
-        """Write what an examiner kept of an exam (an .npz), unless it kept nothing."""
+    def artifacts(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
+        """Write what an examiner saved of an exam (the bytes of an .npz), unless it saved nothing."""
         if data:
             path = self.directory / "exams" / f"step_{step:03d}" / side / dataset / f"{seed}.npz"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,14 +108,7 @@ class Run:
 
     def events(self) -> list[dict[str, Any]]:
         """Lines of ``episode.jsonl``; a half-written last line, left by a crash, is left out."""
-        path = self.directory / "episode.jsonl"
-        events = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
-            try:
-                events.append(json.loads(line))
-            except ValueError:
-                break
-        return events
+        return list(jsonl.read(self.directory / EVENTS))
 
     def submission(self) -> dict[str, str]:
         """The modules as they were last, by file name."""
@@ -132,8 +125,8 @@ class Run:
         except (OSError, ValueError, TypeError, KeyError):
             return False
 
-    def exams(self) -> list[ExamArtifacts]:
-        """What examiners kept of the exams, by step; exams of which nothing was kept are not listed."""
+    def artifacts(self) -> list[ExamArtifacts]:
+        """What examiners saved of the exams, by step; exams of which nothing was saved are not listed."""
         root = self.directory / "exams"
         found = []
         for path in root.glob("step_*/**/*.npz"):

@@ -1,4 +1,4 @@
-"""CompileCache that JAX has compiled in earlier exams, for later ones: who may use them, and what becomes of new ones.
+"""Programs that JAX has compiled in earlier exams, for later ones: who may use them, and what becomes of new ones.
 
 A compiled program is machine code, and may hold any data, say trained weights. So those that the code of agents has
 made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset. What the base
@@ -26,6 +26,7 @@ import numpy as np
 from discoenv.machine import cache
 from discoenv.sandbox.base import Mount
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Setting
 
 #: Where learners see them, and where they put their own if they see none.
 _INSIDE: Final = "/tmp/programs"  # noqa: S108 - inside
@@ -37,7 +38,7 @@ _MOST_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True)
 class CompileCache:
-    """The programs for one exam. It uses some or it makes some, not both, because JAX looks in one folder.
+    """The compiled programs for one exam. It uses some or it makes some, not both, because JAX looks in one folder.
 
     Attributes:
         used: the folder of those that the learner sees; None: none.
@@ -67,10 +68,11 @@ def compiles(domain: Domain) -> bool:
     return any(re.fullmatch(r"jax\b.*", requirement) for requirement in domain.specification.requirements)
 
 
-def of_base(domain: Domain, *, backend: str, dataset: str, scale: str) -> Path:
+def of_base(setting: Setting) -> Path:
     """The folder on this machine of what the base modules compile. Other code, or another JAX, has another folder."""
+    domain = setting.domain
     code = f"{domain.name}-{_code(domain.directory)}"
-    return cache.folder("programs", _platform(), code, backend, dataset, scale)
+    return cache.folder("programs", _platform(), code, setting.backend, setting.dataset, setting.scale)
 
 
 def keep(folder: Path, programs: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ _POLL_S = 0.01
 
 
 class Examination(TypedDict):
-    """The examiner's reply to ``examine``; times in seconds, ``kept`` an .npz in base64."""
+    """The examiner's reply to ``examine``; times in seconds, ``artifacts`` an .npz in base64."""
 
     status: Literal["ok", "gone", "timeout", "protocol_error"]
     message: str
@@ -37,7 +37,7 @@ class Examination(TypedDict):
     answering_s: float
     background_s: float
     questions: int
-    kept: NotRequired[str]
+    artifacts: NotRequired[str]
 
 
 class ExaminerProcess:

@@ -131,13 +131,13 @@ class Server:
             training_s = time.monotonic() - started
             result["training_s"] = training_s
             learner = Learner(channel, budget_s - training_s, CpuClock(**cpu_clock).read if cpu_clock else None)
-            examiner.kept.clear()
+            examiner.artifacts.clear()
             metrics = examiner.examine(learner, seed)
             result["metrics"] = {name: float(value) for name, value in metrics.items()}
-            if examiner.kept:
+            if examiner.artifacts:
                 file = io.BytesIO()
-                np.savez_compressed(file, **examiner.kept)  # type: ignore[arg-type]
-                result["kept"] = base64.b64encode(file.getvalue()).decode()
+                np.savez_compressed(file, **examiner.artifacts)  # type: ignore[arg-type]
+                result["artifacts"] = base64.b64encode(file.getvalue()).decode()
             result["status"] = "ok"
             if programs is not None:
                 channel.send({"programs": True}, time.monotonic() + 1.0)

@@ -135,13 +135,17 @@ class Domain:
         Raises:
             DatasetUnavailable: it would have to be fetched, and cannot be; or a package that it requires is missing.
         """
+        self.require_packages(dataset)
+        return None
+
+    def require_packages(self, dataset: str) -> None:
+        """Raise :class:`DatasetUnavailable` unless the packages that a dataset requires are installed."""
         missing = self.missing_packages(dataset)
         if missing:
             raise DatasetUnavailable(
                 f"{self.name}: {dataset} needs {' and '.join(missing)}, which cannot be imported here: "
                 f"pip install 'discoenv[{self.specification.extra}]'"
             )
-        return None
 
     def held_data(self, dataset: str, cache_root: Path | None = None) -> Path | None:
         """The folder of a dataset's downloaded files, for its examiner and not for learners; None if it has none.

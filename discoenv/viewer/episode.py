@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from discoenv.episodes.jsonl import Json, JsonLines, NotThere
 from discoenv.episodes.record import Run
 from discoenv.errors import RunError, TaskError
+from discoenv.machine.regular import open_regular, read_text
 from discoenv.viewer import diffs
 from discoenv.viewer.calls import Calls
-from discoenv.viewer.lines import JsonLines, NotThere, Record, mapping, number, open_regular, read_text, sequence, total
+from discoenv.viewer.plain import mapping, number, sequence, total
 
 #: A run that its process neither ended nor added to for so long counts as crashed, seconds.
 STALE_S = 6 * 3600.0
@@ -24,7 +26,7 @@ MOST_PICTURE_BYTES = 32 << 20
 SIDES = ("meta_train", "meta_test")
 
 
-class Episode:
+class EpisodeView:
     """A run directory, read again whenever it has changed.
 
     Attributes:
@@ -36,7 +38,7 @@ class Episode:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.calls = Calls(directory)
-        self.steps: list[Record] = []
+        self.steps: list[Json] = []
         self._events = JsonLines(directory / "episode.jsonl")
         self._rows: list[int] = []
         self._generation = 0
@@ -64,7 +66,7 @@ class Episode:
         return True
 
     @property
-    def result(self) -> Record:
+    def result(self) -> Json:
         """``result.json``; empty before the end."""
         return mapping(self._run.result) if self._run else {}
 
@@ -79,9 +81,9 @@ class Episode:
         idle = time.time() - max(*written, self.calls.modified_s)
         return "crashed" if idle > STALE_S or self._run.owner_is_dead() else "running"
 
-    def summary(self) -> Record:
+    def summary(self) -> Json:
         """What a list of runs shows."""
-        task: Record = self._run.task.model_dump(mode="json") if self._run else {}
+        task: Json = self._run.task.model_dump(mode="json") if self._run else {}
         setup = self._run.setup if self._run else {}
         scores = [step["score"] for step in self.steps if step["score"] is not None]
         return {
@@ -104,7 +106,7 @@ class Episode:
             "model": self.calls.model,
         }
 
-    def overview(self, after: int = 0) -> Record:
+    def overview(self, after: int = 0) -> Json:
         """The run without texts, outputs and files; its steps from index ``after`` on."""
         for index in range(after, len(self.steps)):
             if self.steps[index]["files"] is None:
@@ -124,7 +126,7 @@ class Episode:
             "list": self.steps[after:],
         }
 
-    def step(self, index: int) -> Record:
+    def step(self, index: int) -> Json:
         """Everything about one step, with outputs cut to their last :data:`OUTPUT_CHARACTERS`."""
         event = self._event(index)
         info = mapping(event.get("info"))
@@ -146,7 +148,7 @@ class Episode:
         record = mapping(mapping(mapping(self._event(index).get("info")).get(side)).get(dataset))
         return _text(record.get("stdout"))
 
-    def diff(self, before: int, after: int) -> list[Record]:
+    def diff(self, before: int, after: int) -> list[Json]:
         """What changed between two steps, by index."""
         return diffs.compare(self.files(before), self.files(after))
 
@@ -160,7 +162,7 @@ class Episode:
         if chosen is None:
             return {}
         if chosen not in self._files:
-            self._files[chosen] = {path.name: read_text(path) for path in sorted(folders[chosen].glob("*.py"))}
+            self._files[chosen] = {path.name: read_text(path) or "" for path in sorted(folders[chosen].glob("*.py"))}
         return self._files[chosen]
 
     def picture(self, name: str) -> bytes:
@@ -184,18 +186,18 @@ class Episode:
         named = [path for path in root.glob("step_*") if path.name[5:].isdecimal()]
         return [path for path in named if path.is_dir() and not path.is_symlink()]
 
-    def _event(self, index: int) -> Record:
+    def _event(self, index: int) -> Json:
         if not 0 <= index < len(self._rows):
             raise NotThere(f"{self.directory.name} has no step {index}")
         return self._events.read(self._rows[index])
 
-    def _counts(self, index: int) -> list[Record]:
+    def _counts(self, index: int) -> list[Json]:
         return diffs.counts(self.files(index - 1), self.files(index)) if index else []
 
-    def _integrity(self) -> Record:
+    def _integrity(self) -> Json:
         return mapping(mapping(self._event(0).get("info")).get("integrity")) if self._rows else {}
 
-    def _costs(self) -> Record:
+    def _costs(self) -> Json:
         exams = [step["costs"] for step in self.steps]
         return {
             "seconds": total([each["seconds"] for each in exams]),
@@ -206,7 +208,7 @@ class Episode:
         }
 
 
-def _light(event: Record, position: int) -> Record:
+def _light(event: Json, position: int) -> Json:
     info = mapping(event.get("info"))
     action = mapping(event.get("action"))
     step = number(event.get("step"))
@@ -236,7 +238,7 @@ def _light(event: Record, position: int) -> Record:
     }
 
 
-def _points(side: Any) -> Record:
+def _points(side: Any) -> Json:
     """What a chart needs of each dataset."""
     return {
         dataset: {
@@ -248,7 +250,7 @@ def _points(side: Any) -> Record:
     }
 
 
-def _scores(side: Any) -> Record:
+def _scores(side: Any) -> Json:
     scores = {}
     for dataset, record in mapping(side).items():
         printed = _text(mapping(record).get("stdout"))
@@ -270,7 +272,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-def _span(steps: list[Record]) -> float | None:
+def _span(steps: list[Json]) -> float | None:
     """Seconds from the first event to the last."""
     try:
         first, last = (datetime.datetime.fromisoformat(steps[end]["time"]) for end in (0, -1))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.chat import ChatModel
+from discoenv.agents.llm.chat import ChatModel
 from discoenv.env import DiscoGenEnv
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agents import scripted
-from discoenv.episodes.evaluation import Progress
+from discoenv.agents import scripted
+from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.task import Setting
 
 
 @pytest.mark.parametrize("domain", get_domains())
@@ -66,6 +67,7 @@ def test_no_candidates_is_an_error_that_says_where_to_put_them() -> None:
 
 def test_progress_without_a_result_shows_a_spinner_that_ends() -> None:
     display = scripted.Display(Console(file=io.StringIO()))
-    display.progress(Progress("meta_train", "A", 1, 1, 2, 60.0))
+    setting = Setting(get_domain("GreenhouseGasPrediction"), "default", "BoxModel/CO2", "tiny")
+    display.progress(Progress(ExamSpec(setting, 1, 60.0), 1, 2))
     assert display._live is not None
     display._live.stop()

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import typer
 
-from agents import evolve, options, prompt_optimiser, random_search
+from discoenv.agents import options
+from discoenv.agents.prompts import study
+from discoenv.agents.search import evolve, random_search
 from discoenv.env import DiscoGenEnv
+from discoenv.exams.host import Host
 from discoenv.vector import DiscoGenVectorEnv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +31,7 @@ def declared(command: Any) -> set[str]:
 KNOWN = {
     "random_search.py": declared(random_search.main),
     "evolve.py": declared(evolve.main),
-    "prompt_optimiser.py": declared(prompt_optimiser.main),
+    "prompt_optimiser.py": declared(study.main),
 }
 
 
@@ -50,6 +53,7 @@ def test_files_that_are_mentioned_exist() -> None:
 
 
 def test_arguments_of_environments_exist() -> None:
-    assert {"slots", "autoreset_mode", "num_envs"} <= set(inspect.signature(DiscoGenVectorEnv).parameters)
-    assert "exam_slots" in inspect.signature(DiscoGenEnv).parameters
+    assert {"host", "autoreset_mode", "num_envs"} <= set(inspect.signature(DiscoGenVectorEnv).parameters)
+    assert "host" in inspect.signature(DiscoGenEnv).parameters
+    assert "exams_at_once" in inspect.signature(Host).parameters
     assert callable(DiscoGenVectorEnv.split)

@@ -14,6 +14,7 @@ from discoenv.exams.examiner import ProtocolError
 from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
+from discoenv.tasks.task import Setting
 from discoenv.testing import InProcessLearner, import_learner, import_workspace
 
 jax = pytest.importorskip("jax")
@@ -483,7 +484,7 @@ def test_asking_for_the_optimum_of_the_textbook_is_no_better_than_random_search(
 
 @pytest.mark.parametrize("dataset", DOMAIN.datasets)
 def test_the_baseline_is_better_than_the_floor_by_five_standard_errors(dataset: str) -> None:
-    entry = baselines.entry(DOMAIN, backend="default", dataset=dataset, scale="small")
+    entry = baselines.entry(Setting(DOMAIN, "default", dataset, "small"))
     floor, baseline = np.array(entry.floor.values), np.array(entry.baseline.values)
     error = np.std(floor - baseline, ddof=1) / np.sqrt(len(floor))
     assert np.mean(floor - baseline) > 5 * error
@@ -514,9 +515,9 @@ def test_pictures_are_drawn_from_what_the_examiner_kept(dataset: str, tmp_path: 
         points = rng.random((judge.config["BUDGET"], judge.config["DIMENSION"]))
         judge.examine(InProcessLearner(Fixed(points, judge.config["BATCH_SIZE"])), 5)
         path = tmp_path / f"{step}.npz"
-        np.savez(path, **judge.kept)  # type: ignore[arg-type]
+        np.savez(path, **judge.artifacts)  # type: ignore[arg-type]
         exams.append(ExamArtifacts(step, "meta_train", dataset, 5, path))
-        assert sum(array.nbytes for array in judge.kept.values()) < 100_000
+        assert sum(array.nbytes for array in judge.artifacts.values()) < 100_000
     drawn = pictures.draw(exams, tmp_path)
     assert [path.name for path in drawn] == [f"regret_{dataset}.png", f"queries_{dataset}.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)

@@ -13,11 +13,12 @@ import pytest
 
 from discoenv.exams.examiner import ProtocolError, RuleBroken
 from discoenv.exams.examiner_process import load_domain_file
-from discoenv.sandbox import get_sandbox
+from discoenv.exams.host import Host
 from discoenv.scoring import baselines
 from discoenv.scoring.calibration import calibrate
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
+from discoenv.tasks.task import Setting
 from discoenv.testing import InProcessLearner, import_learner
 
 torch = pytest.importorskip("torch")
@@ -273,20 +274,20 @@ def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from discoenv.examiners.plotting import ExamArtifacts
 
-    kept = []
+    saved = []
     for number, dataset in enumerate(("Digits", "ProcFlowers")):
         exam_ = examiner(dataset)
         learner = classifying(
             lambda images: np.eye(60)[images[:, 0, 0, 0] % 60][:, : 10 if images.shape[-1] == 1 else 60]
         )
         exam_.examine(learner, 0)
-        assert exam_.kept["confusion"].sum() == exam_.config["EXAM_SAMPLES"]
-        assert (exam_.kept["labels"] != exam_.kept["answers"]).sum() >= 20
+        assert exam_.artifacts["confusion"].sum() == exam_.config["EXAM_SAMPLES"]
+        assert (exam_.artifacts["labels"] != exam_.artifacts["answers"]).sum() >= 20
         path = tmp_path / f"{dataset}.npz"
-        np.savez(path, **exam_.kept)  # type: ignore[arg-type]
+        np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
         assert path.stat().st_size < 200_000
-        kept.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
+        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
     assert sorted(path.name for path in paths) == [
         f"{kind}_{dataset}.png" for kind in ("confusion", "mistakes") for dataset in ("Digits", "ProcFlowers")
     ]
@@ -379,15 +380,12 @@ def test_what_the_learner_gets_does_not_import_discoenv() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["Digits", "Glyphs100"])
 def test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor(dataset: str) -> None:
-    entry = calibrate(DOMAIN, dataset=dataset, backend="default", scale="tiny", seeds=[11], sandbox=get_sandbox("auto"))
+    entry = calibrate(Host(), Setting(DOMAIN, "default", dataset, "tiny"), seeds=[11])
     assert entry.baseline.mean > entry.floor.mean + 0.1
 
 
 def test_what_makes_a_dataset_hard_shows_in_its_baseline() -> None:
-    at = {
-        dataset: baselines.entry(DOMAIN, backend="default", dataset=dataset, scale="small").baseline.mean
-        for dataset in OFFLINE
-    }
+    at = {dataset: baselines.entry(Setting(DOMAIN, "default", dataset, "small")).baseline.mean for dataset in OFFLINE}
     assert at["Digits"] >= 0.97
     assert at["DigitsLT"] < at["Digits"] - 0.03
     assert at["DigitsC"] < at["Digits"] - 0.15

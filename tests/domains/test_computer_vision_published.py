@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.data.generated.idx import read_idx
+from discoenv.data.published.idx import read_idx
 from discoenv.errors import DatasetUnavailable
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
 from discoenv.testing import InProcessLearner
-from tests.domains import published_images as files
+from tests.data import published_files as files
 
 pytest.importorskip("PIL")
 pytest.importorskip("scipy")
 
-from discoenv.domains.ComputerVisionClassification import archives, sources
+from discoenv.data.published import archives
+from discoenv.domains.ComputerVisionClassification import sources
 from discoenv.domains.ComputerVisionClassification.examiner import ComputerVisionClassificationExaminer
 
 DOMAIN = Domain(BUILTIN / "ComputerVisionClassification")

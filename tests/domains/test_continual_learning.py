@@ -16,8 +16,9 @@ from benchmarks.continual_learning import FINE_TUNING, learner
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer, metrics_of
 from discoenv.exams.examiner import ProtocolError
 from discoenv.exams.examiner_process import load_domain_file
-from discoenv.sandbox import get_sandbox
+from discoenv.exams.host import Host
 from discoenv.scoring.calibration import calibrate
+from discoenv.tasks.task import Setting
 from discoenv.testing import InProcessLearner, import_learner
 from tests.domains.continual_learning import DOMAIN, OFFLINE, config_of, examiner
 
@@ -126,8 +127,8 @@ def test_the_exam_measures_the_accuracy_matrix(dataset: str) -> None:
 
     found = exam_.examine(InProcessLearner(Oracle(exam_, 3, knows)), 3)
     wanted = np.array([[float(knows(i, t)) for t in range(tasks)] for i in range(tasks)])
-    asked = ~np.isnan(exam_.kept["accuracy"])
-    np.testing.assert_array_equal(exam_.kept["accuracy"][asked], wanted[asked].astype(np.float32))
+    asked = ~np.isnan(exam_.artifacts["accuracy"])
+    np.testing.assert_array_equal(exam_.artifacts["accuracy"][asked], wanted[asked].astype(np.float32))
     assert found["average_accuracy"] == (tasks - 1) / tasks
     assert found["forgetting"] == 1 / (tasks - 1)
     assert set(found) <= {"average_accuracy", *DOMAIN.specification.other_metrics}
@@ -461,9 +462,7 @@ def test_backends_learn(backend: str, dataset: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_score_in_the_sandbox() -> None:
-    entry = calibrate(
-        DOMAIN, dataset="PermutedDigits", backend="default", scale="tiny", seeds=[11, 11], sandbox=get_sandbox("auto")
-    )
+    entry = calibrate(Host(), Setting(DOMAIN, "default", "PermutedDigits", "tiny"), seeds=[11, 11])
     assert entry.baseline.values[0] == entry.baseline.values[1]
     assert entry.baseline.mean > entry.floor.mean + 0.1
 
@@ -498,18 +497,18 @@ def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     from discoenv.examiners.plotting import ExamArtifacts
 
-    kept = []
+    saved = []
     for number, dataset in enumerate(["PermutedDigits", "SplitTextures"]):
         exam_ = examiner(dataset)
         exam_.examine(InProcessLearner(Oracle(exam_, 0, lambda task, t: task <= t)), 0)
-        assert sum(array.nbytes for array in exam_.kept.values()) < 1 << 18
+        assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 18
         path = tmp_path / f"{dataset}.npz"
-        np.savez(path, **exam_.kept)  # type: ignore[arg-type]
-        kept += [
+        np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
+        saved += [
             ExamArtifacts(step=step, side="meta_train", dataset=dataset, seed=0, path=path)
             for step in range(number + 1)
         ]
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
+    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
     assert [path.name for path in paths] == [
         f"{kind}_{dataset}.png" for dataset in ("PermutedDigits", "SplitTextures") for kind in ("accuracy", "stream")
     ]

@@ -17,10 +17,11 @@ import pytest
 
 from discoenv.exams.examiner import ProtocolError, RuleBroken
 from discoenv.exams.examiner_process import load_domain_file
-from discoenv.sandbox import get_sandbox
+from discoenv.exams.host import Host
 from discoenv.scoring.calibration import calibrate
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
+from discoenv.tasks.task import Setting
 from discoenv.testing import InProcessLearner, import_learner
 
 jax = pytest.importorskip("jax")
@@ -543,7 +544,7 @@ def test_a_spread_of_coordinates_is_local() -> None:
 
 @pytest.mark.parametrize("dataset", ["GrowingSpiral", "DigitsInpainting"])
 def test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor(dataset: str) -> None:
-    entry = calibrate(DOMAIN, dataset=dataset, backend="default", scale="tiny", seeds=[11], sandbox=get_sandbox("auto"))
+    entry = calibrate(Host(), Setting(DOMAIN, "default", dataset, "tiny"), seeds=[11])
     assert entry.baseline.mean < entry.floor.mean - 0.02
 
 
@@ -581,15 +582,15 @@ def test_pictures_show_the_growth(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     from discoenv.examiners.plotting import ExamArtifacts
 
-    kept = []
+    saved = []
     for number, dataset in enumerate(["GrowingButterfly", "SelfClassifyingDigits", "SteadyDiffusion"]):
         exam_ = examiner(dataset)
         exam_.examine(by_rule(lambda states, noise: states), 0)
-        assert sum(array.nbytes for array in exam_.kept.values()) < 1 << 20
+        assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 20
         path = tmp_path / f"{dataset}.npz"
-        np.savez(path, **exam_.kept)  # type: ignore[arg-type]
-        kept.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(kept, tmp_path)
+        np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
+        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
     assert len(paths) == 6
     for path in paths:
         with image.open(path) as opened:

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from discoenv.exams.examiner import ProtocolError, RuleBroken
-from discoenv.exams.runner import ExamRunner
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 from discoenv.tasks.workspace import materialise
 from discoenv.testing import InProcessLearner, import_learner
 
@@ -572,11 +573,8 @@ def exam_of(sandbox: Sandbox, workspace: Path, **changed: str) -> Any:
     written = materialise(task, workspace)
     for module, text in changed.items():
         (workspace / "discovered" / f"{module}.py").write_text(text, encoding="utf-8")
-    runner = ExamRunner(DOMAIN, sandbox)
-    try:
-        return runner.run(written, dataset="Classic/CartPole", scale="tiny", seed=0, budget_s=200)
-    finally:
-        runner.close()
+    with Host(sandbox) as host:
+        return host.run(written, ExamSpec(Setting(DOMAIN, "default", "Classic/CartPole", "tiny"), 0, 200))
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import gymnasium as gym
 import yaml
 
 import discoenv  # noqa: F401 - registers the environment
-from agents import scripted
+from discoenv.agents import scripted
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import Recorder
 from discoenv.episodes.transcript import CallRecorder

@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from discoenv.episodes.record import Recorder
 from discoenv.tasks.task import Task
 from discoenv.viewer.export import export
-from discoenv.viewer.server import Server
+from discoenv.viewer.server import ViewerServer
 from tests.viewer import recorded
 from tests.viewer.conftest import Serve
 
@@ -81,13 +81,13 @@ def page(chromium: webdriver.Chrome) -> Iterator[Page]:
     assert shown.errors() == []
 
 
-def address(server: Server, run: Path, root: Path, step: int | None = None) -> str:
+def address(server: ViewerServer, run: Path, root: Path, step: int | None = None) -> str:
     name = quote(run.relative_to(root).as_posix(), safe="")
     return f"{server.url}#/run/{name}" + ("" if step is None else f"/step/{step}")
 
 
 def test_the_list_can_be_searched_filtered_sorted_and_opened(
-    page: Page, server: Server, runs: Path, scripted_run: Path, chat_run: Path
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path, chat_run: Path
 ) -> None:
     page.open(server.url)
     page.wait(lambda: len(page.all(".runs tbody tr")) == 2)
@@ -113,7 +113,7 @@ def test_the_list_can_be_searched_filtered_sorted_and_opened(
 
 
 def test_a_run_shows_its_reward_chart_steps_and_changes(
-    page: Page, server: Server, runs: Path, scripted_run: Path
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path
 ) -> None:
     reward = json.loads((scripted_run / "result.json").read_text())["reward"]
     page.open(address(server, scripted_run, runs))
@@ -141,7 +141,7 @@ def test_a_run_shows_its_reward_chart_steps_and_changes(
 
 
 def test_a_step_has_an_address_and_keys_turn_the_steps(
-    page: Page, server: Server, runs: Path, scripted_run: Path
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path
 ) -> None:
     page.open(address(server, scripted_run, runs, step=2))
     page.says(".detail h2", "Step 2")
@@ -158,7 +158,7 @@ def test_a_step_has_an_address_and_keys_turn_the_steps(
     assert page.all(".detail .markdown table")
 
 
-def test_failures_calls_and_messages_are_shown(page: Page, server: Server, runs: Path, chat_run: Path) -> None:
+def test_failures_calls_and_messages_are_shown(page: Page, server: ViewerServer, runs: Path, chat_run: Path) -> None:
     page.open(address(server, chat_run, runs, step=1))
     page.says(".detail .callout", "The action was refused.")
     page.open(address(server, chat_run, runs, step=2))
@@ -176,7 +176,7 @@ def test_failures_calls_and_messages_are_shown(page: Page, server: Server, runs:
     assert page.one(".figures").text.count("tokens") == 1
 
 
-def test_two_runs_are_chosen_and_compared(page: Page, server: Server, scripted_run: Path, chat_run: Path) -> None:
+def test_two_runs_are_chosen_and_compared(page: Page, server: ViewerServer, scripted_run: Path, chat_run: Path) -> None:
     page.open(server.url)
     page.wait(lambda: len(page.all(".runs tbody tr")) == 2)
     for _ in range(2):
@@ -270,7 +270,7 @@ def test_markup_in_a_run_stays_text(how: str, page: Page, serve: Serve, tmp_path
         )
 
 
-def test_the_page_refuses_markup_even_from_its_own_scripts(page: Page, server: Server) -> None:
+def test_the_page_refuses_markup_even_from_its_own_scripts(page: Page, server: ViewerServer) -> None:
     page.open(server.url)
     with pytest.raises(JavascriptException, match="TrustedHTML"):
         page.script("document.body.innerHTML = '<img src=x onerror=window.executed=1>'")
@@ -282,7 +282,7 @@ def test_the_page_refuses_markup_even_from_its_own_scripts(page: Page, server: S
 
 @pytest.mark.parametrize("width", [360, 1400])
 def test_nothing_is_wider_than_the_screen(
-    width: int, page: Page, server: Server, runs: Path, scripted_run: Path, chat_run: Path
+    width: int, page: Page, server: ViewerServer, runs: Path, scripted_run: Path, chat_run: Path
 ) -> None:
     page.size(width, 800)
     pair = "/".join(quote(run.relative_to(runs).as_posix(), safe="") for run in (scripted_run, chat_run))
@@ -297,7 +297,7 @@ def test_nothing_is_wider_than_the_screen(
         assert page.script("return document.documentElement.scrollWidth <= innerWidth"), each
 
 
-def test_the_theme_can_be_changed_and_stays(page: Page, server: Server) -> None:
+def test_the_theme_can_be_changed_and_stays(page: Page, server: ViewerServer) -> None:
     page.open(server.url)
     page.one("[data-key=theme]")
     colour = "return getComputedStyle(document.body.parentElement).backgroundColor"
@@ -312,7 +312,7 @@ def test_the_theme_can_be_changed_and_stays(page: Page, server: Server) -> None:
     assert page.script(colour) == before
 
 
-def test_a_run_that_is_not_there_says_so(page: Page, server: Server) -> None:
+def test_a_run_that_is_not_there_says_so(page: Page, server: ViewerServer) -> None:
     page.open(f"{server.url}#/run/nowhere")
     page.says("main", "there is no run 'nowhere'")
     page.one("main a").click()
@@ -320,7 +320,7 @@ def test_a_run_that_is_not_there_says_so(page: Page, server: Server) -> None:
     assert all("404" in message or "there is no run" in message for message in page.errors())
 
 
-def test_everything_can_be_reached_by_the_keyboard(page: Page, server: Server) -> None:
+def test_everything_can_be_reached_by_the_keyboard(page: Page, server: ViewerServer) -> None:
     page.open(server.url)
     page.wait(lambda: len(page.all(".runs tbody tr")) == 2)
     reached = set()
@@ -352,7 +352,9 @@ def test_hundreds_of_steps_stay_quick(page: Page, serve: Serve, task: Task, tmp_
     assert page.script("return document.querySelectorAll('*').length") < 8000
 
 
-def test_the_picture_for_the_readme(page: Page, server: Server, runs: Path, scripted_run: Path, tmp_path: Path) -> None:
+def test_the_picture_for_the_readme(
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path, tmp_path: Path
+) -> None:
     """``DISCOENV_REFRESH_IMAGES=1`` replaces the one in the documentation."""
     page.size(1400, 1180)
     page.open(address(server, scripted_run, runs, step=3))

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from discoenv.episodes.jsonl import NotThere
 from discoenv.episodes.record import Recorder
 from discoenv.tasks.task import Task
 from discoenv.viewer import diffs
-from discoenv.viewer.episode import OUTPUT_CHARACTERS, STALE_S, Episode
-from discoenv.viewer.index import Catalogue
-from discoenv.viewer.lines import JsonLines, NotThere, dumps
+from discoenv.viewer.episode import OUTPUT_CHARACTERS, STALE_S, EpisodeView
+from discoenv.viewer.index import RunIndex
+from discoenv.viewer.plain import dumps
 
 SETUP = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0, "max_steps": 4}
 
@@ -29,44 +30,10 @@ def step(number: int, **info: object) -> dict[str, object]:
     return {"event": "step", "step": number, "action": {"edits": [], "command": "run"}, "info": info}
 
 
-def read(recorder: Recorder) -> Episode:
-    episode = Episode(recorder.directory)
+def read(recorder: Recorder) -> EpisodeView:
+    episode = EpisodeView(recorder.directory)
     episode.update()
     return episode
-
-
-def test_lines_are_read_once_and_a_half_written_one_waits(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    lines = JsonLines(path)
-    assert list(lines.new()) == []
-    path.write_text('{"a": 1}\nnot JSON\n[1]\n{"a": 2}\n{"a"')
-    assert list(lines.new()) == [{"a": 1}, {"a": 2}]
-    assert list(lines.new()) == []
-    with path.open("a") as file:
-        file.write(": 3}\n")
-    assert list(lines.new()) == [{"a": 3}]
-    assert [lines.read(index) for index in range(3)] == [{"a": 1}, {"a": 2}, {"a": 3}]
-    for missing in (-1, 3):
-        with pytest.raises(NotThere):
-            lines.read(missing)
-
-
-def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"a": 1}\n{"a": 2}\n')
-    lines = JsonLines(path)
-    assert len(list(lines.new())) == 2
-    path.write_text('{"b": 1}\n')
-    assert list(lines.new()) == [{"b": 1}]
-    assert lines.generation == 1
-    assert len(lines) == 1
-
-
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 50_000, "\x00", '"' + "x" * 10_000_000])
-def test_a_line_that_no_parser_likes_is_skipped(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(f'{text}\n{{"a": 1}}\n')
-    assert list(JsonLines(path).new()) == [{"a": 1}]
 
 
 def test_answers_are_json_that_browsers_accept() -> None:
@@ -115,7 +82,7 @@ def test_a_run_of_a_living_process_is_running_and_one_of_a_dead_process_has_cras
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "dead"), task.to_yaml()], check=True)
     (dead,) = (tmp_path / "dead").iterdir()
-    episode = Episode(dead)
+    episode = EpisodeView(dead)
     episode.update()
     assert episode.status == "crashed"
 
@@ -145,7 +112,7 @@ def test_an_ended_run_is_done_or_failed_by_the_machine(recorder: Recorder) -> No
 
 def test_a_damaged_run_is_listed_with_what_is_wrong(recorder: Recorder) -> None:
     (recorder.directory / "task.yaml").write_text("domain: 5\n")
-    (listed,) = Catalogue(recorder.directory.parent).list()["runs"]
+    (listed,) = RunIndex(recorder.directory.parent).list()["runs"]
     assert listed["status"] == "unreadable"
     assert "domain: Input should be a valid string" in listed["problem"]
 
@@ -208,9 +175,9 @@ def test_runs_are_found_at_any_depth_and_a_single_run_as_itself(task: Task, tmp_
     deep = Recorder(tmp_path / "a" / "b", task, SETUP).directory
     Recorder(tmp_path, task, SETUP)
     (tmp_path / "other").mkdir()
-    assert f"a/b/{deep.name}" in Catalogue(tmp_path).find()
-    assert len(Catalogue(tmp_path).find()) == 2
-    assert list(Catalogue(deep).find()) == [deep.name]
+    assert f"a/b/{deep.name}" in RunIndex(tmp_path).find()
+    assert len(RunIndex(tmp_path).find()) == 2
+    assert list(RunIndex(deep).find()) == [deep.name]
 
 
 def test_links_are_not_followed(recorder: Recorder, task: Task, tmp_path: Path) -> None:
@@ -221,7 +188,7 @@ def test_links_are_not_followed(recorder: Recorder, task: Task, tmp_path: Path) 
     hidden.event({"event": "reset", "text": "private"})
     root = recorder.directory.parent
     (root / "link").symlink_to(hidden.directory)
-    assert list(Catalogue(root).find()) == [recorder.directory.name]
+    assert list(RunIndex(root).find()) == [recorder.directory.name]
     (recorder.directory / "episode.jsonl").symlink_to(hidden.directory / "episode.jsonl")
     (recorder.directory / "calls.jsonl").symlink_to(secret / "model.py")
     (recorder.directory / "files" / "step_000").mkdir(parents=True)

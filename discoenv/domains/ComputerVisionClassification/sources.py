@@ -15,10 +15,9 @@ import numpy as np
 from discoenv.data import generated
 from discoenv.data.generated import Images, Split, long_tail
 from discoenv.data.generated.exact import Draws
-from discoenv.data.generated.idx import read_idx
 from discoenv.data.images import SPLITS
-
-from .archives import Bytes, Labels, map_npy, read_cifar, read_mat, read_member, read_pictures
+from discoenv.data.published.archives import Bytes, Labels, map_npy, read_cifar, read_mat, read_member, read_pictures
+from discoenv.data.published.idx import read_idx
 
 #: Share of the training images that is set aside for validation where a set has no part for it.
 _VALIDATION: Final = 0.1

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from discoenv.data.generated import Images, Split
-from discoenv.data.generated.idx import read_idx
+from discoenv.data.published.idx import read_idx
 
 #: Share of the training images that are for validation.
 VALIDATION = 0.1

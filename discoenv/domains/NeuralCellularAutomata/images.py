@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.data.generated.idx import read_idx
+from discoenv.data.published.idx import read_idx
 
 #: Share of scikit-learn's digits that is held out.
 _HELD_OUT = 1 / 3
