@@ -27,13 +27,15 @@ from hypothesis import strategies as st
 from discoenv import objectives, registration
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.action import Action, Edit
-from discoenv.episodes.evaluation import Evaluator, Progress
+from discoenv.episodes.evaluation import Evaluation
 from discoenv.errors import NoBaseline, TaskError, UnknownName
+from discoenv.exams.host import Host
+from discoenv.exams.spec import Progress
 from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines, calibration
 from discoenv.scoring.scores import Score
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 from discoenv.tasks.workspace import base_modules
 from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox, MakeVariant, each_exam
 from tests.tasks.test_workspace import fingerprint
@@ -154,10 +156,10 @@ def test_a_minimised_metric_is_rewarded_in_its_direction(
     metric = {"name": "mse", "unit": "y²", "direction": "min", "lower": 0}
     domain = make_variant("Toy", change=lambda c: c.update(metric=metric))
     for dataset in ("Line", "Wave"):
-        entry = calibration.calibrate(
-            domain, dataset=dataset, backend="default", scale="tiny", seeds=[0], sandbox=sandbox
-        )
-        baselines.write(domain.directory / "baselines.json", {baselines.key("default", dataset, "tiny"): entry})
+        setting = Setting(domain, "default", dataset, "tiny")
+        with Host(sandbox) as host:
+            entry = calibration.calibrate(host, setting, seeds=[0])
+        baselines.write(domain.directory / "baselines.json", {setting.key: entry})
     env = make_env()
     env.reset(seed=0)
     observation, reward, _, _, info = env.step({**GOOD, "command": "submit"})
@@ -197,7 +199,7 @@ def test_an_episode_out_of_actions_is_truncated_and_rewarded_as_if_submitted(mak
 
 
 def test_a_spent_compute_budget_truncates_the_episode(make_env: MakeEnv) -> None:
-    env = make_env(compute_budget_s=0.01)
+    env = make_env(limits={"compute_budget_s": 0.01})
     env.reset(seed=0)
     assert env.step({**GOOD, "command": "edit"})[3] is False
     _, reward, terminated, truncated, info = env.step("run")
@@ -227,13 +229,14 @@ def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv)
     assert info["reward_parts"] == {"mine": True}
 
 
-def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Task) -> None:
+def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Task, sandbox: Sandbox) -> None:
     seen: list[Progress] = []
-    env = make_env(task=task.model_copy(update={"test_seeds": 2}), exam_slots=1, on_progress=seen.append)
+    host = Host(sandbox, exams_at_once=1)
+    env = make_env(task=task.model_copy(update={"test_seeds": 2}), host=host, on_progress=seen.append)
     env.reset(seed=0)
     env.step({**GOOD, "command": "run"})
     env.step("submit")
-    assert [(p.side, p.dataset, p.number, p.total, p.result is None) for p in seen] == [
+    assert [(p.spec.side, p.spec.dataset, p.number, p.total, p.result is None) for p in seen] == [
         ("meta_train", "Line", 1, 1, True),
         ("meta_train", "Line", 1, 1, False),
         ("meta_test", "Wave", 1, 2, True),
@@ -241,7 +244,8 @@ def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Ta
         ("meta_test", "Wave", 2, 2, True),
         ("meta_test", "Wave", 2, 2, False),
     ]
-    assert {p.budget_s for p in seen} == {30.0}
+    assert {p.spec.budget_s for p in seen} == {30.0}
+    host.close()
 
 
 def test_rendering_gives_the_last_text(make_env: MakeEnv) -> None:
@@ -255,7 +259,7 @@ def test_rendering_gives_the_last_text(make_env: MakeEnv) -> None:
 
 
 def test_a_seed_fixes_the_workspace_the_task_and_the_reward(make_env: MakeEnv) -> None:
-    env = make_env(task=None, domain="Toy", scale="tiny", test_seeds=1)
+    env = make_env(task=None, domain="Toy", scale="tiny", sampling={"test_seeds": 1})
     seen = []
     for _ in range(2):
         _, info = env.reset(seed=7)
@@ -287,10 +291,10 @@ def test_exam_seeds_differ_between_sides_datasets_and_episodes(make_env: MakeEnv
     seeds: list[int] = []
     for seed in (0, 1):
         env.reset(seed=seed)
-        evaluator = env._evaluator
-        assert evaluator
+        assert env._episode
+        evaluation = env._episode._evaluation
         for dataset in ("Line", "Steps", "Wave", "Noise"):
-            seeds += evaluator.seeds("meta_train", dataset) + evaluator.seeds("meta_test", dataset)
+            seeds += evaluation.seeds("meta_train", dataset) + evaluation.seeds("meta_test", dataset)
     assert len(set(seeds)) == len(seeds) == 32
     assert all(0 <= seed < 2**63 for seed in seeds)
 
@@ -377,7 +381,7 @@ def test_refused_actions_change_nothing_say_why_and_count(make_env: MakeEnv) -> 
 
 
 def test_a_file_that_is_too_large_is_refused(make_env: MakeEnv) -> None:
-    env = make_env(max_file_bytes=1000)
+    env = make_env(limits={"max_file_bytes": 1000})
     assert "at most 1000 bytes each" in env.reset(seed=0)[0]["text"]
     _, _, _, _, info = env.step({"edits": [{"path": "model.py", "content": "x" * 1001}]})
     assert "model.py: the new text has 1001 bytes; the limit is 1000" in info["refused"]
@@ -404,13 +408,13 @@ def test_actions_come_in_many_forms(make_env: MakeEnv, action: Any) -> None:
 @pytest.fixture
 def quick(make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> DiscoGenEnv:
     """An environment whose exams are all scored 1 at once."""
-    entry = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
+    entry = baselines.entry(Setting(toy, "default", "Line", "tiny"))
 
-    def evaluate(self: Evaluator, modules: Any, side: str, datasets: Any = ()) -> list[Score]:
+    def examine(self: Evaluation, modules: Any, side: str, datasets: Any = ()) -> list[Score]:
         names = datasets or getattr(self.task, side)
         return [Score(name, (SCORED,), (0.5,), 1.0, None, entry) for name in names]
 
-    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluation, "examine", examine)
     return make_env(max_steps=50, runs_dir=None)
 
 
@@ -635,7 +639,9 @@ def test_an_unknown_option_is_refused(make_env: MakeEnv) -> None:
     ("arguments", "error", "message"),
     [
         ({"max_steps": 0}, ValueError, "max_steps is 0"),
-        ({"budget_scale": 0}, ValueError, "budget_scale is 0"),
+        ({"limits": {"budget_scale": 0}}, ValueError, "budget_scale is 0"),
+        ({"limits": {"steps": 3}}, ValueError, "limits: unknown key steps; known are max_steps, budget_scale"),
+        ({"sampling": {"p_edt": 0.5}}, ValueError, "sampling: unknown key p_edt; known are p_edit, p_data"),
         ({"render_mode": "human"}, ValueError, "render_mode is 'human'; known are None and 'ansi'"),
         ({"domain": "Tyo"}, UnknownName, "did you mean 'Toy'"),
         ({"objective": "preformance"}, UnknownName, "did you mean 'performance'"),

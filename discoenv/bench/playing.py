@@ -16,12 +16,12 @@ import numpy as np
 from discoenv.bench.agents import Agent
 from discoenv.bench.cell import CellResult, DatasetOutcome
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.evaluation import Progress
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
 from discoenv.errors import BenchError, DatasetUnavailable, InfraError, NoBaseline, SandboxError, SandboxUnavailable
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.experiment.worker import Failed
-from discoenv.machine.cores import Cores
 from discoenv.sandbox import AUTO_ORDER, get_sandbox
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.registry import load_pack
@@ -109,10 +109,10 @@ class _Energy:
 
     def __init__(self) -> None:
         self.joules: float | None = None
-        self._begun: set[tuple[str, str, int]] = set()
+        self._begun: set[ExamSpec] = set()
 
     def __call__(self, progress: Progress) -> None:
-        exam = (progress.side, progress.dataset, progress.seed)
+        exam = progress.spec
         if progress.result is None:
             self._begun.add(exam)
         elif exam in self._begun:
@@ -137,18 +137,16 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         InfraError, SandboxError, DatasetUnavailable, NoBaseline: the machine failed.
     """
     arguments = dict(config.get("environment", {}))
-    for pack in arguments.get("packs", ()):
+    for pack in arguments.pop("packs", ()):
         load_pack(pack)
     task = Task.parse(config["task"])
     play = Agent.parse(config["agent"]).load()
     episode = episode_seed(seed, task)
     energy = _Energy()
     sandbox = choose_sandbox(str(arguments.pop("sandbox", "auto")))
-    slots = Cores(arguments.pop("slots", None))
+    host = Host(sandbox, device=arguments.pop("device", "auto"), exams_at_once=arguments.pop("exams_at_once", None))
     begin = time.monotonic()
-    base = DiscoGenEnv(
-        task=task, sandbox=sandbox, runs_dir=logdir / RECORDS, exam_slots=slots, on_progress=energy, **arguments
-    )
+    base = DiscoGenEnv(task=task, host=host, runs_dir=logdir / RECORDS, on_progress=energy, **arguments)
     env = OneEpisode(base, episode)
 
     def result(**ending: Any) -> dict[str, Any]:
@@ -189,6 +187,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         return result(reward=env.reward, meta_test=outcomes, succeeded=succeeded)
     finally:
         env.close()
+        host.close()
         sandbox.close()
 
 

@@ -13,17 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from discoenv import objectives
 from discoenv.discogen.config import (
     Configuration,
     config_from_task,
+    discobench_config,
+    example_config,
     flat_config,
-    read_file,
-    read_task,
     task_from_config,
 )
 from discoenv.errors import TaskError
-from discoenv.tasks import discobench
-from discoenv.tasks.discobench import get_discobench_tasks
+from discoenv.tasks.discobench import domain_of, get_discobench_tasks
+from discoenv.tasks.reading import read_file, read_task
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import MAX_ATTEMPTS, available_datasets, count_tasks, draw
 from discoenv.tasks.specification import Scale
@@ -111,7 +112,7 @@ def create_task(
     if sum([example, config_path is not None, config_dict is not None]) > 1:
         raise TaskError("give only one of example, config_path and config_dict")
     if example:
-        config, source = discobench.example(task_domain), f"example of {task_domain}"
+        config, source = example_config(task_domain), f"example of {task_domain}"
     elif config_path is not None:
         config, source = read_file(config_path), str(config_path)
     else:
@@ -145,11 +146,11 @@ def create_discobench(
     ``task_name`` is one of :func:`get_discobench_tasks`; the other arguments, the result and the errors are those of
     :func:`create_task`.
     """
-    config = discobench.config(task_name)
+    config = discobench_config(task_name)
     if source_path is not None:
         config["source_path"] = str(source_path)
     return create_task(
-        discobench.domain_of(task_name),
+        domain_of(task_name),
         test=test,
         use_base=use_base,
         no_data=no_data,
@@ -251,7 +252,7 @@ def sizes(scale: Scale | None = None, *, gpu: bool = False) -> dict[str, dict[st
 
 
 def read(task: str | Path) -> TaskSide | Task:
-    """What :func:`discoenv.discogen.config.read_task` reads; or of a folder, the task or the side of one in it.
+    """What :func:`discoenv.tasks.reading.read_task` reads; or of a folder, the task or the side of one in it.
 
     Raises:
         TaskError: it cannot be read, or is not valid.
@@ -266,8 +267,6 @@ def read(task: str | Path) -> TaskSide | Task:
 
 
 def _objectives(eval_type: str) -> list[str]:
-    from discoenv import objectives  # noqa: PLC0415 - it imports what runs exams, and users register their own
-
     if eval_type == "random":
         return objectives.names()
     objectives.get(eval_type)

@@ -16,10 +16,8 @@ both sides: then it is a view of the code base.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from discoenv.errors import TaskError, UnknownName
@@ -197,53 +195,55 @@ def flat_config(
     }
 
 
-def read_file(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file that a user wrote.
+def discobench_config(name: str) -> dict[str, Any]:
+    """A DiscoBench task as a configuration whose ``source_path`` has the task's name.
 
     Raises:
-        TaskError: it cannot be read, or is not a mapping.
+        UnknownName: there is no such task; the message suggests one.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise TaskError(f"{path}: cannot be read as a task's YAML file ({reason})") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise TaskError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise TaskError(f"{path}: must be a mapping of keys to values")
-    return content
+    return _fixed_config(discobench.discobench_task(name), name)
 
 
-def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str, Any] | None = None) -> Task:
-    """A task from what users write.
+def example_config(domain: str) -> dict[str, Any]:
+    """A domain's example task as a configuration.
 
-    That is a :class:`Task`; a mapping in its form or in DiscoGen's; the path of a YAML file with either; or the
-    name of a DiscoBench task. A configuration does not tell its domain: it is the one whose modules and datasets it
-    names.
+    Raises:
+        UnknownName: the domain does not exist, or has no example.
+    """
+    return _fixed_config(discobench.example_task(domain), domain)
+
+
+def read_config(config: Mapping[str, Any], defaults: Mapping[str, Any], source: str = "config") -> Task:
+    """The task that a configuration of an unknown domain describes: the one whose modules and datasets it names.
 
     Args:
-        task: the task.
-        defaults: values of keys that a configuration in DiscoGen's form, or a DiscoBench task, lacks.
+        config: the configuration.
+        defaults: fields of :class:`Task` that it has where the configuration leaves them out.
+        source: names the configuration in errors.
 
     Raises:
-        TaskError: it cannot be read, or is not valid.
-        UnknownName: it is neither a file nor the name of a DiscoBench task; or a key, or what it names, does not exist.
+        TaskError: as :func:`task_from_config`; or no domain fits, or more than one does.
+        UnknownName: a key, or what it names, does not exist.
     """
-    if isinstance(task, Task):
-        return task
-    if isinstance(task, str) and not task.endswith((".yaml", ".yml")) and "/" not in task and not Path(task).exists():
-        return task_from_config(discobench.domain_of(task), {**(defaults or {}), **discobench.config(task)}, task)
-    source = "task" if isinstance(task, Mapping) else str(task)
-    content = dict(task) if isinstance(task, Mapping) else read_file(task)
-    if not is_config(content):
-        return Task.parse(content, source)
-    return task_from_config(infer_domain(content, source), {**(defaults or {}), **content}, source)
+    return task_from_config(infer_domain(config, source), {**_keys(defaults), **config}, source)
 
 
-def is_config(content: Mapping[str, Any]) -> bool:
-    """Whether a mapping is in DiscoGen's form rather than that of :class:`Task`."""
-    return "train_task_id" in content or "test_task_id" in content
+def _keys(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a task, but for its domain, modules and datasets, by the keys of a configuration."""
+    names = {"backend": "template_backend", "objective": "eval_type"}
+    keys = {names.get(field, field): value for field, value in fields.items()}
+    return {"use_base": keys.pop("start") == "base", **keys} if "start" in keys else keys
+
+
+def _fixed_config(task: Task, name: str) -> dict[str, Any]:
+    """The keys of a configuration that every task of DiscoBench and every example has."""
+    return flat_config(
+        get_domain(task.domain),
+        modules=task.modules,
+        meta_train=task.meta_train,
+        meta_test=task.meta_test,
+        source_path=f"{SOURCE_ROOT}/{name}",
+    )
 
 
 def infer_domain(config: Mapping[str, Any], source: str = "config") -> str:

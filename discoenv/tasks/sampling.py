@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,24 @@ MAX_ATTEMPTS = 1000
 
 #: (domain, backend, dataset) → whether the dataset may be drawn.
 Usable = Callable[[Domain, str, str], bool]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an environment samples tasks.
+
+    Attributes:
+        p_edit: probability that a module is editable.
+        p_data: weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities.
+        p_base: probability that the modules start from the baseline implementation.
+        train_seeds, test_seeds: exams per meta-train and meta-test dataset.
+    """
+
+    p_edit: float = 0.3
+    p_data: tuple[float, ...] = (0.4, 0.4, 0.2)
+    p_base: float = 0.0
+    train_seeds: int = 1
+    test_seeds: int = 2
 
 
 class Draw(NamedTuple):
@@ -160,7 +179,7 @@ def draw(
     if usable is not None:
         available = [name for name in available if usable(domain, backend, name)]
     modules = domain.modules
-    reserved = frozenset() if allow_discobench else discobench.identities(domain.name)
+    reserved = frozenset() if allow_discobench else discobench.identities(domain)
     for _ in range(max_attempts):
         editable = tuple([module for module in modules if random() < p_edit])
         fates = [(dataset, random()) for dataset in available]

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from discoenv.data import downloads
+from discoenv.data.published.sources import source
 
 Scale = Literal["tiny", "small", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
 
+
+def _published(name: str) -> str:
+    source(name)  # raises if there is no such set
+    return name
+
+
+_PublishedSets = Annotated[
+    tuple[Annotated[str, AfterValidator(_published)], ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
@@ -43,15 +55,39 @@ class Dataset(_Record):
 
     Attributes:
         source: ``offline`` needs no network; ``download`` is fetched once into the cache.
-        files: what is fetched, for the examiner alone; see :mod:`discoenv.data.downloads`.
+        data: the published sets that it is made of, one name or several; see :mod:`discoenv.data.published`.
+        files: what else is fetched; see :mod:`discoenv.data.downloads`.
         gpu: scales at which it cannot train usefully on a CPU.
-        requires: packages, by the names that they are imported by, that this dataset needs and others do not.
+        requires: packages, by the names that they are imported by, that this dataset needs and others do not, beside
+            those that readers of ``data`` need.
     """
 
     source: Literal["offline", "download"]
+    data: _PublishedSets = ()
     files: tuple[downloads.File, ...] = ()
     gpu: tuple[Scale, ...] = ()
     requires: tuple[str, ...] = ()
+
+    @property
+    def to_fetch(self) -> tuple[downloads.File, ...]:
+        """All files that are fetched, for the examiner alone: those of its published sets, then ``files``."""
+        return (*(file for name in self.data for file in source(name).files), *self.files)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """All packages that it needs and others do not, each once."""
+        of_readers = [package for name in self.data for package in source(name).requires]
+        return tuple(dict.fromkeys([*of_readers, *self.requires]))
+
+    @model_validator(mode="after")
+    def _files_are_known_and_distinct(self) -> Dataset:
+        names = [file.name for file in self.to_fetch]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"data, files: {', '.join(twice)} is listed twice")
+        if names and self.source == "offline":
+            raise ValueError("source: it is 'offline', but data or files have to be fetched; write 'download'")
+        return self
 
 
 class Metric(_Record):
@@ -84,8 +120,40 @@ class Integrity(_Record):
     notes: list[str] = []
 
 
+class DiscoBench(_Record):
+    """The domain's part of DiscoBench (see :mod:`discoenv.tasks.discobench`).
+
+    Its tasks have the same datasets, split by hand: those of meta-test differ from those of meta-train in kind.
+
+    Attributes:
+        meta_train, meta_test: datasets of both sides.
+        example: the editable modules of the domain's example task, which has the same datasets.
+    """
+
+    meta_train: tuple[str, ...] = Field(min_length=1)
+    meta_test: tuple[str, ...] = Field(min_length=1)
+    example: tuple[str, ...] = Field(min_length=1)
+
+
+class Quick(_Record):
+    """The smallest task that is worth an exam (see :mod:`discoenv.tasks.quick`), for audits and tests.
+
+    Attributes:
+        module: one that every training run passes through.
+        meta_train, meta_test: a dataset of each side, whose exams are short.
+    """
+
+    module: str
+    meta_train: str
+    meta_test: str
+
+
 class Specification(_Record):
-    """The content of ``domain.yaml``."""
+    """The content of ``domain.yaml``.
+
+    ``discobench`` and ``quick`` may be left out: then the domain has no DiscoBench task and no example, and its quick
+    task is made of the first module and the first two datasets that can be used.
+    """
 
     name: _Name
     version: int = Field(ge=1)
@@ -97,6 +165,8 @@ class Specification(_Record):
     fixed_files: list[str]
     backends: dict[_Name, Backend]
     datasets: dict[str, Dataset] = Field(min_length=2)
+    discobench: DiscoBench | None = None
+    quick: Quick | None = None
     contract: dict[str, str]
     metric: Metric
     other_metrics: dict[str, str] = {}
@@ -122,4 +192,28 @@ class Specification(_Record):
         for dataset in self.datasets:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", dataset):
                 raise ValueError(f"datasets: {dataset!r} is not a relative path of plain names")
+        if self.discobench is not None:
+            if "all" in self.modules:
+                raise ValueError("modules: 'all' names the DiscoBench task with all modules; rename the module")
+            bench = self.discobench
+            sides = {"meta_train": bench.meta_train, "meta_test": bench.meta_test}
+            self._check_names("discobench", "dataset", sides, self.datasets)
+            self._check_names("discobench", "module", {"example": bench.example}, self.modules)
+        if self.quick is not None:
+            sides = {"meta_train": (self.quick.meta_train,), "meta_test": (self.quick.meta_test,)}
+            self._check_names("quick", "dataset", sides, self.datasets)
+            self._check_names("quick", "module", {"module": (self.quick.module,)}, self.modules)
         return self
+
+    @staticmethod
+    def _check_names(section: str, kind: str, lists: dict[str, tuple[str, ...]], known: Container[str]) -> None:
+        """Every name is known, and is there only once in all lists of the section."""
+        seen: dict[str, str] = {}
+        for key, names in lists.items():
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{section}.{key}: no {kind} is called {name!r}")
+                if name in seen:
+                    where = "is listed twice" if seen[name] == key else f"is in {section}.{seen[name]} too"
+                    raise ValueError(f"{section}.{key}: {name} {where}")
+                seen[name] = key

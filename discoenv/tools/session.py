@@ -97,13 +97,13 @@ class ToolSession:
         self.env = env
         base = cast(DiscoGenEnv, env.unwrapped)
         self.observation, self.info = env.reset(seed=seed, options=dict(options) if options else None)
-        self._max_file_bytes = base.max_file_bytes
+        self._max_file_bytes = base.limits.max_file_bytes
         if recorder == "auto":
             recorder = CallRecorder(base.run_directory) if base.run_directory else None
         self.recorder = recorder
         self.task_text = str(self.observation["text"])
         self.introduction = f"{self.task_text}{_ACTING}"
-        self.max_steps = base.max_steps
+        self.max_steps = base.limits.max_steps
         self.notes: list[str] = []
         self.over = False
         self.reward = 0.0

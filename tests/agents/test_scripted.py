@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
-
 import pytest
-from rich.console import Console
 
-from agents import scripted
-from discoenv.episodes.evaluation import Progress
+from discoenv.agents import scripted
 from discoenv.tasks.registry import get_domain, get_domains
 
 
@@ -20,17 +14,6 @@ def test_every_file_of_a_candidate_is_a_module(domain: str) -> None:
         files = {path.stem for path in candidate.glob("*.py")}
         assert files
         assert files <= set(get_domain(domain).modules), candidate
-
-
-def test_an_episode_is_printed_as_it_goes_and_beats_the_baseline(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scripted.main(domain="GreenhouseGasPrediction", scale="tiny", seed=1, runs=tmp_path)
-    printed = capsys.readouterr().out
-    for expected in ("meta-train", "meta-test", "episode over", "discoenv replay"):
-        assert expected in printed
-    (result,) = tmp_path.glob("*/result.json")
-    assert json.loads(result.read_text())["reward"] > 1.0
 
 
 def test_the_best_candidate_on_meta_train_is_submitted() -> None:
@@ -48,7 +31,7 @@ def test_the_best_candidate_on_meta_train_is_submitted() -> None:
 def test_costs_decide_where_costs_count_and_of_equal_candidates_the_first() -> None:
     agent = scripted.ScriptedAgent("GreenhouseGasPrediction")
     info: dict[str, float] = {}
-    for score, reward in [(0.5, 2.0), (0.9, 1.0), (0.5, 2.0)][: len(agent.names)]:
+    for score, reward in [(0.5, 2.0), (0.9, 1.0), (0.5, 2.0)]:
         agent.act({"files": {}, "steps_left": 9}, info)
         info = {"score": score, "meta_train_reward": reward}
     agent.act({"files": {}, "steps_left": 1}, info)
@@ -73,10 +56,3 @@ def test_a_module_that_a_candidate_lacks_is_the_baselines() -> None:
 def test_no_candidates_is_an_error_that_says_where_to_put_them() -> None:
     with pytest.raises(LookupError, match="candidates/Nowhere"):
         scripted.ScriptedAgent("Nowhere")
-
-
-def test_progress_without_a_result_shows_a_spinner_that_ends() -> None:
-    display = scripted.Display(Console(file=io.StringIO()))
-    display.progress(Progress("meta_train", "A", 1, 1, 2, 60.0))
-    assert display._live is not None
-    display._live.stop()

@@ -87,7 +87,11 @@ def test_it_is_scored_and_the_next_step_works(
     honest = base_source("GreenhouseGasPrediction", "model")
     sandbox = PROVIDER()
     env = DiscoGenEnv(
-        task=tiny_task("GreenhouseGasPrediction"), sandbox=sandbox, runs_dir=tmp_path, max_steps=5, budget_scale=0.01
+        task=tiny_task("GreenhouseGasPrediction"),
+        sandbox=sandbox,
+        runs_dir=tmp_path,
+        max_steps=5,
+        limits={"budget_scale": 0.01},
     )
     try:
         env.reset(seed=7)

@@ -17,6 +17,7 @@ from gymnasium.utils.env_checker import check_env
 from discoenv.env import DiscoGenEnv
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import available_datasets
+from discoenv.tasks.task import Setting
 from tests.conftest import each_exam
 from tests.episodes.conftest import MODULE, base_source, tiny_task
 
@@ -150,7 +151,7 @@ def test_a_fault_is_scored_and_explained(
         },
     )
     source, expected, status = FAULTS[fault]
-    env = make_env(task=tiny_task(domain), budget_scale=0.01 if status == "timeout" else 20.0)
+    env = make_env(task=tiny_task(domain), limits={"budget_scale": 0.01 if status == "timeout" else 20.0})
     reward, info, text = play(env, MODULE[domain], source)
     (record,) = info["meta_test"].values()
     assert reward == 0.0
@@ -200,7 +201,7 @@ def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, tmp_p
         content = max(files, key=lambda path: path.stat().st_size).read_bytes()
         needles.append(content[len(content) // 2 :][:60])
     source = SEARCH.replace("NEEDLES", repr([needle[::-1].hex() for needle in needles]))
-    env = make_env(task=tiny_task(domain), budget_scale=500.0)
+    env = make_env(task=tiny_task(domain), limits={"budget_scale": 500.0})
     _, info, _ = play(env, module, source)
     (record,) = info["meta_test"].values()
     printed = record["exams"][0]["stdout"]
@@ -239,7 +240,7 @@ def test_baselines_stand_well_above_their_floors(domain: str) -> None:
 
     found = get_domain(domain)
     for dataset in available_datasets(found, "small"):
-        entry = baselines.entry(found, backend="default", dataset=dataset, scale="small")
+        entry = baselines.entry(Setting(found, "default", dataset, "small"))
         count = len(entry.seeds)
         standard_error = (entry.baseline.std**2 / count + entry.floor.std**2 / count) ** 0.5
         assert count >= 3

@@ -11,10 +11,10 @@ import yaml
 
 import discoenv
 from discoenv.discogen.api import config_from_task, create_config, task_from_config
-from discoenv.discogen.config import infer_domain, read_task
+from discoenv.discogen.config import discobench_config, infer_domain
 from discoenv.errors import TaskError, UnknownName
-from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.reading import read_task
 from discoenv.tasks.task import Task
 from tests.conftest import MakeVariant
 
@@ -123,8 +123,8 @@ def test_a_task_is_read_from_whatever_users_have(config: dict[str, Any], task: T
     (tmp_path / "task.yaml").write_text(expected.to_yaml())
     assert read_task(tmp_path / "config.yaml") == read_task(str(tmp_path / "task.yaml")) == expected
     assert read_task(expected.model_dump()) == expected
-    tiny = read_task(config, {"scale": "tiny", "eval_type": "golf"})
-    assert (tiny.scale, tiny.objective) == ("tiny", "golf")
+    tiny = read_task(config, {"scale": "tiny", "objective": "golf", "start": "base"})
+    assert (tiny.scale, tiny.objective, tiny.start) == ("tiny", "golf", "base")
     assert read_task({**config, "scale": "small"}, {"scale": "tiny"}).scale == "small"
 
 
@@ -159,7 +159,7 @@ def test_gym_make_takes_a_discobench_task_and_a_configuration(tmp_path: Path) ->
         objective="time",
         test_seeds=3,
     )
-    assert task_of(discobench.config("OnPolicyRL_loss")).scale == "small"
+    assert task_of(discobench_config("OnPolicyRL_loss")).scale == "small"
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(discoenv.create_config("OnPolicyRL")))
     with pytest.raises(TaskError, match="no module is editable"):
         task_of(str(tmp_path / "config.yaml"))

@@ -9,7 +9,6 @@ import ast
 import inspect
 import re
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ import yaml
 import discoenv
 from discoenv import objectives
 from discoenv.discogen.api import read
-from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.task import TaskSide
-from tests.conftest import POLYNOMIAL_FEATURES
+from tests.conftest import POLYNOMIAL_FEATURES, MakeVariant
 from tests.generation.conftest import Command
 
 EXAMPLE = (
@@ -239,20 +237,10 @@ def test_sample_task_config(discoenv_command: Command) -> None:
 
 
 @pytest.fixture
-def toy_example(toy: Domain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """An example configuration of the toy domain, whose exams take a fraction of a second."""
-    from discoenv.tasks import discobench
-
-    config = {
-        "train_task_id": ["Line"],
-        "test_task_id": ["Wave", "Steps"],
-        "source_path": "task_src/Toy",
-        "change_features": True,
-        "scale": "tiny",
-    }
-    monkeypatch.setattr(discobench, "EXAMPLES", tmp_path)
-    (tmp_path / "Toy.yaml").write_text(yaml.safe_dump(config))
-    yield
+def toy_example(make_variant: MakeVariant) -> None:
+    """A variant of the toy domain, whose exams take a fraction of a second, with an example task."""
+    split = {"meta_train": ["Line"], "meta_test": ["Wave", "Steps"], "example": ["features"]}
+    make_variant("Toy", change=lambda content: content.update(discobench=split))
 
 
 def test_workflow_1_an_example(

@@ -37,7 +37,7 @@ def expected(domain: Domain, p_edit: float, p_data: Sequence[float]) -> dict[str
     That is, given a module, a dataset on each side, and that it is no DiscoBench task.
     """
     weights = {key: weight / math.fsum(p_data) for key, weight in zip(("train", "test", ""), p_data, strict=True)}
-    reserved = discobench.identities(domain.name)
+    reserved = discobench.identities(domain)
     subsets = [
         (frozenset(chosen), p_edit ** len(chosen) * (1 - p_edit) ** (len(domain.modules) - len(chosen)))
         for size in range(1, len(domain.modules) + 1)
@@ -175,7 +175,7 @@ def test_a_task_of_discobench_is_not_drawn_unless_allowed() -> None:
         return found
 
     assert identities(allow=True) - identities(allow=False) == {reserved}
-    assert not discobench.identities("OffPolicyRL") & identities(allow=False)
+    assert not discobench.identities(get_domain("OffPolicyRL")) & identities(allow=False)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from discoenv import objectives
 from discoenv.env import DiscoGenEnv
-from discoenv.errors import UnknownName
+from discoenv.errors import EntryPointError, UnknownName
 from discoenv.exams.result import ExamResult
 from discoenv.machine.energy import Energy, EnergyMeter, rapl_counters
 from discoenv.scoring.baselines import Entry, Sample
@@ -19,6 +19,7 @@ from discoenv.scoring.scores import Score, score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Metric
 from discoenv.tasks.task import Task
+from tests.conftest import Install
 
 MAXIMISED = Metric(name="score", unit="", direction="max")
 MINIMISED = Metric(name="score", unit="", direction="min")
@@ -137,6 +138,23 @@ def test_a_user_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "questions" in objectives.names()
     assert reward("questions", [scored(MAXIMISED, 0.0, 1.0, 1.0)]).value == 1.0
+
+
+def test_an_installed_package_adds_an_objective(monkeypatch: pytest.MonkeyPatch, install: Install) -> None:
+    monkeypatch.setattr(objectives, "_REGISTRY", dict(objectives._REGISTRY))
+    points = {"brevity": "brevity_objective:brevity", "gone": "brevity_objective:nothing"}
+    source = (
+        "from discoenv import objectives\n\n@objectives.register('brevity', measured=True)\n"
+        "def brevity(task, scores, modules):\n    return objectives.Reward(1 / len(modules))\n\nnothing = None\n"
+    )
+    install("brevity", {"discoenv.objectives": points}, files={"brevity_objective.py": source})
+    assert {"brevity", "gone", "energy"} <= set(objectives.names())
+    with pytest.raises(UnknownName, match="did you mean 'brevity'"):
+        objectives.get("brevty")
+    assert objectives.get("brevity").measured
+    assert reward("brevity", [], modules={"a.py": "", "b.py": ""}).value == 0.5
+    with pytest.raises(EntryPointError, match=r"brevity 1\.2 does not register the objective 'gone'"):
+        objectives.get("gone")
 
 
 def test_an_unknown_objective_is_an_error_with_a_suggestion() -> None:

@@ -10,12 +10,15 @@ import pytest
 import yaml
 
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import available_datasets
 from tests.conftest import MakeVariant
 
 Change = Callable[[dict[str, Any]], object]
+BENCH = {"meta_train": ["Line"], "meta_test": ["Wave"], "example": ["model"]}
+QUICK = {"module": "model", "meta_train": "Line", "meta_test": "Wave"}
 
 
 def changed(folder: Path, change: Change) -> Path:
@@ -86,6 +89,18 @@ def test_a_domain_is_found_by_its_file_and_read_once(toy: Domain) -> None:
         (lambda c: c["metric"].update(direction="up"), "domain.yaml: metric.direction: Input should be 'max' or 'min'"),
         (lambda c: c["datasets"].update(Line={"source": "web"}), "domain.yaml: datasets.Line.source: Input should be"),
         (lambda c: c.update(datasets={"Line": {"source": "offline"}}), "domain.yaml: datasets: Dictionary should have"),
+        (
+            lambda c: c["datasets"].update(Line={"source": "download", "data": "mnits"}),
+            "domain.yaml: datasets.Line.data.0: Value error, there is no published set 'mnits'; there are mnist, ",
+        ),
+        (
+            lambda c: c["datasets"].update(Line={"source": "download", "data": ["mnist", "fashion_mnist"]}),
+            "domain.yaml: datasets.Line: Value error, data, files: t10k-images-idx3-ubyte.gz, t10k-labels",
+        ),
+        (
+            lambda c: c["datasets"].update(Line={"source": "offline", "data": "mnist"}),
+            "source: it is 'offline', but data or files have to be fetched; write 'download'",
+        ),
         (lambda c: c.update(backends={"jax": {"summary": "x"}}), "there is no backend 'default'"),
         (lambda c: c.update(fixed_files=["interval.py"]), "fixed_files: main.py is missing"),
         (lambda c: c["fixed_files"].append("model.py"), "fixed_files: model.py is a module as well"),
@@ -103,6 +118,32 @@ def test_a_domain_is_found_by_its_file_and_read_once(toy: Domain) -> None:
         ),
         (lambda c: c["modules"].update(loss={"prompt": "?"}), "templates/default/loss.py: the file is missing"),
         (lambda c: c["fixed_files"].append("extra.py"), "extra.py is in none of"),
+        (lambda c: c.update(discobench=BENCH | {"colour": 1}), "domain.yaml: discobench.colour: Extra inputs"),
+        (lambda c: c.update(discobench=BENCH | {"meta_test": []}), "domain.yaml: discobench.meta_test: Tuple should"),
+        (
+            lambda c: c.update(discobench=BENCH | {"meta_train": ["Lime"]}),
+            "discobench.meta_train: no dataset is called 'Lime'",
+        ),
+        (
+            lambda c: c.update(discobench=BENCH | {"meta_test": ["Line"]}),
+            "discobench.meta_test: Line is in discobench.meta_train too",
+        ),
+        (
+            lambda c: c.update(discobench=BENCH | {"meta_test": ["Wave", "Wave"]}),
+            "discobench.meta_test: Wave is listed twice",
+        ),
+        (
+            lambda c: c.update(discobench=BENCH | {"example": ["loss"]}),
+            "discobench.example: no module is called 'loss'",
+        ),
+        (
+            lambda c: c.update(discobench=BENCH, modules=c["modules"] | {"all": {"prompt": ""}}),
+            "modules: 'all' names the DiscoBench",
+        ),
+        (lambda c: c.update(quick=QUICK | {"module": "loss"}), "quick.module: no module is called 'loss'"),
+        (lambda c: c.update(quick=QUICK | {"meta_test": "Lime"}), "quick.meta_test: no dataset is called 'Lime'"),
+        (lambda c: c.update(quick=QUICK | {"meta_test": "Line"}), "quick.meta_test: Line is in quick.meta_train too"),
+        (lambda c: c.update(quick={"module": "model"}), "domain.yaml: quick.meta_train: Field required"),
         (lambda c: c.update(name="Other"), "domain.yaml: name: 'Other' is not the folder's name"),
     ],
 )
@@ -114,6 +155,15 @@ def test_a_fault_in_domain_yaml_names_the_file_and_the_key(
         Domain(folder)
     assert message in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+def test_a_folder_that_begins_with_an_underscore_is_no_domain(make_variant: MakeVariant) -> None:
+    folder = make_variant("Variant").directory
+    folder.rename(folder.with_name("_template"))
+    domains._known.cache_clear()
+    assert get_domains() == []
+    with pytest.raises(DomainError, match="holds domains"):
+        domains.load_pack(folder.parent)
 
 
 def test_all_faults_are_told_at_once(copy_of_toy: Callable[[], Path]) -> None:
