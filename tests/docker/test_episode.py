@@ -14,7 +14,7 @@ from discoenv.sandbox.containers.images import ImageMissing, find
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 from tests.conftest import each_exam
 from tests.docker.conftest import PROVIDER
-from tests.episodes.conftest import MODULE, base_source, tiny_task
+from tests.real_domains import base_source, tiny_module, tiny_task
 
 pytestmark = pytest.mark.docker
 
@@ -24,7 +24,7 @@ def play(sandbox: Sandbox, domain: str, source: str, **arguments: Any) -> tuple[
     env = DiscoGenEnv(task=tiny_task(domain), sandbox=sandbox, runs_dir=None, **arguments)
     try:
         env.reset(seed=7)
-        edits = [{"path": f"{MODULE[domain]}.py", "content": source}]
+        edits = [{"path": f"{tiny_module(domain)}.py", "content": source}]
         _, reward, terminated, _, info = env.step({"edits": edits, "command": "submit"})
         assert terminated
         (record,) = info["meta_test"].values()
@@ -41,7 +41,7 @@ def same_score(engine: Engine, domain: str, family: str) -> None:
     check = BubblewrapSandbox.check()
     if not check.works:
         pytest.skip(f"bubblewrap does not work here: {check.detail}")
-    source = base_source(domain, MODULE[domain])
+    source = base_source(domain, tiny_module(domain))
     here, record = play(BubblewrapSandbox(), domain, source)
     for pool_size in (0, 1):
         sandbox = PROVIDER(pool_size=pool_size)
