@@ -35,10 +35,10 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Write the table as Markdown.", show_default=False)] = None,
 ) -> None:
     """Try every known exploit on a domain. The exit code is 1 if one of them gains anything."""
-    from discoenv.audit import report  # noqa: PLC0415 - NumPy and Gymnasium are not needed by the other commands' help
-    from discoenv.audit.auditor import Auditor  # noqa: PLC0415
-    from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of  # noqa: PLC0415
-    from discoenv.sandbox import get_sandbox  # noqa: PLC0415
+    from discoenv.audit import report  # NumPy and Gymnasium are not needed by the other commands' help
+    from discoenv.audit.auditor import Auditor
+    from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of
+    from discoenv.sandbox import get_sandbox
 
     found = get_domain(domain)
     console, log = Console(), Console(stderr=True)

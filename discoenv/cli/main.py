@@ -246,7 +246,7 @@ def replay(
     ] = "",
 ) -> None:
     """Score a recorded submission again on the meta-test datasets, with the seeds of the run."""
-    from discoenv import objectives  # noqa: PLC0415 - numpy is not needed by the other commands' help
+    from discoenv import objectives  # numpy is not needed by the other commands' help
 
     recorded = Run(run)
     for pack in recorded.setup.get("packs", []):
@@ -319,8 +319,8 @@ def _show_progress(progress: Progress) -> None:
 
 def _missing(domain: Domain) -> list[str]:
     """Requirements of a domain that are not installed."""
-    import importlib.metadata  # noqa: PLC0415
-    import re  # noqa: PLC0415
+    import importlib.metadata
+    import re
 
     missing = []
     for requirement in domain.specification.requirements:

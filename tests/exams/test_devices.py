@@ -211,7 +211,7 @@ def test_a_gpu_that_stays_taken_is_no_score_and_closing_ends_the_wait(
     from discoenv.tasks.workspace import materialise
 
     workspace = materialise(task.model_copy(update={"start": "base"}), tmp_path / "workspace")
-    host = Host(sandbox, device="gpu")
+    host = Host(sandbox, device="gpu", exams_at_once=Cores(1, tmp_path / "cores"))
     broker = host.device(True).broker
     assert broker is not None
     with broker.lease():

@@ -10,7 +10,8 @@ import gymnasium as gym
 import yaml
 
 import discoenv  # noqa: F401 - registers the environment
-from discoenv.agents import scripted
+from agents import scripted
+from discoenv.agents.scripted import ScriptedAgent
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import Recorder
 from discoenv.episodes.transcript import CallRecorder
@@ -43,7 +44,7 @@ def scripted_run(root: Path) -> Path:
     root.mkdir(parents=True)
     task = root.parent / f"{root.name}.yaml"
     task.write_text(yaml.safe_dump(TASK))
-    scripted.main(scale="tiny", task=task, runs=root)
+    scripted.main(scale="tiny", task=str(task), runs=root)
     (run,) = root.iterdir()
     return run
 
@@ -73,7 +74,7 @@ def chat_run(root: Path) -> Path:
         )
         talk.asks(1, "Now train.", "run", {"datasets": ["BoxModel/CFC"]}, "ValueError", steps=1)
         env.step({"edits": [{"path": "model.py", "content": BROKEN}], "command": "run"})
-        good = scripted.ScriptedAgent(TASK["domain"]).act({"files": observation["files"], "steps_left": 9})
+        good = ScriptedAgent(TASK["domain"]).act({"files": observation["files"], "steps_left": 9}, {})
         talk.asks(2, "It raised. I write it again.", "run", {}, "mean 1.5", steps=1)
         env.step(good)
         talk.asks(3, "Good enough.", "submit", {}, "reward", steps=1)
