@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
 from discoenv.tasks import stubs
-from discoenv.tasks.specification import SCALES, Metric, Specification
+from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 
 class Domain:
@@ -199,7 +199,7 @@ class Domain:
             raise UnknownName("scale", scale, [key for key in content if key != "all"], str(path))
         return copy.deepcopy({**content.get("all", {}), **content[scale]})
 
-    def scales(self, dataset: str) -> list[str]:
+    def scales(self, dataset: str) -> list[Scale]:
         """Scales that a dataset has, smallest first."""
         content = _load_config(self.directory / "datasets" / dataset / "config.yaml")
         return [scale for scale in SCALES if scale in content]
