@@ -1,9 +1,10 @@
 """Programs that JAX has compiled in earlier exams, for later ones: who may use them, and what becomes of new ones.
 
-A compiled program is machine code, and may hold any data, for example trained weights. So those that the code of agents has
-made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset. What the base
-modules, which are ours, have compiled is kept on this machine and serves every exam of the dataset. A learner sees what
-it may use read-only; what it has compiled itself it hands over when its exam is over and its score fixed (``exam.py``).
+A compiled program is machine code, and may hold any data, for example trained weights. So those that the code of
+agents has made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset.
+What the base modules, which are ours, have compiled is kept on this machine and serves every exam of the dataset. A
+learner sees what it may use read-only; what it has compiled itself it hands over when its exam is over and its score
+fixed (``exam.py``).
 """
 
 from __future__ import annotations

@@ -160,8 +160,8 @@ def _environment() -> dict[str, str]:
 class ExaminerPool:
     """Keeps examiner processes warm between exams: what they have imported, loaded and compiled is used again.
 
-    Thread safe. Idle processes beyond ``idle`` are closed, least recently used first. Closing the pool ends them all; so
-    does its garbage collection, or the end of the program.
+    Thread safe. Idle processes beyond ``idle`` are closed, least recently used first. Closing the pool ends them all;
+    so does its garbage collection, or the end of the program.
 
     Args:
         idle: number of idle processes to keep; None: one per usable core, at least two.
