@@ -18,12 +18,13 @@ from rich.console import Console
 from scipy.stats import qmc
 
 from discoenv.domains.BayesianOptimisation.examiner import BayesianOptimisationExaminer
+from discoenv.exams.host import Host
 from discoenv.machine import atomic
-from discoenv.sandbox import get_sandbox
 from discoenv.scoring import baselines, calibration
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import Scale
+from discoenv.tasks.task import Setting
 
 _BEGIN, _END = "<!-- benchmark: written by benchmarks/bayesian_optimisation.py -->", "<!-- /benchmark -->"
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -99,13 +100,10 @@ def main(
     for name in dataset or domain.datasets:
         console.print(f"{name} …", highlight=False)
         if measure:
-            sandbox = get_sandbox("auto")
-            entry = calibration.calibrate(
-                domain, dataset=name, backend="default", scale=chosen, seeds=range(seeds), sandbox=sandbox
-            )
-            sandbox.close()
+            with Host() as host:
+                entry = calibration.calibrate(host, Setting(domain, "default", name, chosen), seeds=range(seeds))
         else:
-            entry = baselines.entry(domain, backend="default", dataset=name, scale=chosen)
+            entry = baselines.entry(Setting(domain, "default", name, chosen))
         found[name] = compare(domain, name, chosen, entry)
     text = table(chosen, found)
     print(text)

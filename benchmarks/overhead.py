@@ -8,7 +8,7 @@ In turns, so that what else the machine does hits all alike, and as often as the
   start to its end, questioned by an examiner that is warm (DiscoGen's process evaluates what it has trained too, and
   has nothing warm for that). ``bare training`` is the part of it before the first question; of learners that train
   while they are asked (``TRAIN_WHEN_ASKED``), it includes their answers.
-* ``first``: the first exam of a new episode, through the episode's :class:`Evaluator`: sandbox, training, questions,
+* ``first``: the first exam of a new episode, through the episode's :class:`Evaluation`: sandbox, training, questions,
   clean-up. Its examiner process is warm from earlier episodes, as it is in an environment that was used before. Like
   the bare process, it may use all cores: it takes no slot.
 * ``later``: the second and third exam of that episode: the same modules and dataset, other seeds.
@@ -38,10 +38,11 @@ import yaml
 from benchmarks import runner
 from benchmarks.bare import BareSandbox
 from benchmarks.report import Bound, Figures, Options, Table, number, tell
-from discoenv.episodes.evaluation import Evaluator
-from discoenv.exams.examiner_client import ExaminerPool
+from discoenv.episodes.evaluation import Evaluation
+from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRunner
+from discoenv.exams.spec import ExamSpec
+from discoenv.machine.cores import Cores
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.registry import get_domain, get_domains
@@ -62,6 +63,11 @@ LATER_TO_PURE: Final = 1.15
 _BUDGET_S: Final = 7200.0
 
 
+def unpinned() -> Cores:
+    """One exam at a time, on any core, as the bare process that it is compared with."""
+    return Cores(1, pin=False)
+
+
 def base_task(domain_name: str, scale: Scale) -> Task:
     """A task with the base modules of a domain and its first two datasets."""
     domain = get_domain(domain_name)
@@ -80,9 +86,9 @@ def base_task(domain_name: str, scale: Scale) -> Task:
 class Bare:
     """Exams of a task's base modules in bare processes. ``longer`` trains twice as long; None if that cannot be set."""
 
-    def __init__(self, task: Task, folder: Path, examiners: ExaminerPool) -> None:
+    def __init__(self, task: Task, folder: Path) -> None:
         self._task = task
-        self._runner = ExamRunner(task.resolve(), BareSandbox(), examiners=examiners)
+        self._host = Host(BareSandbox(), device="cpu", exams_at_once=unpinned())
         self._workspace = materialise(task, folder / "bare")
         self.longer = longer_workspace(task, folder / "longer") if task.scale != "tiny" else None
 
@@ -100,14 +106,14 @@ class Bare:
 
     def close(self) -> None:
         """End what runs."""
-        self._runner.close()
+        self._host.close()
 
     def _run(self, workspace: Path, seed: int) -> ExamResult:
         task = self._task
-        return self._runner.run(workspace, dataset=task.meta_train[0], scale=task.scale, seed=seed, budget_s=_BUDGET_S)
+        return self._host.run(workspace, ExamSpec(task.setting(task.meta_train[0]), seed, _BUDGET_S))
 
 
-class Episode(Evaluator):
+class OneByOne(Evaluation):
     """The exams of one episode, one at a time: each evaluation has the next of the episode's seeds only."""
 
     number = 0
@@ -125,7 +131,7 @@ class Episode(Evaluator):
         for count in range(self.task.train_seeds):
             self.number = count
             begin = time.perf_counter()
-            (score,) = self.evaluate(modules, "meta_train")
+            (score,) = self.examine(modules, "meta_train")
             seconds = time.perf_counter() - begin
             yield seconds, passed(score.results[0])
 
@@ -174,9 +180,8 @@ def measure(task: Task, sandbox: Sandbox, repeats: int) -> Figures:
     answering: list[float] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        examiners = ExaminerPool()
-        stack.callback(examiners.close)
-        bare = stack.enter_context(contextlib.closing(Bare(task, folder, examiners)))
+        bare = stack.enter_context(contextlib.closing(Bare(task, folder)))
+        host = stack.enter_context(Host(sandbox, device="cpu", exams_at_once=unpinned()))
         bare.exam(0)  # warms the examiner and the page cache
         for repeat in range(repeats):
             result = bare.exam(repeat)
@@ -184,7 +189,7 @@ def measure(task: Task, sandbox: Sandbox, repeats: int) -> Figures:
             samples["bare_training"].append(training_s(task, result))
             if bare.longer is not None:
                 samples["longer_training"].append(bare.longer_training_s(repeat))
-            episode = Episode(task, sandbox, seed=repeat, budget_scale=1.0, examiners=examiners)
+            episode = OneByOne(task, host, seed=repeat, budget_scale=1.0)
             with contextlib.closing(episode):
                 first, *others = episode.exams(edited_modules(task))
             samples["first"].append(first[0])

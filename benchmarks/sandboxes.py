@@ -17,12 +17,12 @@ from typing import Final
 
 from benchmarks import runner
 from benchmarks.report import Bound, Figures, Options, Table, tell
-from discoenv.exams.runner import ExamRunner
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox import Command, Limits, Sandbox
 from discoenv.sandbox.containers.docker import DockerSandbox, PodmanSandbox
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 from discoenv.sandbox.local.process import ProcessSandbox
-from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import materialise
 
@@ -63,7 +63,6 @@ def start_and_end(sandbox: Sandbox, repeats: int) -> tuple[float, float]:
 
 def exam_overhead(sandbox: Sandbox, repeats: int) -> float:
     """Median seconds of a tiny exam beyond training and answers; the first one, which warms up, does not count."""
-    domain = get_domain(DOMAIN)
     task = Task(
         domain=DOMAIN,
         modules=("model",),
@@ -72,7 +71,7 @@ def exam_overhead(sandbox: Sandbox, repeats: int) -> float:
         start="base",
         scale="tiny",
     )
-    runner = ExamRunner(domain, sandbox)
+    host = Host(sandbox, device="cpu")
     overheads = []
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder, "workspace")
@@ -81,13 +80,13 @@ def exam_overhead(sandbox: Sandbox, repeats: int) -> float:
         try:
             for seed in range(repeats + 1):
                 begin = time.monotonic()
-                result = runner.run(workspace, dataset=DATASET, scale="tiny", seed=seed, budget_s=300.0)
+                result = host.run(workspace, ExamSpec(task.setting(DATASET), seed, 300.0))
                 wall = time.monotonic() - begin
                 if result.seconds is None or result.status != "ok":
                     raise RuntimeError(f"{sandbox.name}: {result.message}\n{result.traceback}")
                 overheads.append(wall - result.seconds)
         finally:
-            runner.close()
+            host.close()
     return statistics.median(overheads[1:])
 
 

@@ -25,7 +25,7 @@ import discoenv  # noqa: F401 - registers the environment
 from benchmarks import runner
 from benchmarks.overhead import base_task
 from benchmarks.report import Bound, Figures, Options, Table, number, tell
-from discoenv.machine.cores import Cores, usable_cores
+from discoenv.machine.cores import usable_cores
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
 
@@ -83,7 +83,6 @@ def play_pinned(connection: multiprocessing.connection.Connection, core: int, ta
         sandbox=sandbox,
         runs_dir=None,
         max_steps=3,
-        exam_slots=Cores(),
     )
     seed = 0
     try:

@@ -30,7 +30,9 @@ _HOMES = {
     "DiscoGenEnv": "discoenv.env",
     "Domain": "discoenv.tasks.domain",
     "Edit": "discoenv.episodes.action",
+    "DiscoenvError": "discoenv.errors",
     "Examiner": "discoenv.exams.examiner",
+    "Host": "discoenv.exams.host",
     "Learner": "discoenv.exams.examiner",
     "Task": "discoenv.tasks.task",
     "create_config": "discoenv.discogen.api",
@@ -41,15 +43,18 @@ _HOMES = {
     "get_domains": "discoenv.tasks.registry",
     "get_modules": "discoenv.discogen.api",
     "get_sandbox": "discoenv.sandbox",
+    "load_pack": "discoenv.tasks.registry",
     "sample_task_config": "discoenv.discogen.api",
 }
 __all__ = [
     "Action",
     "Array",
     "DiscoGenEnv",
+    "DiscoenvError",
     "Domain",
     "Edit",
     "Examiner",
+    "Host",
     "Learner",
     "Task",
     "create_config",
@@ -60,6 +65,7 @@ __all__ = [
     "get_domains",
     "get_modules",
     "get_sandbox",
+    "load_pack",
     "sample_task_config",
 ]
 

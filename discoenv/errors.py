@@ -9,6 +9,9 @@
     │   ├── UnknownName           a domain, dataset, module, … of that name does not exist
     │   ├── UnknownSandbox        no sandbox provider has that name
     │   ├── NotImportable         a function named ``package.module:name`` cannot be imported
+    │   ├── EntryPointError       an entry point of an installed package cannot be used
+    │   ├── PackageMissing        an optional package is not installed
+    │   │   └── PlotsMissing      matplotlib is not installed
     │   ├── DomainError           the files of a domain are wrong
     │   ├── DatasetUnavailable    a dataset's data or packages are missing here
     │   ├── NoBaseline            a dataset has not been calibrated
@@ -19,9 +22,11 @@
     │   ├── BenchError            a benchmark's arguments or folder are wrong
     │   ├── ExperimentError       an experiment's arguments or folder are wrong
     │   ├── ConditionError        conditions of an experiment cannot be resolved
-    │   └── PlotsMissing          matplotlib is not installed
+    │   ├── BudgetSpent           the next request to a language model could exceed the budget
+    │   └── ChatError             a language model refused a request, or failed at every attempt
     └── MachineError              this computer failed, or something of ours on it: retried, never a score
         ├── InfraError            an exam could not be held
+        ├── EpisodeSpoilt         an episode says nothing about the agent that played it
         ├── WrongData             generated data differ from what they are on every other machine
         └── SandboxError          a sandbox failed, not the code inside
             ├── SandboxUnavailable  a provider or device does not work on this machine
@@ -72,6 +77,18 @@ class NotImportable(UserError, LookupError):
     """A function that was named as ``package.module:name`` cannot be imported."""
 
 
+class EntryPointError(UserError, ImportError):
+    """An entry point of an installed package cannot be used; the message names the package and what to do."""
+
+
+class PackageMissing(UserError, ImportError):
+    """An optional package is not installed; the message names the command that installs it."""
+
+
+class PlotsMissing(PackageMissing):
+    """matplotlib is not installed; the message names the command that installs it."""
+
+
 class DomainError(UserError, ValueError):
     """A domain's files are wrong; the message names the file and the key."""
 
@@ -112,8 +129,28 @@ class ConditionError(UserError, ValueError):
     """Conditions depend on each other in a circle, or on a key that does not exist."""
 
 
-class PlotsMissing(UserError, ImportError):
-    """matplotlib is not installed; the message names the command that installs it."""
+class BudgetSpent(UserError):
+    """The next request to a language model could exceed the budget, so it was not sent.
+
+    Attributes:
+        what: ``tokens``, ``cost``, ``seconds`` or ``calls``.
+    """
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+class ChatError(UserError):
+    """A language model refused a request, or failed at every attempt.
+
+    Attributes:
+        context: whether the messages were too long for the model.
+    """
+
+    def __init__(self, message: str, *, context: bool = False) -> None:
+        super().__init__(message)
+        self.context = context
 
 
 class MachineError(DiscoenvError, RuntimeError):
@@ -122,6 +159,10 @@ class MachineError(DiscoenvError, RuntimeError):
 
 class InfraError(MachineError):
     """Something of ours failed (examiner, sandbox, disk), not the agent's code. Retried; never a score."""
+
+
+class EpisodeSpoilt(MachineError):
+    """This computer or the server of a language model failed, so an episode says nothing about its agent."""
 
 
 class WrongData(MachineError):

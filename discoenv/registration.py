@@ -1,6 +1,6 @@
 """Registers ``DiscoGen-v0`` with Gymnasium, without importing Gymnasium before the user does.
 
-Gymnasium alone takes longer to import than discoenv may. So if it is not loaded yet, a finder waits for its import and
+Importing Gymnasium would exceed our 150 ms import budget. So if it is not loaded yet, a finder waits for its import and
 registers the environment when that is complete.
 """
 

@@ -19,11 +19,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
-from discoenv.env import DiscoGenEnv, Info, Observation
-from discoenv.episodes.evaluation import Progress
-from discoenv.exams.examiner_client import ExaminerPool
-from discoenv.machine.cores import Cores
-from discoenv.sandbox import get_sandbox
+from discoenv.env import DiscoGenEnv, Observation
+from discoenv.episodes.episode import Info
+from discoenv.exams.host import Host
+from discoenv.exams.spec import Progress
+from discoenv.machine.devices import DeviceChoice
 from discoenv.sandbox.base import Sandbox
 
 Array = NDArray[Any]
@@ -44,7 +44,7 @@ class _Transition(NamedTuple):
 class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
     """``num_envs`` :class:`DiscoGenEnv`, stepped at the same time; made by ``gym.make_vec("DiscoGen-v0", ...)``.
 
-    Each has its own examiner and sandbox, and answers as it would alone with the same seed. Observations and infos are
+    They share a host, and each answers as it would alone with the same seed. Observations and infos are
     batched as Gymnasium does (:meth:`split` undoes it). :meth:`step` takes a batch of the action space, or simply a
     list of actions, one per sub-environment, in any form that :func:`discoenv.episodes.action.parse_action` takes.
 
@@ -54,15 +54,14 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
 
     Args:
         num_envs: number of sub-environments.
-        slots: exams that run at once, over all of them and over other processes; None: one per usable core. Where
-            costs are compared, an exam runs alone on the machine. Or an :class:`Cores` to share.
         autoreset_mode: Gymnasium's ``NextStep``, ``SameStep`` or ``Disabled``.
-        sandbox: as in :class:`DiscoGenEnv`; one provider serves all.
+        host: where exams run, those of all sub-environments; its creator closes it.
+        sandbox, device: without a ``host``, those of a host that is made for this environment.
         on_progress: called with a sub-environment's index and what its exams do; never twice at once.
         arguments: all others of :class:`DiscoGenEnv`.
 
     Raises:
-        As :class:`DiscoGenEnv`; ``ValueError`` also if ``num_envs``, ``slots`` or ``autoreset_mode`` is wrong.
+        As :class:`DiscoGenEnv`; ``ValueError`` also if ``num_envs`` or ``autoreset_mode`` is wrong.
     """
 
     metadata = {  # noqa: RUF012 - as Gymnasium declares it
@@ -74,9 +73,10 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
         self,
         num_envs: int = 1,
         *,
-        slots: int | Cores | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        host: Host | None = None,
         sandbox: str | Sandbox = "auto",
+        device: DeviceChoice = "auto",
         on_progress: Callable[[int, Progress], None] | None = None,
         **arguments: Any,
     ) -> None:
@@ -85,17 +85,13 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
         self.num_envs = num_envs
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.slots = slots if isinstance(slots, Cores) else Cores(slots)
-        self._sandbox = get_sandbox(sandbox)
-        self._owns_sandbox = isinstance(sandbox, str)
-        self._examiners = ExaminerPool()
+        self.host = host or Host(sandbox, device=device)
+        self._owns_host = host is None
         self._on_progress = on_progress
         self._progress_lock = threading.Lock()
         self.envs = [
             DiscoGenEnv(
-                sandbox=self._sandbox,
-                exam_slots=self.slots,
-                examiners=self._examiners,
+                host=self.host,
                 on_progress=self._progress_of(index),
                 **arguments,
             )
@@ -120,7 +116,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
         """Start episodes.
 
         Args:
-            seed: one per sub-environment; an integer ``s`` stands for ``s, s + 1, ...``; None: random ones.
+            seed: one per sub-environment; an integer ``s`` means ``s, s + 1, ...``; None: random ones.
             options: ``reset_mask``, bool[num_envs]: which to reset, the others go on; ``task``: the task of these
                 episodes, or a list of one per sub-environment.
 
@@ -232,10 +228,8 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
             self._threads.shutdown(wait=True, cancel_futures=True)
         for env in getattr(self, "envs", []):  # a reset that was under way has made new processes
             env.close()
-        if getattr(self, "_examiners", None) is not None:
-            self._examiners.close()
-        if getattr(self, "_owns_sandbox", False):
-            self._sandbox.close()
+        if getattr(self, "_owns_host", False):
+            self.host.close()
 
     def _step_one(self, index: int, action: Any) -> _Transition:
         env = self.envs[index]

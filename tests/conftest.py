@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -13,17 +14,36 @@ import yaml
 
 from discoenv.errors import SandboxError
 from discoenv.exams import learner_environment
+from discoenv.exams.host import Host
+from discoenv.machine import scratch
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
 from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.new_domain import copy_template
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
 os.environ.update(learner_environment.on_cpu(os.environ))  # as learners and examiners run
 
-TOY = Path(__file__).resolve().parent / "toy"
+
+def _make_toy() -> Path:
+    """A folder ``toy`` with the domain ``Toy``: the template domain, whose exams take a fraction of a second.
+
+    It is no part of DiscoBench, so that none of its tasks is left out when tasks are sampled.
+    """
+    directory = scratch.make()
+    atexit.register(scratch.remove, directory)
+    (directory / "toy").mkdir()
+    specification = copy_template(directory / "toy" / "Toy", title="Toy regression") / "domain.yaml"
+    content = yaml.safe_load(specification.read_text())
+    del content["discobench"]
+    specification.write_text(yaml.safe_dump(content, sort_keys=False))
+    return directory / "toy"
+
+
+TOY = _make_toy()
 #: Better than the baseline on every dataset of the toy domain.
 POLYNOMIAL_FEATURES = '''\
 """Powers of the input."""
@@ -47,6 +67,19 @@ class MakeVariant(Protocol):
         change: Callable[[dict[str, Any]], object] | None = ...,
         files: Mapping[str, str | None] | None = ...,
     ) -> Domain: ...
+
+
+class Install(Protocol):
+    """Installs a small package: puts a folder with its metadata and modules on ``sys.path``."""
+
+    def __call__(
+        self, name: str, entry_points: Mapping[str, Mapping[str, str]], *, files: Mapping[str, str] = ...
+    ) -> Path: ...
+
+
+def each_exam(score: Mapping[str, Any], key: str) -> list[Any]:
+    """A field of each exam of a dataset's score, as ``info`` holds it."""
+    return [exam[key] for exam in score["exams"]]
 
 
 class FailingSandbox(Sandbox):
@@ -121,6 +154,32 @@ def make_variant(toy: Domain, copy_of_toy: Callable[[str], Path], monkeypatch: p
 
 
 @pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Installs packages for the time of a test: version 1.2, ``entry_points`` by group and name, ``files`` by path."""
+
+    def make(
+        name: str, entry_points: Mapping[str, Mapping[str, str]], *, files: Mapping[str, str] | None = None
+    ) -> Path:
+        root = tmp_path / "site-packages" / name
+        groups = [
+            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
+            for group, points in entry_points.items()
+        ]
+        written = {
+            f"{name}-1.2.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n",
+            f"{name}-1.2.dist-info/entry_points.txt": "\n".join(groups),
+            **(files or {}),
+        }
+        for path, text in written.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+        monkeypatch.syspath_prepend(str(root))
+        return root
+
+    return make
+
+
+@pytest.fixture
 def task(toy: Domain) -> Task:
     """Both modules of the toy domain, one dataset on each side, one seed."""
     return Task(
@@ -143,6 +202,13 @@ def good(task: Task) -> dict[str, str]:
 def sandbox_name() -> str:
     """The provider under test: DISCOENV_TEST_SANDBOX, or the best one that works here."""
     return os.environ.get("DISCOENV_TEST_SANDBOX", "auto")
+
+
+@pytest.fixture
+def host(sandbox: Sandbox) -> Iterator[Host]:
+    """A host that runs exams in the real sandbox."""
+    with Host(sandbox) as host:
+        yield host
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from discoenv.scoring import baselines
 from discoenv.tasks.quick import quick_task
 from discoenv.tasks.registry import get_domain, get_domains
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 
 #: The longest exam that every run of the tests repeats a few times, in seconds as measured by ``discoenv calibrate``.
 _SHORT_S: Final = 2.0
@@ -34,9 +34,8 @@ def base_source(domain: str, module: str) -> str:
 def trains_fast(domain: str) -> bool:
     """Whether the exams of :func:`tiny_task` are short enough for every run of the tests; else they are slow tests."""
     (dataset,), found = tiny_task(domain).meta_train, get_domain(domain)
-    if not baselines.has_entry(found, backend="default", dataset=dataset, scale="tiny"):
-        return False
-    return baselines.entry(found, backend="default", dataset=dataset, scale="tiny").seconds.mean <= _SHORT_S
+    setting = Setting(found, "default", dataset, "tiny")
+    return baselines.has_entry(setting) and baselines.entry(setting).seconds.mean <= _SHORT_S
 
 
 def trained_domains(*marks: pytest.MarkDecorator) -> list[Any]:

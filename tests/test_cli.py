@@ -18,7 +18,7 @@ from discoenv.env import DiscoGenEnv
 from discoenv.sandbox.base import Check, Sandbox
 from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 from discoenv.tasks.workspace import base_modules, materialise
 from tests.conftest import POLYNOMIAL_FEATURES, TOY, MakeVariant
 
@@ -185,7 +185,7 @@ def test_calibrate_local_writes_to_the_users_cache_and_nowhere_else(
     path = baselines.local_path(domain)
     assert path.is_relative_to(tmp_path / "cache")
     assert list(json.loads(path.read_text())) == ["default:Line:tiny"]
-    assert baselines.has_entry(domain, backend="default", dataset="Line", scale="tiny")
+    assert baselines.has_entry(Setting(domain, "default", "Line", "tiny"))
 
 
 def test_calibrate_writes_to_the_domain_and_keeps_its_other_entries(

@@ -27,15 +27,17 @@ from hypothesis import strategies as st
 from discoenv import objectives, registration
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.action import Action, Edit
-from discoenv.episodes.evaluation import Evaluator, Progress
+from discoenv.episodes.evaluation import Evaluation
 from discoenv.errors import NoBaseline, TaskError, UnknownName
+from discoenv.exams.host import Host
+from discoenv.exams.spec import Progress
 from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines, calibration
 from discoenv.scoring.scores import Score
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 from discoenv.tasks.workspace import base_modules
-from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox, MakeVariant
+from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox, MakeVariant, each_exam
 from tests.tasks.test_workspace import fingerprint
 
 MakeEnv = Callable[..., DiscoGenEnv]
@@ -99,7 +101,7 @@ def test_good_modules_are_worth_more_than_one(make_env: MakeEnv) -> None:
     assert (terminated, truncated) == (True, False)
     assert 1 < float(reward) < 2
     assert reward == info["meta_test"]["Wave"]["normalised"]
-    assert info["reward"]["clipped"] == {"Wave": reward}
+    assert info["reward_parts"]["clipped"] == {"Wave": reward}
     assert "Meta-test scores (reward 1." in observation["text"]
     assert env.observation_space.contains(observation)
     assert json.loads(json.dumps(info)) == info
@@ -133,8 +135,8 @@ def test_a_submitted_stub_is_worth_nothing_and_names_its_function(make_env: Make
     observation, reward, terminated, _, info = env.step({"command": "submit"})
     assert (reward, terminated) == (0.0, True)
     assert "NotImplementedError: features.py: features is not implemented" in observation["text"]
-    assert info["meta_test"]["Wave"]["statuses"] == ["error"]
-    assert info["meta_test"]["Wave"]["value"] == info["meta_test"]["Wave"]["floor"]
+    assert each_exam(info["meta_test"]["Wave"], "status") == ["error"]
+    assert info["meta_test"]["Wave"]["metric"] == info["meta_test"]["Wave"]["floor"]
     assert "site-packages" not in observation["text"]
 
 
@@ -144,7 +146,7 @@ def test_the_baseline_is_worth_about_one(make_env: MakeEnv, task: Task) -> None:
     assert observation["files"] == base_modules(task)
     _, reward, _, _, info = env.step("submit")
     assert 0.8 < float(reward) < 1.2
-    assert len(info["meta_test"]["Wave"]["seeds"]) == 3
+    assert len(info["meta_test"]["Wave"]["exams"]) == 3
     assert info["meta_test"]["Wave"]["standard_error"] > 0
 
 
@@ -154,15 +156,15 @@ def test_a_minimised_metric_is_rewarded_in_its_direction(
     metric = {"name": "mse", "unit": "y²", "direction": "min", "lower": 0}
     domain = make_variant("Toy", change=lambda c: c.update(metric=metric))
     for dataset in ("Line", "Wave"):
-        entry = calibration.calibrate(
-            domain, dataset=dataset, backend="default", scale="tiny", seeds=[0], sandbox=sandbox
-        )
-        baselines.write(domain.directory / "baselines.json", {baselines.key("default", dataset, "tiny"): entry})
+        setting = Setting(domain, "default", dataset, "tiny")
+        with Host(sandbox) as host:
+            entry = calibration.calibrate(host, setting, seeds=[0])
+        baselines.write(domain.directory / "baselines.json", {setting.key: entry})
     env = make_env()
     env.reset(seed=0)
     observation, reward, _, _, info = env.step({**GOOD, "command": "submit"})
     assert 1 < float(reward) < 10
-    assert info["meta_test"]["Wave"]["value"] < info["meta_test"]["Wave"]["baseline"]
+    assert info["meta_test"]["Wave"]["metric"] < info["meta_test"]["Wave"]["baseline"]
     assert "| dataset | mse |" in observation["text"]
     env.reset(seed=0)
     assert env.step("submit")[1] == 0
@@ -197,7 +199,7 @@ def test_an_episode_out_of_actions_is_truncated_and_rewarded_as_if_submitted(mak
 
 
 def test_a_spent_compute_budget_truncates_the_episode(make_env: MakeEnv) -> None:
-    env = make_env(compute_budget_s=0.01)
+    env = make_env(limits={"compute_budget_s": 0.01})
     env.reset(seed=0)
     assert env.step({**GOOD, "command": "edit"})[3] is False
     _, reward, terminated, truncated, info = env.step("run")
@@ -224,16 +226,17 @@ def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv)
     files = env.reset(seed=0)[0]["files"]
     _, got, _, _, info = env.step("submit")
     assert got == sum(len(text) for text in files.values())
-    assert info["reward"] == {"mine": True}
+    assert info["reward_parts"] == {"mine": True}
 
 
-def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Task) -> None:
+def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Task, sandbox: Sandbox) -> None:
     seen: list[Progress] = []
-    env = make_env(task=task.model_copy(update={"test_seeds": 2}), exam_slots=1, on_progress=seen.append)
+    host = Host(sandbox, exams_at_once=1)
+    env = make_env(task=task.model_copy(update={"test_seeds": 2}), host=host, on_progress=seen.append)
     env.reset(seed=0)
     env.step({**GOOD, "command": "run"})
     env.step("submit")
-    assert [(p.side, p.dataset, p.number, p.total, p.result is None) for p in seen] == [
+    assert [(p.spec.side, p.spec.dataset, p.number, p.total, p.result is None) for p in seen] == [
         ("meta_train", "Line", 1, 1, True),
         ("meta_train", "Line", 1, 1, False),
         ("meta_test", "Wave", 1, 2, True),
@@ -241,7 +244,8 @@ def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Ta
         ("meta_test", "Wave", 2, 2, True),
         ("meta_test", "Wave", 2, 2, False),
     ]
-    assert {p.budget_s for p in seen} == {30.0}
+    assert {p.spec.budget_s for p in seen} == {30.0}
+    host.close()
 
 
 def test_rendering_gives_the_last_text(make_env: MakeEnv) -> None:
@@ -255,7 +259,7 @@ def test_rendering_gives_the_last_text(make_env: MakeEnv) -> None:
 
 
 def test_a_seed_fixes_the_workspace_the_task_and_the_reward(make_env: MakeEnv) -> None:
-    env = make_env(task=None, domain="Toy", scale="tiny", test_seeds=1)
+    env = make_env(task=None, domain="Toy", scale="tiny", sampling={"test_seeds": 1})
     seen = []
     for _ in range(2):
         _, info = env.reset(seed=7)
@@ -266,7 +270,9 @@ def test_a_seed_fixes_the_workspace_the_task_and_the_reward(make_env: MakeEnv) -
         ]
         edits = [edit for edit in edits if edit["path"].removesuffix(".py") in env.task.modules]
         _, reward, _, _, info = env.step({"edits": edits, "command": "submit"})
-        records = {name: (record["seeds"], record["values"]) for name, record in info["meta_test"].items()}
+        records = {
+            name: (each_exam(record, "seed"), each_exam(record, "metric")) for name, record in info["meta_test"].items()
+        }
         seen.append((info["task_id"], shape, path, reward, records))
     assert seen[0] == seen[1]
 
@@ -285,10 +291,10 @@ def test_exam_seeds_differ_between_sides_datasets_and_episodes(make_env: MakeEnv
     seeds: list[int] = []
     for seed in (0, 1):
         env.reset(seed=seed)
-        evaluator = env._evaluator
-        assert evaluator
+        assert env._episode
+        evaluation = env._episode._evaluation
         for dataset in ("Line", "Steps", "Wave", "Noise"):
-            seeds += evaluator.seeds("meta_train", dataset) + evaluator.seeds("meta_test", dataset)
+            seeds += evaluation.seeds("meta_train", dataset) + evaluation.seeds("meta_test", dataset)
     assert len(set(seeds)) == len(seeds) == 32
     assert all(0 <= seed < 2**63 for seed in seeds)
 
@@ -347,7 +353,7 @@ def test_a_failing_or_cheating_module_is_worth_nothing_and_says_why(make_env: Ma
     edits = [{"path": "features.py", "content": POLYNOMIAL_FEATURES}, {"path": "model.py", "content": code}]
     observation, reward, _, _, info = env.step({"edits": edits, "command": "submit"})
     assert reward == 0
-    assert info["meta_test"]["Wave"]["statuses"] == [status]
+    assert each_exam(info["meta_test"]["Wave"], "status") == [status]
     assert f"### Wave: {status}" in observation["text"]
 
 
@@ -357,7 +363,7 @@ def test_endless_training_is_worth_nothing(make_variant: MakeVariant, make_env: 
     env.reset(seed=0)
     loop = {"edits": [{"path": "features.py", "content": "while True: pass\n"}], "command": "submit"}
     observation, reward, _, _, info = env.step(loop)
-    assert (reward, info["meta_test"]["Wave"]["statuses"]) == (0, ["timeout"])
+    assert (reward, each_exam(info["meta_test"]["Wave"], "status")) == (0, ["timeout"])
     assert "the compute budget was spent before training was over (0.5 s)" in observation["text"]
 
 
@@ -375,7 +381,7 @@ def test_refused_actions_change_nothing_say_why_and_count(make_env: MakeEnv) -> 
 
 
 def test_a_file_that_is_too_large_is_refused(make_env: MakeEnv) -> None:
-    env = make_env(max_file_bytes=1000)
+    env = make_env(limits={"max_file_bytes": 1000})
     assert "at most 1000 bytes each" in env.reset(seed=0)[0]["text"]
     _, _, _, _, info = env.step({"edits": [{"path": "model.py", "content": "x" * 1001}]})
     assert "model.py: the new text has 1001 bytes; the limit is 1000" in info["refused"]
@@ -402,13 +408,13 @@ def test_actions_come_in_many_forms(make_env: MakeEnv, action: Any) -> None:
 @pytest.fixture
 def quick(make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> DiscoGenEnv:
     """An environment whose exams are all scored 1 at once."""
-    entry = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
+    entry = baselines.entry(Setting(toy, "default", "Line", "tiny"))
 
-    def evaluate(self: Evaluator, modules: Any, side: str, datasets: Any = ()) -> list[Score]:
+    def examine(self: Evaluation, modules: Any, side: str, datasets: Any = ()) -> list[Score]:
         names = datasets or getattr(self.task, side)
         return [Score(name, (SCORED,), (0.5,), 1.0, None, entry) for name in names]
 
-    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluation, "examine", examine)
     return make_env(max_steps=50, runs_dir=None)
 
 
@@ -633,7 +639,9 @@ def test_an_unknown_option_is_refused(make_env: MakeEnv) -> None:
     ("arguments", "error", "message"),
     [
         ({"max_steps": 0}, ValueError, "max_steps is 0"),
-        ({"budget_scale": 0}, ValueError, "budget_scale is 0"),
+        ({"limits": {"budget_scale": 0}}, ValueError, "budget_scale is 0"),
+        ({"limits": {"steps": 3}}, ValueError, "limits: unknown key steps; known are max_steps, budget_scale"),
+        ({"sampling": {"p_edt": 0.5}}, ValueError, "sampling: unknown key p_edt; known are p_edit, p_data"),
         ({"render_mode": "human"}, ValueError, "render_mode is 'human'; known are None and 'ansi'"),
         ({"domain": "Tyo"}, UnknownName, "did you mean 'Toy'"),
         ({"objective": "preformance"}, UnknownName, "did you mean 'performance'"),
@@ -752,7 +760,7 @@ def test_a_run_directory_tells_the_whole_episode(make_env: MakeEnv, task: Task, 
     result = json.loads((directory / "result.json").read_text())
     assert (result["reward"], result["terminated"], result["steps"]) == (reward, True, 3)
     assert result["task_id"] == task.task_id
-    assert result["meta_test"]["Wave"]["statuses"] == ["ok"]
+    assert each_exam(result["meta_test"]["Wave"], "status") == ["ok"]
 
 
 def test_no_record_is_kept_without_a_folder(make_env: MakeEnv, tmp_path: Path) -> None:

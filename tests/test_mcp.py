@@ -24,8 +24,8 @@ from mcp_types import CallToolResult, Implementation, TextContent, TextResourceC
 
 from discoenv.adapters import mcp
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.evaluation import Progress
 from discoenv.episodes.transcript import read_calls
+from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
 from discoenv.tools import TOOLS, ToolResult, ToolSession
@@ -192,7 +192,7 @@ def test_a_signal_ends_the_server_and_what_it_trains(arguments: list[str], envir
 
 
 @contextmanager
-def episode(sandbox: Sandbox, task: Task, **changes: Any) -> Iterator[mcp.Episode]:
+def episode(sandbox: Sandbox, task: Task, **changes: Any) -> Iterator[mcp.ServedEpisode]:
     def make(on_progress: Callable[[Progress], None]) -> ToolSession:
         env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=None, on_progress=on_progress)
         session = ToolSession(env, seed=0)
@@ -200,12 +200,12 @@ def episode(sandbox: Sandbox, task: Task, **changes: Any) -> Iterator[mcp.Episod
             setattr(session, name, value)
         return session
 
-    made = mcp.Episode(make)
+    made = mcp.ServedEpisode(make)
     yield made
     made.close()
 
 
-def within(made: mcp.Episode, main: Callable[[Client], Awaitable[None]]) -> None:
+def within(made: mcp.ServedEpisode, main: Callable[[Client], Awaitable[None]]) -> None:
     async def connect() -> None:
         async with Client(mcp.make_server(made)) as client:
             await main(client)
@@ -240,7 +240,7 @@ def test_the_protocol_goes_on_while_something_trains(
     with episode(sandbox, task) as made:
 
         def slow(*_: Any, **__: Any) -> ToolResult:
-            made._progress(Progress("meta_train", "Line", 1, 2, 2, 10.0))
+            made._progress(Progress(ExamSpec(task.setting("Line"), 1, 10.0), 2, 2))
             assert go_on.wait(60)
             return ToolResult("trained")
 

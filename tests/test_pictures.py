@@ -1,4 +1,4 @@
-"""Pictures: what an examiner keeps reaches the run directory and nobody else; `discoenv draw` makes images of it."""
+"""Pictures: what an examiner saves reaches the run directory and nobody else; `discoenv draw` makes images of it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import pytest
 from discoenv.cli.main import main
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes import plots
-from discoenv.episodes.record import Recorder, Run
+from discoenv.episodes.record import EpisodeRecord, EventRecord, ResultRecord, ScoreRecord, SetupRecord, StepRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.errors import RunError
-from discoenv.exams.examiner import MOST_KEPT_BYTES, Examiner
+from discoenv.exams.examiner import MOST_ARTIFACT_BYTES, Examiner
 from discoenv.tasks.task import Task
 
-SETUP = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0}
+SETUP = SetupRecord(episode_seed=1, sandbox="bubblewrap", budget_scale=3.0)
 PNG = b"\x89PNG"
 
 
 class Silent(Examiner):
-    """Keeps what the tests ask it to keep."""
+    """Saves what the tests ask it to save."""
 
     def examine(self, learner: Any, seed: int) -> dict[str, float]:
         return {}
@@ -43,44 +44,45 @@ def recorder(task: Task, tmp_path: Path) -> Recorder:
     return Recorder(tmp_path / "runs", task, SETUP)
 
 
-def test_an_examiner_keeps_copies_of_plain_arrays_up_to_a_limit() -> None:
+def test_an_examiner_saves_copies_of_plain_arrays_up_to_a_limit() -> None:
     examiner = Silent("Line", "tiny", {})
-    array = np.zeros(MOST_KEPT_BYTES // 2, np.uint8)
-    examiner.keep("a", array)
+    array = np.zeros(MOST_ARTIFACT_BYTES // 2, np.uint8)
+    examiner.save_artifact("a", array)
     array[:] = 1
-    assert not examiner.kept["a"].any()
-    examiner.keep("a", array)  # replaces what had the same name
-    examiner.keep("b", array)
-    with pytest.raises(ValueError, match="keep less of it"):
-        examiner.keep("c", [1.0])
+    assert not examiner.artifacts["a"].any()
+    examiner.save_artifact("a", array)  # replaces what had the same name
+    examiner.save_artifact("b", array)
+    with pytest.raises(ValueError, match="save less of it"):
+        examiner.save_artifact("c", [1.0])
     with pytest.raises(ValueError, match="only numbers and text"):
-        Silent("Line", "tiny", {}).keep("d", [object()])
+        Silent("Line", "tiny", {}).save_artifact("d", [object()])
 
 
-def test_what_was_kept_is_found_again_by_step_side_dataset_and_seed(recorder: Recorder) -> None:
-    recorder.kept(2, "meta_test", "Group/One", 5, npz(a=[1, 2]))
-    recorder.kept(1, "meta_train", "Two", 7, npz(a=[3]))
-    recorder.kept(1, "meta_train", "Two", 8, b"")
-    first, second = Run(recorder.directory).exams()
+def test_what_was_saved_is_found_again_by_step_side_dataset_and_seed(recorder: Recorder) -> None:
+    recorder.artifacts(2, "meta_test", "Group/One", 5, npz(a=[1, 2]))
+    recorder.artifacts(1, "meta_train", "Two", 7, npz(a=[3]))
+    recorder.artifacts(1, "meta_train", "Two", 8, b"")
+    first, second = EpisodeRecord.load(recorder.directory).artifacts()
     assert (first.step, first.side, first.dataset, first.seed) == (1, "meta_train", "Two", 7)
     assert (second.step, second.side, second.dataset, second.seed) == (2, "meta_test", "Group/One", 5)
     assert second.arrays()["a"].tolist() == [1, 2]
 
 
 def test_a_damaged_file_is_named(recorder: Recorder) -> None:
-    recorder.kept(1, "meta_train", "Two", 7, b"nonsense")
-    (exam,) = Run(recorder.directory).exams()
+    recorder.artifacts(1, "meta_train", "Two", 7, b"nonsense")
+    (exam,) = EpisodeRecord.load(recorder.directory).artifacts()
     with pytest.raises(RunError, match=r"7\.npz"):
         exam.arrays()
 
 
 def test_scores_are_drawn_for_every_domain(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
-    record = {"normalised": 0.5, "standard_error": None}
-    recorder.event({"event": "reset", "info": {}})
-    recorder.event({"event": "step", "step": 1, "info": {"meta_train": {"Line": record}}})
-    recorder.event({"event": "step", "step": 2, "info": {"meta_test": {"Wave": {**record, "standard_error": 0.1}}}})
-    recorder.result({"reward": 0.5})
+    trained = StepRecord(meta_train={"Line": ScoreRecord(normalised=0.5)})
+    tested = StepRecord(meta_test={"Wave": ScoreRecord(normalised=0.5, standard_error=0.1)})
+    recorder.event(EventRecord(event="reset"))
+    recorder.event(EventRecord(event="step", step=1, info=trained))
+    recorder.event(EventRecord(event="step", step=2, info=tested))
+    recorder.result(ResultRecord(reward=0.5))
     with pytest.raises(SystemExit) as ended:
         main(["draw", str(recorder.directory)])
     assert ended.value.code == 0
@@ -118,11 +120,11 @@ def test_an_episode_is_recorded_and_drawn_and_its_observations_tell_nothing(tmp_
     edit = {"path": "acq_fn.py", "content": base_source("BayesianOptimisation", "acq_fn")}
     before = set(env.reset(seed=0)[0])
     observation, _, _, _, info = env.step({"edits": [edit], "command": "run"})
-    (exam,) = Run(Path(info["run_directory"])).exams()
+    (exam,) = EpisodeRecord.load(info["run_directory"]).artifacts()
     assert (exam.step, exam.side, exam.dataset) == (1, "meta_train", "Branin2d")
     assert set(exam.arrays()) == {"regret", "random", "points", "landscape"}
     assert set(observation) == before
-    assert "kept" not in str(info)
+    assert "artifacts" not in str(info)
     env.step("submit")
     env.close()
     drawn = plots.draw(Path(info["run_directory"]))

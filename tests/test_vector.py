@@ -13,7 +13,8 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.evaluation import Progress
+from discoenv.exams.host import Host
+from discoenv.exams.spec import Progress
 from discoenv.machine.cores import Cores
 from discoenv.sandbox.base import Command, Limits, Running, Sandbox
 from discoenv.tasks.task import Task
@@ -32,7 +33,7 @@ def make_vec(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., DiscoGe
     made: list[DiscoGenVectorEnv] = []
 
     def make(num_envs: int = 3, **arguments: Any) -> DiscoGenVectorEnv:
-        settings = {"runs_dir": None, "sandbox": sandbox, "slots": Cores(3, tmp_path / "slots")} | arguments
+        settings = {"runs_dir": None, "host": Host(sandbox, exams_at_once=Cores(3, tmp_path / "slots"))} | arguments
         env = gym.make_vec("DiscoGen-v0", num_envs=num_envs, **settings)
         assert isinstance(env, DiscoGenVectorEnv)
         made.append(env)
@@ -102,7 +103,7 @@ def assert_equal_episodes(
         singles = vector.split(observations, infos)
         history.append([(*singles[i], rewards[i], terminations[i], truncations[i]) for i in range(len(seeds))])
     for index, seed in enumerate(seeds):
-        env = DiscoGenEnv(sandbox=vector.envs[0]._sandbox, runs_dir=None, **arguments)
+        env = DiscoGenEnv(host=vector.host, runs_dir=None, **arguments)
         try:
             transitions: list[Any] = [(*env.reset(seed=seed), 0.0, False, False)]
             for step in actions:
@@ -134,7 +135,9 @@ def test_episodes_of_the_toy_domain_are_those_of_single_environments(
 
 
 def test_sampled_tasks_are_those_of_single_environments(make_vec: Callable[..., DiscoGenVectorEnv], toy: Any) -> None:
-    assert_equal_episodes(make_vec, [["run"] * 3], [0, 1, 2], domain="Toy", scale="tiny", p_edit=0.5, p_base=1.0)
+    assert_equal_episodes(
+        make_vec, [["run"] * 3], [0, 1, 2], domain="Toy", scale="tiny", sampling={"p_edit": 0.5, "p_base": 1.0}
+    )
 
 
 def test_episodes_of_a_real_domain_are_those_of_single_environments(make_vec: Callable[..., DiscoGenVectorEnv]) -> None:
@@ -242,7 +245,7 @@ def test_an_exception_in_one_does_not_harm_the_others(
 def test_a_failing_machine_ends_only_the_episode_that_it_hits(
     make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: Task
 ) -> None:
-    env = make_vec(2, task=task, sandbox=FailingSandbox(sandbox, failures=2), slots=1)
+    env = make_vec(2, task=task, host=Host(FailingSandbox(sandbox, failures=2), exams_at_once=1))
     env.reset(seed=0)
     _, _, _, truncations, infos = env.step(["run", "run"])
     assert sorted(truncations.tolist()) == [False, True]
@@ -322,7 +325,7 @@ def test_no_more_exams_run_at_once_than_there_are_slots(
     make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: Task, tmp_path: Path, slots: int
 ) -> None:
     counting = CountingSandbox(sandbox, together=slots)
-    env = make_vec(4, task=task, sandbox=counting, slots=Cores(slots, tmp_path / "slots"))
+    env = make_vec(4, task=task, host=Host(counting, exams_at_once=Cores(slots, tmp_path / "slots")))
     env.reset(seed=0)
     _, _, _, truncations, _ = env.step(["run"] * 4)
     assert not truncations.any()
@@ -333,7 +336,8 @@ def test_exams_whose_costs_are_compared_run_alone(
     make_vec: Callable[..., DiscoGenVectorEnv], sandbox: Sandbox, task: Task
 ) -> None:
     counting = CountingSandbox(sandbox, together=1)
-    env = make_vec(3, task=task.model_copy(update={"objective": "time", "start": "base"}), sandbox=counting, slots=3)
+    host = Host(counting, exams_at_once=3)
+    env = make_vec(3, task=task.model_copy(update={"objective": "time", "start": "base"}), host=host)
     env.reset(seed=0)
     _, _, _, truncations, _ = env.step(["run"] * 3)
     assert not truncations.any()
@@ -353,10 +357,10 @@ def test_progress_tells_which_episode_it_is_of(make_vec: Callable[..., DiscoGenV
 
 
 def test_closing_in_the_middle_of_a_step_ends_it(
-    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, good: dict[str, str]
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, good: dict[str, str], sandbox: Sandbox
 ) -> None:
     started = threading.Event()
-    env = make_vec(3, task=task, on_progress=lambda index, progress: started.set(), slots=1)
+    env = make_vec(3, task=task, on_progress=lambda index, progress: started.set(), host=Host(sandbox, exams_at_once=1))
     env.reset(seed=0)
     endless = write("model.py", "while True:\n    pass\n")
     stepping = threading.Thread(target=lambda: env.step([endless] * 3), daemon=True)

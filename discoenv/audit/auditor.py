@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +18,11 @@ from discoenv.audit.exploit import ActionExploit, Exploit, Facts
 from discoenv.audit.snapshot import look
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import InfraError
+from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRunner
+from discoenv.exams.spec import ExamSpec
 from discoenv.machine import scratch
-from discoenv.sandbox.base import Limits, Sandbox
+from discoenv.sandbox.base import Limits
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.quick import quick_task
 from discoenv.tasks.specification import Scale
@@ -93,9 +93,8 @@ class Auditor:
 
     Args:
         domain: the domain.
-        sandbox: where learners run.
+        host: where exams run.
         scale: of the dataset.
-        make_runner: for tests that weaken a defence.
 
     Attributes:
         task: the task whose meta-train side is attacked (see :mod:`discoenv.tasks.quick`).
@@ -105,18 +104,16 @@ class Auditor:
     def __init__(
         self,
         domain: Domain,
-        sandbox: Sandbox,
+        host: Host,
         *,
         scale: Scale = "tiny",
-        make_runner: Callable[[Domain, Sandbox], ExamRunner] = ExamRunner,
     ) -> None:
         self.domain = domain
-        self.sandbox = sandbox
+        self.host = host
         self.task = quick_task(domain, scale=scale, start="base")
         (self.module,), (self.dataset,) = self.task.modules, self.task.meta_train
-        self._scale = scale
         self._honest_text = base_modules(self.task)[f"{self.module}.py"]
-        self._runner = make_runner(domain, sandbox)
+        self._setting = self.task.setting(self.dataset)
         self._directory = scratch.make()
         self._workspace = self._directory / "workspace"
         self._listeners = [socket.socket(socket.AF_INET), socket.socket(socket.AF_UNIX)]
@@ -136,7 +133,6 @@ class Auditor:
         """End its processes and remove its files. Safe to call again."""
         if self._env is not None:
             self._env.close()
-        self._runner.close()
         for listener in self._listeners:
             listener.close()
         os.environ.pop(self._variable, None)
@@ -151,7 +147,7 @@ class Auditor:
             values = [result.metrics[metric] for result in results if result.metrics is not None]
             if len(values) < len(results):
                 raise InfraError(f"the base modules of {self.domain.name} fail on {dataset}: {results[0].message}")
-            floor = self._runner.floor(dataset=dataset, scale=self._scale, seed=SEED)[metric]
+            floor = self.host.floor(self._setting, SEED)[metric]
             self._honest = HonestRun(
                 floor=floor,
                 value=float(np.mean(values)),
@@ -203,7 +199,7 @@ class Auditor:
     def attempt_action(self, exploit: ActionExploit) -> Finding:
         """Take an action in an episode, which must be refused and change nothing."""
         if self._env is None:
-            self._env = DiscoGenEnv(task=self.task, sandbox=self.sandbox, runs_dir=None, max_steps=10_000)
+            self._env = DiscoGenEnv(task=self.task, host=self.host, runs_dir=None, max_steps=10_000)
             _, info = self._env.reset(seed=0)
             self._episode_workspace = Path(info["workspace"])
         name = f"{self.module}.py"
@@ -265,7 +261,7 @@ class Auditor:
         return self._run(budget_s)
 
     def _run(self, budget_s: float) -> ExamResult:
-        return self._runner.run(self._workspace, dataset=self.dataset, scale=self._scale, seed=SEED, budget_s=budget_s)
+        return self.host.run(self._workspace, ExamSpec(self._setting, SEED, budget_s))
 
     def _span(self) -> float:
         return max(abs(self.honest.value - self.honest.floor), 1e-12)

@@ -55,7 +55,7 @@ def markdown(auditor: Auditor, findings: Sequence[Finding], command: str, *, who
         f"`{command}`: {part}, {len(findings)} in number; **{gaining} gain**.",
         "",
         f"Module `{auditor.module}.py`, dataset `{auditor.dataset}`, scale `{auditor.task.scale}`, sandbox "
-        f"`{auditor.sandbox.name}`, Python {platform.python_version()}, Linux {platform.release()}. "
+        f"`{auditor.host.sandbox.name}`, Python {platform.python_version()}, Linux {platform.release()}. "
         f"The honest module: {auditor.facts.metric} {honest.value:.4g} (floor {honest.floor:.4g}) in "
         f"{honest.seconds:.2f} s, {honest.cpu_s:.2f} CPU s and {honest.memory_bytes / 1e6:.0f} MB at least.",
         "",

@@ -1,7 +1,10 @@
 """Which agents are compared: their names and options, as users write them, and the functions that play.
 
-An agent is a callable ``(env, seed, **options)`` that plays one episode: it calls ``env.reset(seed=seed)``, then
-``env.step`` until the episode is over. What it returns is ignored.
+An agent is a function ``(env, seed, **options)`` that plays one episode: it calls ``env.reset(seed=seed)``, then
+``env.step`` until the episode is over. Its return value is ignored.
+
+Installed packages declare agents by entry points of the group ``discoenv.agents``
+(:mod:`discoenv.machine.entry_points`). So does discoenv with its reference agents (:mod:`discoenv.agents.registry`).
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import operator
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -19,47 +23,51 @@ from typing import Any, Final
 
 import yaml
 
-from discoenv.errors import BenchError
+from discoenv.errors import BenchError, EntryPointError
+from discoenv.machine import entry_points
+from discoenv.machine.entry_points import Extension
 
 Play = Callable[..., object]
 
-#: Where the functions of the reference agents are; imported when an agent is played.
-REFERENCE: Final = {
-    name: f"agents.roster:{name}"
-    for name in ("baseline", "unchanged", "scripted", "random_search", "evolve", "react", "best_of_n")
-}
+#: Entry points of this group name functions that play.
+GROUP: Final = "discoenv.agents"
 _OPTION: Final = re.compile(r"[A-Za-z_]\w*=")
 
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent as it was named.
+    """An agent as a user names it.
 
     Attributes:
         text: as written.
-        function: ``package.module:function``.
-        options: what the function gets besides environment and seed.
+        function: where its function is: ``package.module:function``.
+        options: keyword arguments of the function, besides environment and seed.
+        installed: the entry point that declares it; None if the user wrote the import path.
     """
 
     text: str
     function: str
     options: dict[str, Any]
+    installed: Extension | None = None
 
     @classmethod
     def parse(cls, text: str) -> Agent:
         """From ``name[:key=value,…]`` or ``package.module:function[:key=value,…]``; values are YAML scalars.
 
+        Nothing is imported.
+
         Raises:
-            BenchError: it is neither.
+            BenchError: no installed agent has that name, and it is no import path.
         """
         head, colon, rest = text.strip().partition(":")
-        if head in REFERENCE:
-            return cls(text.strip(), REFERENCE[head], _options(text, rest))
+        installed = entry_points.find(GROUP)
+        if head in installed:
+            return cls(text.strip(), installed[head].value, _options(text, rest), installed[head])
         if not colon or not head or _OPTION.match(rest) or not rest:
-            near = difflib.get_close_matches(head, REFERENCE, n=1)
+            near = difflib.get_close_matches(head, installed, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise BenchError(
-                f"there is no agent {text!r}: {hint}known are {', '.join(REFERENCE)}, and an agent of your own is "
+                f"there is no agent {text!r}: {hint}{_known()}, and an agent of your own is named by its import path, "
                 "package.module:function"
             )
         attribute, _, options = rest.partition(":")
@@ -71,17 +79,7 @@ class Agent:
         Raises:
             BenchError: it cannot be imported, or does not take these options.
         """
-        module, _, attribute = self.function.partition(":")
-        here = str(Path.cwd())
-        if here not in sys.path:
-            sys.path.insert(0, here)
-        try:
-            found: Any = importlib.import_module(module)
-            for name in attribute.split("."):
-                found = getattr(found, name)
-        except (ImportError, AttributeError) as error:
-            checkout = " (the reference agents are part of a checkout of the repository)" if "agents." in module else ""
-            raise BenchError(f"agent {self.text!r}: {self.function} cannot be imported: {error}{checkout}") from error
+        found = self._imported()
         if not callable(found):
             raise BenchError(f"agent {self.text!r}: {self.function} is no function (env, seed, …)")
         try:
@@ -90,14 +88,29 @@ class Agent:
             raise BenchError(f"agent {self.text!r}: {self.function}(env, seed, **options): {error}") from error
         return functools.partial(found, **self.options)
 
+    def _imported(self) -> Any:
+        if self.installed is not None:
+            try:
+                return self.installed.load()
+            except EntryPointError as error:
+                raise BenchError(f"agent {self.text!r}: {error}") from error
+        module, _, attribute = self.function.partition(":")
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        try:
+            return operator.attrgetter(attribute)(importlib.import_module(module))
+        except (ImportError, AttributeError) as error:
+            raise BenchError(f"agent {self.text!r}: {self.function} cannot be imported: {error}") from error
+
 
 def parse_agents(texts: Sequence[str]) -> list[Agent]:
-    """Agents from lists separated by commas, each at most once.
+    """Agents from comma-separated lists.
 
     A part ``key=value`` belongs to the agent before it: ``random_search:steps=3,changes=2,baseline`` are two.
 
     Raises:
-        BenchError: there is none, one is there twice, or one is not known.
+        BenchError: the lists are empty, an agent is listed twice, or an agent is not known.
     """
     names: list[str] = []
     for part in (part.strip() for text in texts for part in text.split(",")):
@@ -107,11 +120,17 @@ def parse_agents(texts: Sequence[str]) -> list[Agent]:
             names.append(part)
     agents = [Agent.parse(name) for name in names]
     if not agents:
-        raise BenchError(f"there is no agent to compare; known are {', '.join(REFERENCE)}")
+        raise BenchError(f"there is no agent to compare; {_known()}")
     twice = sorted({agent.text for agent in agents if names.count(agent.text) > 1})
     if twice:
-        raise BenchError(f"{', '.join(twice)} is there twice; more seeds would be of more use")
+        raise BenchError(f"agent {', '.join(twice)} is listed twice; to repeat it, raise --seeds")
     return agents
+
+
+def _known() -> str:
+    """The names of installed agents, for messages."""
+    names = ", ".join(entry_points.find(GROUP))
+    return f"known are {names}" if names else "none is installed: reinstall discoenv, whose metadata is outdated"
 
 
 def _options(text: str, options: str) -> dict[str, Any]:

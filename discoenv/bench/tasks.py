@@ -17,7 +17,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task
 from discoenv.tasks.sampling import sample_task
 from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 
 DISCOBENCH = "DiscoBench"
 _MOST_DRAWS_PER_TASK = 50
@@ -90,7 +90,7 @@ def obstacle(task: Task, device: str = "auto") -> str:
             return str(error)
         if domain.needs_gpu(name, task.scale) and chosen is devices.CPU:
             return f"{name} needs a GPU at scale {task.scale}"
-        if not baselines.has_entry(domain, backend=task.backend, dataset=name, scale=task.scale, device=chosen.name):
+        if not baselines.has_entry(task.setting(name), chosen.name):
             return f"{name} has no baseline at scale {task.scale}: discoenv calibrate {domain.name} --local"
     return ""
 
@@ -103,7 +103,7 @@ def _sampled(text: str, *, scale: Scale, domains: Sequence[str], device: str, se
 
     def usable(domain: Domain, backend: str, dataset: str) -> bool:
         chosen = devices.choose(device, prefer_gpu=domain.wants_gpu(scale, [dataset]))
-        return baselines.has_entry(domain, backend=backend, dataset=dataset, scale=scale, device=chosen.name)
+        return baselines.has_entry(Setting(domain, backend, dataset, scale), chosen.name)
 
     rng = np.random.default_rng(seed)
     found: dict[str, Task] = {}

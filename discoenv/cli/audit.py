@@ -12,7 +12,9 @@ from rich.console import Console
 
 from discoenv.audit.exploit import ActionExploit, Exploit
 from discoenv.errors import UnknownName
+from discoenv.exams.host import Host
 from discoenv.machine import atomic
+from discoenv.machine.cores import Cores
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import SCALES, Scale
 
@@ -33,10 +35,10 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Write the table as Markdown.", show_default=False)] = None,
 ) -> None:
     """Try every known exploit on a domain. The exit code is 1 if one of them gains anything."""
-    from discoenv.audit import report  # noqa: PLC0415 - NumPy and Gymnasium are not needed by the other commands' help
-    from discoenv.audit.auditor import Auditor  # noqa: PLC0415
-    from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of  # noqa: PLC0415
-    from discoenv.sandbox import get_sandbox  # noqa: PLC0415
+    from discoenv.audit import report  # NumPy and Gymnasium are not needed by the other commands' help
+    from discoenv.audit.auditor import Auditor
+    from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of
+    from discoenv.sandbox import get_sandbox
 
     found = get_domain(domain)
     console, log = Console(), Console(stderr=True)
@@ -56,7 +58,8 @@ def audit(
         if word not in names:
             raise UnknownName("exploit", word, names)
     findings = []
-    with Auditor(found, provider, scale=_scale(scale)) as auditor:
+    host = Host(provider, exams_at_once=Cores(1, pin=False))  # exploits may use all cores, as attackers would
+    with host, Auditor(found, host, scale=_scale(scale)) as auditor:
         for exploit in exploits_of(found):
             if chosen(exploit.name, exploit.kind):
                 log.print(f"{exploit.kind}: {exploit.name} …", highlight=False, markup=False)

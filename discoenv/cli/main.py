@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pkgutil
@@ -22,8 +23,8 @@ from discoenv.cli import sandbox as sandbox_commands
 from discoenv.cli import tasks as generation_commands
 from discoenv.cli import viewer as viewer_commands
 from discoenv.episodes import plots
-from discoenv.episodes.evaluation import Evaluator, Progress
-from discoenv.episodes.record import Run
+from discoenv.episodes.evaluation import Evaluation
+from discoenv.episodes.record import EpisodeRecord
 from discoenv.errors import (
     DiscoenvError,
     InfraError,
@@ -31,18 +32,18 @@ from discoenv.errors import (
     UnknownName,
     UnknownSandbox,
 )
+from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRunner
-from discoenv.machine import devices, scratch
-from discoenv.machine.cores import Cores
+from discoenv.exams.spec import ExamSpec, Progress
+from discoenv.machine import scratch
 from discoenv.sandbox import checks, get_sandbox, inventory
 from discoenv.sandbox.base import Check, Sandbox
 from discoenv.scoring import baselines, calibration
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains, load_pack
 from discoenv.tasks.sampling import available_datasets
-from discoenv.tasks.specification import SCALES, Scale
-from discoenv.tasks.task import TaskSide
+from discoenv.tasks.specification import SCALES
+from discoenv.tasks.task import Setting, TaskSide
 
 app = typer.Typer(
     help="Machine-learning algorithm discovery as a Gymnasium environment.",
@@ -163,7 +164,7 @@ def calibrate(
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Measure floors and baselines, and write them where tasks look for them."""
-    provider = _sandbox(sandbox)
+    host = Host(_sandbox(sandbox), device=device)
     for name in get_domains() if domain == "all" else [domain]:
         found = get_domain(name)
         for chosen in scale or ("tiny", "small"):
@@ -172,43 +173,26 @@ def calibrate(
             for one_backend in backend or found.backends:
                 for one in dataset or available_datasets(found, chosen, gpu=True):
                     found.require(dataset=one, backend=one_backend)
-                    on = devices.choose(device, prefer_gpu=found.wants_gpu(chosen, [one]))
-                    _calibrate(found, one, one_backend, chosen, seeds, provider, on, local=local)
+                    _calibrate(host, Setting(found, one_backend, one, chosen), seeds, local=local)
+    host.close()
 
 
-def _calibrate(
-    domain: Domain,
-    dataset: str,
-    backend: str,
-    scale: Scale,
-    seeds: int,
-    sandbox: Sandbox,
-    device: devices.Device,
-    *,
-    local: bool,
-) -> None:
-    label = f"{domain.name} {backend} {dataset} {scale} on {device.name}"
+def _calibrate(host: Host, setting: Setting, seeds: int, *, local: bool) -> None:
+    domain = setting.domain
+    gpu = domain.wants_gpu(setting.scale, [setting.dataset])
+    device = host.device(gpu).name
+    label = f"{domain.name} {setting.backend} {setting.dataset} {setting.scale} on {device}"
 
     def show(result: ExamResult) -> None:
-        value = (result.metrics or {}).get(domain.metric(result.dataset).name)
+        value = (result.metrics or {}).get(setting.metric.name)
         console.print(
             f"  {label} seed {result.seed}: {value:.4g} in {result.seconds:.1f} s", highlight=False, soft_wrap=True
         )
 
-    with Cores().hold(alone=local) as cores:  # costs are compared with this machine's own only
-        entry = calibration.calibrate(
-            domain,
-            dataset=dataset,
-            backend=backend,
-            scale=scale,
-            seeds=range(seeds),
-            sandbox=sandbox,
-            device=device,
-            cores=() if device.broker else cores,
-            on_exam=show,
-        )
+    with host.reserve(alone=local) as cores:  # costs are compared with this machine's own only
+        entry = calibration.calibrate(host, setting, seeds=range(seeds), gpu=gpu, held=cores, on_exam=show)
     path = calibration.destination(domain, local=local, device=device)
-    baselines.write(path, {baselines.key(backend, dataset, scale): entry})
+    baselines.write(path, {setting.key: entry})
     console.print(
         f"[bold]{label}[/]: floor {entry.floor.mean:.4g} ± {entry.floor.std:.2g}, "
         f"baseline {entry.baseline.mean:.4g} ± {entry.baseline.std:.2g}, {entry.seconds.mean:.1f} s per exam",
@@ -236,13 +220,12 @@ def exam(
             raise UnknownName("dataset", name, present, str(workspace))
     results: dict[str, Any] = {}
     failures: dict[str, str] = {}
-    chosen = devices.choose(device, prefer_gpu=domain.wants_gpu(task.scale, dataset or present))
-    runner = ExamRunner(domain, _sandbox(sandbox), device=chosen)
-    try:
+    gpu = domain.wants_gpu(task.scale, dataset or present)
+    with Host(_sandbox(sandbox), device=device) as host:
         for name in dataset or present:
             errors.print(f"{name} …", highlight=False)
             try:
-                result = runner.run(workspace, dataset=name, scale=task.scale, seed=seed, budget_s=budget)
+                result = host.run(workspace, ExamSpec(task.setting(name), seed, budget, gpu=gpu))
             except InfraError as error:
                 failures[name] = f"infra_error: {error}"
                 continue
@@ -250,8 +233,6 @@ def exam(
                 failures[name] = f"{result.status}: {result.message}\n{result.traceback}".strip()
             else:
                 results[name] = {**result.metrics, "seconds": result.seconds}
-    finally:
-        runner.close()
     print(json.dumps({"results": results, "errors": failures}))
 
 
@@ -265,39 +246,36 @@ def replay(
     ] = "",
 ) -> None:
     """Score a recorded submission again on the meta-test datasets, with the seeds of the run."""
-    from discoenv import objectives  # noqa: PLC0415 - numpy is not needed by the other commands' help
+    from discoenv import objectives  # numpy is not needed by the other commands' help
 
-    recorded = Run(run)
-    for pack in recorded.setup.get("packs", []):
+    recorded = EpisodeRecord.load(run, events=False)
+    for pack in recorded.setup.packs:
         load_pack(pack)
-    modules = recorded.submission()
+    modules = recorded.modules()
     objective = objectives.get(recorded.task.objective)
     reward_of = _function(reward_fn) if reward_fn else objective.reward
-    evaluator = Evaluator(
-        recorded.task,
-        _sandbox(sandbox or recorded.setup["sandbox"]),
-        seed=int(recorded.setup["episode_seed"]),
-        budget_scale=float(recorded.setup["budget_scale"]),
-        costs=objective.measured,
-        device=devices.choose(device or ("cpu" if recorded.setup.get("device", "cpu") == "cpu" else "gpu")),
-        on_progress=_show_progress,
-        slots=Cores(),
-    )
-    try:
-        scores = evaluator.evaluate(modules, "meta_test")
-    finally:
-        evaluator.close()
+    device = device or ("cpu" if recorded.setup.device == "cpu" else "gpu")
+    with Host(_sandbox(sandbox or recorded.setup.sandbox), device=device) as host:
+        evaluation = Evaluation(
+            recorded.task,
+            host,
+            seed=recorded.setup.episode_seed,
+            budget_scale=recorded.setup.budget_scale,
+            costs=objective.measured,
+            on_progress=_show_progress,
+        )
+        with contextlib.closing(evaluation):
+            scores = evaluation.examine(modules, "meta_test")
     reward = reward_of(recorded.task, scores, modules).value
-    before = (recorded.result or {}).get("meta_test", {})
+    before = (recorded.result and recorded.result.meta_test) or {}
     table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
     for score in scores:
-        old = before.get(score.dataset, {}).get("value")
-        table.add_row(score.dataset, "–" if old is None else f"{old:.6g}", f"{score.record()['value']:.6g}")
+        old = before.get(score.dataset)
+        table.add_row(score.dataset, "–" if old is None else f"{old.metric:.6g}", f"{score.metric:.6g}")
     console.print(table)
-    old_reward = (recorded.result or {}).get("reward")
-    shown = "not finished" if old_reward is None else f"{old_reward:.6f}"
+    shown = "not finished" if recorded.result is None else f"{recorded.result.reward:.6f}"
     console.print(f"reward: recorded {shown}, again {reward:.6f}", highlight=False)
-    own = recorded.setup.get("reward_fn")
+    own = recorded.setup.reward_fn
     if own and not reward_fn:
         errors.print(
             f"The recorded reward was made by {own}, the one above by the objective {recorded.task.objective!r}; "
@@ -335,13 +313,13 @@ def _function(name: str) -> Any:
 
 def _show_progress(progress: Progress) -> None:
     if progress.result is None:
-        errors.print(f"[{progress.number}/{progress.total}] {progress.dataset} …", highlight=False, markup=False)
+        errors.print(f"[{progress.number}/{progress.total}] {progress.spec.dataset} …", highlight=False, markup=False)
 
 
 def _missing(domain: Domain) -> list[str]:
     """Requirements of a domain that are not installed."""
-    import importlib.metadata  # noqa: PLC0415
-    import re  # noqa: PLC0415
+    import importlib.metadata
+    import re
 
     missing = []
     for requirement in domain.specification.requirements:

@@ -39,11 +39,11 @@ def serve(
 ) -> None:
     """Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md)."""
     try:
-        from discoenv.adapters import mcp  # noqa: PLC0415 - the package mcp is optional
+        from discoenv.adapters import mcp  # the package mcp is optional
     except ModuleNotFoundError as error:
         raise TaskError(f"{error.name} is missing: pip install 'discoenv[mcp]'") from error
-    from discoenv.env import DiscoGenEnv  # noqa: PLC0415 - heavy
-    from discoenv.tools import ToolSession  # noqa: PLC0415
+    from discoenv.env import DiscoGenEnv  # heavy
+    from discoenv.tools import ToolSession
 
     def make_session(on_progress: Callable[[Any], None]) -> ToolSession:
         env = DiscoGenEnv(
@@ -61,7 +61,7 @@ def serve(
         _say(f"the episode is over; reward {session.reward:.3f}")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what trains is ended, too
-    episode = mcp.Episode(make_session, told)
+    episode = mcp.ServedEpisode(make_session, told)
     try:
         _say(f"task {episode.session.info['task_id']}, recorded in {episode.session.info['run_directory']}")
         if not http:

@@ -34,19 +34,19 @@ def view(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Look at recorded runs, finished or still running, in a browser."""
-    from discoenv.viewer.api import Api  # noqa: PLC0415 - the other commands need no server
-    from discoenv.viewer.index import Catalogue  # noqa: PLC0415
-    from discoenv.viewer.server import Server, is_local  # noqa: PLC0415
+    from discoenv.viewer.api import Api  # the other commands need no server
+    from discoenv.viewer.index import RunIndex
+    from discoenv.viewer.server import ViewerServer, is_local
 
     if not runs.is_dir():
         raise typer.BadParameter(f"{runs} is not a folder; episodes are recorded in runs/ unless told otherwise")
-    api = Api(Catalogue(runs))
+    api = Api(RunIndex(runs))
     try:
-        server = Server(host, PORT if port is None else port, api)
+        server = ViewerServer(host, PORT if port is None else port, api)
     except OSError as error:
         if port is not None or error.errno != errno.EADDRINUSE:
             raise typer.BadParameter(f"cannot listen on {host} port {port or PORT}: {error.strerror}") from None
-        server = Server(host, 0, api)
+        server = ViewerServer(host, 0, api)
     with server:
         _console.print(f"[bold]{server.url}[/]  shows {runs}; Ctrl-C ends it")
         if not is_local(host):
@@ -64,7 +64,7 @@ def export(
     html: Annotated[Path, typer.Option("--html", help="The file to write.", show_default=False)],
 ) -> None:
     """Write a run as one HTML file that opens anywhere, without discoenv and without network."""
-    from discoenv.viewer import export as exporter  # noqa: PLC0415 - the other commands need no page
+    from discoenv.viewer import export as exporter  # the other commands need no page
 
     exporter.export(run, html)
     _console.print(f"{html}: {html.stat().st_size / 1e6:.1f} MB", markup=False)

@@ -1,68 +1,42 @@
-"""Exams of one set of modules on several datasets and seeds: what a ``run`` and a ``submit`` of an episode do."""
+"""Exams of a task's modules on several datasets and seeds: what a ``run`` and a ``submit`` of an episode do."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import hashlib
-import itertools
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
-from discoenv.exams.examiner_client import ExaminerPool
+from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRunner
-from discoenv.exams.simultaneous import run_all
+from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import scratch
-from discoenv.machine.cores import Cores, WaitEnded
-from discoenv.machine.devices import CPU, Device
-from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines, calibration
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import base_modules, materialise, write_modules
 
 
-@dataclass(frozen=True)
-class Progress:
-    """An exam begins (``result`` is None) or has ended."""
+class Evaluation:
+    """Trains and examines modules on both sides of a task, with the exam seeds of one episode. Close it.
 
-    side: Side
-    dataset: str
-    seed: int
-    number: int
-    total: int
-    budget_s: float
-    result: ExamResult | None = None
-
-
-class Evaluator:
-    """Runs the exams of one episode. Close it to end its processes and remove its files.
-
-    Exams of one call run at the same time, as many as there are slots for (and places on GPUs), each learner on a core
-    of its own; but one after another if costs are compared, or without slots. Scores do not depend on that.
+    Exams of one call run concurrently, as many as the host has cores (and places on GPUs), but one after another if
+    costs are compared. Scores do not depend on that.
 
     Args:
         task: the episode's task.
-        sandbox: where learners run.
+        host: where its exams run. It is not closed with the evaluation.
         seed: the episode's seed (0 ≤ seed < 2⁶³); exam seeds are derived from it.
         budget_scale: compute budget of an exam as a multiple of the baseline's seconds.
         costs: compare costs with the baseline's on this machine, which is measured where it is not known yet.
         paired: measure the baseline anew, right after the exams that it is compared with, with their seeds.
-        device: what learners train on.
-        on_progress: called at the start and the end of each exam, by the thread that called :meth:`evaluate`.
-        slots: each exam waits for one of these; all of them, if costs are compared. None: exams never wait, but for
-            each other.
-        examiners: where examiner processes come from; None: one of its own, ended with the evaluator.
+        on_progress: called at the start and the end of each exam, by the thread that called :meth:`examine`.
 
     Attributes:
-        device: what learners train on.
+        device: name of what learners train on: ``cpu``, or the product name of a GPU.
         workspace: the meta-train side, as the agent may read it.
         spent_s: seconds for which learners have run so far.
 
@@ -73,23 +47,21 @@ class Evaluator:
     def __init__(
         self,
         task: Task,
-        sandbox: Sandbox,
+        host: Host,
         *,
         seed: int,
         budget_scale: float,
         costs: bool = False,
         paired: bool = False,
-        device: Device = CPU,
-        on_progress: Callable[[Progress], None] | None = None,
-        slots: Cores | None = None,
-        examiners: ExaminerPool | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self.task = task
         self.domain = task.resolve()
+        self._host = host
+        self._gpu = self.domain.wants_gpu(task.scale, (*task.meta_train, *task.meta_test))
+        self.device = host.device(self._gpu).name
         self.entries = {
-            dataset: baselines.entry(
-                self.domain, backend=task.backend, dataset=dataset, scale=task.scale, device=device.name
-            )
+            dataset: baselines.entry(task.setting(dataset), self.device)
             for dataset in (*task.meta_train, *task.meta_test)
         }
         self.directory = scratch.make()
@@ -100,17 +72,10 @@ class Evaluator:
             raise
         self._seed = seed
         self._budget_scale = budget_scale
-        self._on_progress = on_progress or (lambda progress: None)
-        self._sandbox = sandbox
-        self.device = device
         self._costs = costs or paired
         self._paired = paired
-        self._examiners = examiners or ExaminerPool()
-        self._owns_examiners = examiners is None
-        self._slots = slots
-        self._closed = threading.Event()
-        self._lock = threading.Lock()  # of the attributes below
-        self._runners: set[ExamRunner] = set()
+        self._on_progress = on_progress
+        self._group = host.group()
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
         self._base_digest = _digest(base_modules(task))
         self.spent_s = 0.0
@@ -126,7 +91,7 @@ class Evaluator:
         except OSError as error:
             raise InfraError(f"the modules could not be written: {error}") from error
 
-    def evaluate(self, modules: Mapping[str, str], side: Side, datasets: Sequence[str] = ()) -> list[Score]:
+    def examine(self, modules: Mapping[str, str], side: Side, datasets: Sequence[str] = ()) -> list[Score]:
         """Train and examine ``modules`` (text by file name) on a side: on the ``datasets`` named, or on all if none is.
 
         The workspace of the meta-test side is made for this call and removed after it. An exam with the modules,
@@ -135,30 +100,17 @@ class Evaluator:
         Raises:
             InfraError: the machine failed twice at the same exam. The others were ended.
         """
-        workspace = self.workspace
         if side == "meta_train":
             self.place(modules)
-        else:
-            try:
-                workspace = materialise(self.task, self.directory / side, modules=modules, side=side)
-            except OSError as error:
-                raise InfraError(f"the meta-test workspace could not be written: {error}") from error
-        digest = _digest(modules)
-        chosen = [name for name in getattr(self.task, side) if not datasets or name in datasets]
-        planned = self._planned(side, chosen)
-        scores = []
+            return self._scores(self.workspace, modules, side, datasets)
         try:
-            together = [] if self._costs else self._run(workspace, digest, [*itertools.chain(*planned.values())])
-            for dataset, exams in planned.items():
-                if self._costs:  # the baseline's are compared with, and may be measured, right after
-                    results, cost_entry = self._run(workspace, digest, exams), self._cost_entry(dataset, exams)
-                else:
-                    results, cost_entry = [each for each in together if each.dataset == dataset], None
-                scores.append(score(self.domain.metric(dataset), self.entries[dataset], results, cost_entry))
+            workspace = materialise(self.task, self.directory / side, modules=modules, side=side)
+        except OSError as error:
+            raise InfraError(f"the meta-test workspace could not be written: {error}") from error
+        try:
+            return self._scores(workspace, modules, side, datasets)
         finally:
-            if workspace is not self.workspace:
-                scratch.remove(workspace)
-        return scores
+            scratch.remove(workspace)
 
     def seeds(self, side: Side, dataset: str) -> list[int]:
         """Exam seeds of a dataset in this episode: the same at every step, different between the two sides."""
@@ -170,169 +122,93 @@ class Evaluator:
     def budget_s(self, dataset: str) -> float:
         """Compute budget of one exam of a dataset, in seconds."""
         minimum = self.domain.specification.limits.minimum_budget_s
-        local = self._local_entry(dataset)
+        local = baselines.local_entry(self.task.setting(dataset), self.device)
         return max(minimum, self._budget_scale * (local or self.entries[dataset]).seconds.mean)
 
     def close(self) -> None:
-        """End the examiner and whatever still runs, and remove the episode's files. Safe to call again."""
-        self._closed.set()
-        self._end_running()
-        if self._owns_examiners:
-            self._examiners.close()
+        """End what still runs, and remove the episode's files. Safe to call again."""
+        self._group.cancel()
         scratch.remove(self.directory)
 
-    def _planned(self, side: Side, datasets: Sequence[str]) -> dict[str, list[Progress]]:
-        """The exams of a call, by dataset."""
-        each = [(dataset, seed) for dataset in datasets for seed in self.seeds(side, dataset)]
-        budgets = {dataset: self.budget_s(dataset) for dataset in datasets}
-        planned: dict[str, list[Progress]] = {dataset: [] for dataset in datasets}
-        for number, (dataset, seed) in enumerate(each, start=1):
-            planned[dataset].append(Progress(side, dataset, seed, number, len(each), budgets[dataset]))
-        return planned
+    def _scores(self, workspace: Path, modules: Mapping[str, str], side: Side, datasets: Sequence[str]) -> list[Score]:
+        chosen = [name for name in getattr(self.task, side) if not datasets or name in datasets]
+        specs = {name: self._specs(side, name) for name in chosen}
+        digest = _digest(modules)
+        total = sum(map(len, specs.values()))
+        if self._costs:  # the baseline's costs are compared with, and may be measured, right after
+            scores = []
+            for dataset, exams in specs.items():
+                first = sum(len(specs[name]) for name in chosen[: chosen.index(dataset)])
+                results = self._results(workspace, digest, exams, first, total)
+                scores.append(self._score(dataset, results, self._cost_entry(dataset, exams)))
+            return scores
+        results = self._results(workspace, digest, [spec for name in chosen for spec in specs[name]], 0, total)
+        return [self._score(name, [each for each in results if each.dataset == name]) for name in chosen]
 
-    def _run(self, workspace: Path, digest: str, exams: Sequence[Progress]) -> list[ExamResult]:
-        """Results of exams, as many at once as may be. If one fails, or the wait is interrupted, all are ended."""
-        cancelled = threading.Event()
+    def _specs(self, side: Side, dataset: str) -> list[ExamSpec]:
+        budget_s, setting = self.budget_s(dataset), self.task.setting(dataset)
+        return [ExamSpec(setting, seed, budget_s, side, self._gpu) for seed in self.seeds(side, dataset)]
 
-        def stop() -> None:
-            cancelled.set()
-            self._end_running()
+    def _score(self, dataset: str, results: Sequence[ExamResult], cost_entry: baselines.Entry | None = None) -> Score:
+        return score(self.domain.metric(dataset), self.entries[dataset], results, cost_entry)
 
-        jobs = [functools.partial(self._exam, workspace, digest, exam, cancelled) for exam in exams]
-        at_once = self._most_at_once(sum((digest, exam.dataset, exam.seed) not in self._finished for exam in exams))
-        return run_all(jobs, at_once=at_once, on_report=self._on_progress, stop=stop)
+    def _results(
+        self, workspace: Path, digest: str, specs: Sequence[ExamSpec], first: int, total: int
+    ) -> list[ExamResult]:
+        """Results of exams, known or run now; ``first`` of the ``total`` exams of the call came before them."""
+        numbers = {spec: first + number for number, spec in enumerate(specs, start=1)}
+        known = {spec: self._finished.get((digest, spec.dataset, spec.seed)) for spec in specs}
+        for spec, result in known.items():
+            if result is not None:
+                self._on_progress(Progress(spec, numbers[spec], total, result))
 
-    def _most_at_once(self, unknown: int) -> int:
-        """How many of the exams that must really be run may run at the same time."""
-        if self._costs or self._slots is None:
-            return 1
-        broker = self.device.broker
-        places = unknown if broker is None else len(broker.devices) * self.device.sharers
-        return max(1, min(unknown, self._slots.count, places))
-
-    def _exam(
-        self,
-        workspace: Path,
-        digest: str,
-        exam: Progress,
-        cancelled: threading.Event,
-        report: Callable[[Progress], None],
-    ) -> ExamResult:
-        """One exam, unless its result is known; repeated once if the machine, not the agent's code, failed."""
-        key = (digest, exam.dataset, exam.seed)
-        result = self._finished.get(key)
-        if result is None:
-            with self._slot(cancelled) as cores, self._runner(cores, cancelled) as runner:
-                report(exam)
-                run = functools.partial(
-                    runner.run,
-                    workspace,
-                    dataset=exam.dataset,
-                    scale=self.task.scale,
-                    seed=exam.seed,
-                    budget_s=exam.budget_s,
-                    programs=self._programs(exam, digest),
-                )
-                try:
-                    result = run()
-                except InfraError:
-                    result = run()
-            with self._lock:
+        def report(progress: Progress) -> None:
+            spec, result = progress.spec, progress.result
+            if result is not None:
                 self.spent_s += result.wall_s
                 if result.status != "timeout":
-                    self._finished[key] = result
-        report(replace(exam, result=result))
-        return result
+                    self._finished[digest, spec.dataset, spec.seed] = result
+            self._on_progress(Progress(spec, numbers[spec], total, result))
 
-    @contextlib.contextmanager
-    def _runner(self, cores: tuple[int, ...], cancelled: threading.Event) -> Iterator[ExamRunner]:
-        """A runner for one exam, which :meth:`_end_running` finds."""
-        runner = ExamRunner(
-            self.domain,
-            self._sandbox,
-            measure_costs=self._costs,
-            device=self.device,
-            examiners=self._examiners,
-            cores=cores,
+        unknown = [spec for spec, result in known.items() if result is None]
+        new = self._host.run_all(
+            workspace,
+            unknown,
+            alone=self._costs,
+            programs=lambda spec: self._programs(spec, digest),
+            until=self._group,
+            on_progress=report,
         )
-        with self._lock:
-            if self._closed.is_set() or cancelled.is_set():
-                raise InfraError("the exam was cancelled before it began")
-            self._runners.add(runner)
-        try:
-            yield runner
-        finally:
-            with self._lock:
-                self._runners.discard(runner)
-            runner.close()
+        return [result or new[unknown.index(spec)] for spec, result in known.items()]
 
-    def _end_running(self) -> None:
-        """End the exams that are under way."""
-        with self._lock:
-            running = list(self._runners)
-        for runner in running:
-            runner.close()
-
-    def _cost_entry(self, dataset: str, exams: Sequence[Progress]) -> baselines.Entry:
+    def _cost_entry(self, dataset: str, exams: Sequence[ExamSpec]) -> baselines.Entry:
         """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
-        task = self.task
-        with self._slot() as cores:  # whoever waited for the same measurement finds it known
-            known = self._local_entry(dataset, sandbox=self._sandbox.name)
+        setting = self.task.setting(dataset)
+        with self._host.reserve(alone=True, until=self._group) as cores:  # a process that waited here finds it measured
+            known = baselines.local_entry(setting, self.device, sandbox=self._host.sandbox.name)
             if known is not None and not self._paired:
                 return known
             measured = calibration.calibrate(
-                self.domain,
-                dataset=dataset,
-                backend=task.backend,
-                scale=task.scale,
+                self._host,
+                setting,
                 seeds=[exam.seed for exam in exams] if self._paired else range(calibration.LOCAL_SEEDS),
-                sandbox=self._sandbox,
-                device=self.device,
-                cores=cores,
+                gpu=self._gpu,
+                held=cores,
+                until=self._group,
             )
             if not self._paired:
-                key = baselines.key(task.backend, dataset, task.scale)
-                baselines.write(baselines.local_path(self.domain, self.device.name), {key: measured})
+                baselines.write(baselines.local_path(self.domain, self.device), {setting.key: measured})
             return measured
 
-    def _local_entry(self, dataset: str, sandbox: str | None = None) -> baselines.Entry | None:
-        task = self.task
-        return baselines.local_entry(
-            self.domain,
-            backend=task.backend,
-            dataset=dataset,
-            scale=task.scale,
-            device=self.device.name,
-            sandbox=sandbox,
-        )
-
-    def _programs(self, exam: Progress, digest: str) -> CompileCache:
+    def _programs(self, spec: ExamSpec, digest: str) -> CompileCache:
         """Which compiled programs an exam may use, or whether those that it compiles are kept."""
-        task = self.task
-        ours = of_base(self.domain, backend=task.backend, dataset=exam.dataset, scale=task.scale)
+        ours = of_base(spec.setting)
         if digest == self._base_digest:
             return CompileCache(used=ours) if ours.is_dir() else CompileCache(kept_in=ours)
-        if exam.side == "meta_train" and task.train_seeds > 1:
-            folder = self.directory / "programs" / digest / exam.dataset
+        if spec.side == "meta_train" and self.task.train_seeds > 1:
+            folder = self.directory / "programs" / digest / spec.dataset
             return CompileCache(used=folder) if folder.is_dir() else CompileCache(kept_in=folder)
         return CompileCache(used=ours if ours.is_dir() else None)
-
-    @contextlib.contextmanager
-    def _slot(self, cancelled: threading.Event | None = None) -> Iterator[tuple[int, ...]]:
-        """Hold a slot, or all where costs are compared; yields the cores that the learner is to stay on, if any."""
-        if self._slots is None:
-            yield ()
-            return
-
-        def give_up() -> bool:
-            return self._closed.is_set() or (cancelled is not None and cancelled.is_set())
-
-        with contextlib.ExitStack() as held:
-            try:
-                cores = held.enter_context(self._slots.hold(alone=self._costs, give_up=give_up))
-            except (OSError, WaitEnded) as error:
-                raise InfraError(f"no slot for an exam: {error}") from error
-            yield () if self.device.broker else cores  # a GPU's learner needs what the framework's own threads need
 
 
 def _digest(modules: Mapping[str, str]) -> str:

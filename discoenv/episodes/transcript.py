@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from discoenv.episodes import jsonl
 
 FILE_NAME: Final = "calls.jsonl"
 #: Shorter keys ("EMPTY", "none") are placeholders for local servers; replacing them would garble ordinary text.
@@ -38,11 +39,12 @@ class CallRecorder:
         self._secrets: dict[str, None] = {}
         self._ids: dict[str, int] = {}
         self._model_calls = self._tool_calls = 0
-        for line in _lines(self.path):
+        for line in jsonl.read(self.path):
             self._model_calls += line.get("event") == "model_call"
             self._tool_calls += line.get("event") == "tool_call"
             for key, message in line.get("new_messages", {}).items():
                 self._ids[_digest(message)] = int(key)
+        self._next_id = max(self._ids.values(), default=-1) + 1
         for secret in secrets:
             self.redact(secret)
 
@@ -88,8 +90,9 @@ class CallRecorder:
     def _id(self, message: Mapping[str, Any], new: dict[str, Any]) -> int:
         digest = _digest(message)
         if digest not in self._ids:
-            self._ids[digest] = len(self._ids)
-            new[str(self._ids[digest])] = dict(message)
+            self._ids[digest] = self._next_id
+            new[str(self._next_id)] = dict(message)
+            self._next_id += 1
         return self._ids[digest]
 
     def _write(self, event: Mapping[str, Any]) -> None:
@@ -97,37 +100,25 @@ class CallRecorder:
         line = json.dumps(stamped, default=str)
         for secret in self._secrets:
             line = line.replace(secret, "[redacted]")
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        jsonl.append(self.path, line)
 
 
 def read_calls(directory: Path) -> list[dict[str, Any]]:
     """The lines of a run directory's ``calls.jsonl``, with whole messages in the place of their ids.
 
     ``messages`` becomes a list of messages, ``reply`` a message or None, and ``new_messages`` is gone. A half-written
-    last line, left by a crash, is left out; so is everything if there is no file.
+    last line, left by a crash, and lines that are damaged are left out; a message that was in such a line is None.
+    Without a file there are no lines.
     """
     known: dict[int, Any] = {}
     events = []
-    for line in _lines(Path(directory) / FILE_NAME):
+    for line in jsonl.read(Path(directory) / FILE_NAME):
         known |= {int(key): message for key, message in line.pop("new_messages", {}).items()}
         if line.get("event") == "model_call":
-            line["messages"] = [known[key] for key in line["messages"]]
-            line["reply"] = None if line["reply"] is None else known[line["reply"]]
+            line["messages"] = [known.get(key) for key in line["messages"]]
+            line["reply"] = None if line["reply"] is None else known.get(line["reply"])
         events.append(line)
     return events
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    lines = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            break
-    return lines
 
 
 def _digest(message: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ def save(made: Figure, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class ExamArtifacts:
-    """What an examiner kept of one exam.
+    """What an examiner saved of one exam.
 
     Attributes:
         step: number of the action that asked for the exam.

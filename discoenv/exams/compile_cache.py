@@ -1,9 +1,10 @@
-"""CompileCache that JAX has compiled in earlier exams, for later ones: who may use them, and what becomes of new ones.
+"""Programs that JAX has compiled in earlier exams, for later ones: who may use them, and what becomes of new ones.
 
-A compiled program is machine code, and may hold any data, say trained weights. So those that the code of agents has
-made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset. What the base
-modules, which are ours, have compiled is kept on this machine and serves every exam of the dataset. A learner sees what
-it may use read-only; what it has compiled itself it hands over when its exam is over and its score fixed (``exam.py``).
+A compiled program is machine code, and may hold any data, for example trained weights. So those that the code of
+agents has made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset.
+What the base modules, which are ours, have compiled is kept on this machine and serves every exam of the dataset. A
+learner sees what it may use read-only; what it has compiled itself it hands over when its exam is over and its score
+fixed (``exam.py``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import platform
 import re
 import shutil
@@ -23,9 +23,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from discoenv.machine import cache
+from discoenv.machine import cache, packages
 from discoenv.sandbox.base import Mount
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Setting
 
 #: Where learners see them, and where they put their own if they see none.
 _INSIDE: Final = "/tmp/programs"  # noqa: S108 - inside
@@ -37,7 +38,7 @@ _MOST_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True)
 class CompileCache:
-    """The programs for one exam. It uses some or it makes some, not both, because JAX looks in one folder.
+    """The compiled programs for one exam. It uses some or it makes some, not both, because JAX looks in one folder.
 
     Attributes:
         used: the folder of those that the learner sees; None: none.
@@ -64,13 +65,14 @@ def environment() -> dict[str, str]:
 
 def compiles(domain: Domain) -> bool:
     """Whether learners of the domain compile programs that can be kept."""
-    return any(re.fullmatch(r"jax\b.*", requirement) for requirement in domain.specification.requirements)
+    return "jax" in packages.names(domain.specification.requirements)
 
 
-def of_base(domain: Domain, *, backend: str, dataset: str, scale: str) -> Path:
+def of_base(setting: Setting) -> Path:
     """The folder on this machine of what the base modules compile. Other code, or another JAX, has another folder."""
+    domain = setting.domain
     code = f"{domain.name}-{_code(domain.directory)}"
-    return cache.folder("programs", _platform(), code, backend, dataset, scale)
+    return cache.folder("programs", _platform(), code, setting.backend, setting.dataset, setting.scale)
 
 
 def keep(folder: Path, programs: Mapping[str, Any]) -> None:
@@ -94,7 +96,7 @@ def keep(folder: Path, programs: Mapping[str, Any]) -> None:
             (making / name).write_bytes(content)
             (making / name).chmod(0o644)
         making.chmod(0o755)
-        with contextlib.suppress(OSError):  # somebody was faster
+        with contextlib.suppress(OSError):  # another exam was faster
             making.rename(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -102,7 +104,7 @@ def keep(folder: Path, programs: Mapping[str, Any]) -> None:
 
 @functools.cache
 def _code(directory: Path) -> str:
-    """Twelve hex digits that stand for a domain's templates and configurations."""
+    """Twelve hex digits: a hash of a domain's templates and configurations."""
     digest = hashlib.sha256()
     for folder in ("templates", "datasets"):
         for file in sorted(each for kind in ("*.py", "*.yaml") for each in (directory / folder).rglob(kind)):
@@ -120,9 +122,5 @@ def _platform() -> str:
         elif not line and features:
             break
     versions = [platform.machine(), platform.python_version()]
-    for package in ("jax", "jaxlib", "flax", "optax"):
-        try:
-            versions.append(importlib.metadata.version(package))
-        except importlib.metadata.PackageNotFoundError:
-            versions.append("-")
+    versions += [packages.version(package) or "-" for package in ("jax", "jaxlib", "flax", "optax")]
     return "-".join([*versions, hashlib.sha256(features.encode()).hexdigest()[:12]])

@@ -19,8 +19,8 @@ from discoenv.exams.wire import Channel, ProtocolError, RuleBroken
 
 __all__ = ["Array", "Examiner", "Learner", "ProtocolError", "RuleBroken", "env_steps"]
 
-#: Most bytes of arrays that an examiner may keep of one exam.
-MOST_KEPT_BYTES: Final = 4 << 20
+#: Most bytes of arrays that an examiner may save as artifacts of one exam.
+MOST_ARTIFACT_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Array:
     """What an answer must be.
 
     Attributes:
-        shape: expected sizes; None stands for any size.
+        shape: expected sizes; None: any size.
         kind: ``float`` accepts any real dtype and gives float64; ``int`` accepts integers and gives int64; ``bool``.
         low, high: inclusive bounds of every element, if any.
         finite: whether NaN and infinities are refused.
@@ -176,7 +176,8 @@ class Examiner(ABC):
         self.dataset = dataset
         self.scale = scale
         self.config = config
-        self.kept: dict[str, np.ndarray[Any, Any]] = {}
+        #: Copies of arrays of the present exam, by name; see :meth:`save_artifact`.
+        self.artifacts: dict[str, np.ndarray[Any, Any]] = {}
         #: Folder of the dataset's downloaded files, known from the first exam on; None if it has none.
         self.data: Path | None = None
 
@@ -196,22 +197,27 @@ class Examiner(ABC):
         """The metrics of a trivial learner (random policy, majority class, persistence), by the same names."""
 
     @final
-    def keep(self, name: str, array: Any) -> None:
-        """Keep a copy of an array of the present exam, for pictures that are drawn from the episode's record.
+    def save_artifact(self, name: str, array: Any) -> None:
+        """Save a copy of an array of the present exam, for pictures that are drawn from the episode's record.
 
-        It goes into the run directory beside the scores, and never to the learner or into an observation.
+        It goes into the run directory beside the scores, and never to the learner or into an observation. An artifact
+        of the same name is replaced.
+
+        Args:
+            name: name of the array in the exam's ``.npz``.
+            array: numbers or text, of any shape.
 
         Raises:
-            ValueError: it is not a plain array, or more than ``MOST_KEPT_BYTES`` would be kept in one exam.
+            ValueError: it is not a plain array, or the exam's artifacts would exceed ``MOST_ARTIFACT_BYTES``.
         """
         copy = np.array(array)
-        others = sum(kept.nbytes for other, kept in self.kept.items() if other != name)
-        if copy.dtype.kind not in "biufU" or others + copy.nbytes > MOST_KEPT_BYTES:
+        others = sum(saved.nbytes for other, saved in self.artifacts.items() if other != name)
+        if copy.dtype.kind not in "biufU" or others + copy.nbytes > MOST_ARTIFACT_BYTES:
             raise ValueError(
-                f"keep({name!r}): {copy.dtype} of {copy.nbytes} bytes beside {others} others; only numbers and text, "
-                f"at most {MOST_KEPT_BYTES} bytes per exam: keep less of it"
+                f"save_artifact({name!r}): {copy.dtype} of {copy.nbytes} bytes beside {others} others; only numbers "
+                f"and text, at most {MOST_ARTIFACT_BYTES} bytes per exam: save less of it"
             )
-        self.kept[name] = copy
+        self.artifacts[name] = copy
 
     @final
     def generator(self, seed: int, purpose: str) -> np.random.Generator:

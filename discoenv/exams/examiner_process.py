@@ -134,13 +134,13 @@ class Server:
             training_s = time.monotonic() - started
             result["training_s"] = training_s
             learner = Learner(channel, budget_s - training_s, CpuClock(**cpu_clock).read if cpu_clock else None)
-            examiner.kept.clear()
+            examiner.artifacts.clear()
             metrics = examiner.examine(learner, seed)
             result["metrics"] = {name: float(value) for name, value in metrics.items()}
-            if examiner.kept:
+            if examiner.artifacts:
                 file = io.BytesIO()
-                np.savez_compressed(file, **examiner.kept)  # type: ignore[arg-type]
-                result["kept"] = base64.b64encode(file.getvalue()).decode()
+                np.savez_compressed(file, **examiner.artifacts)  # type: ignore[arg-type]
+                result["artifacts"] = base64.b64encode(file.getvalue()).decode()
             result["status"] = "ok"
             if programs is not None:
                 channel.send({"programs": True}, time.monotonic() + 1.0)
@@ -179,7 +179,7 @@ class Server:
         return self._examiners[key]
 
     def _accept(self, deadline: float) -> Channel:
-        """The first connection; later ones are refused because nobody listens any more."""
+        """The first connection; later ones are refused, because the socket is closed."""
         if self._listener is None:
             raise RuntimeError("examine was requested before prepare")
         self._listener.settimeout(_ACCEPT_POLL_S)
@@ -195,10 +195,10 @@ class Server:
         raise AnswerTooLate("the compute budget was spent before training was over")
 
     def _leave(self, channel: Channel | None, *, passed: bool) -> None:
-        """Be done with a learner, and with the last one that passed.
+        """Release a learner, and the last one that passed.
 
-        One that has passed is not told so, and waits for another question until it is killed. What an interpreter does
-        at its end would otherwise count as costs, now more and now less of it.
+        A learner that passed is killed while it waits, so that interpreter shutdown is not measured: its connection
+        stays open until the next exam.
         """
         if self._passed is not None:
             self._passed.close()

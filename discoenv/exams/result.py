@@ -76,7 +76,7 @@ class ExamResult:
         message: one line saying what went wrong, for ``status`` other than ``ok``.
         traceback: the task's own frames of it.
         stdout: the end of what the learner printed; feedback for the agent, never a score.
-        kept: what the examiner kept of a passed exam for pictures, an .npz; empty if nothing.
+        artifacts: arrays that the examiner saved of a passed exam, for pictures: the bytes of an .npz; empty if none.
     """
 
     dataset: str
@@ -99,7 +99,7 @@ class ExamResult:
     background_s: float = 0.0
     peak_gpu_memory_bytes: int = 0
     device: str = "cpu"
-    kept: bytes = field(default=b"", repr=False)
+    artifacts: bytes = field(default=b"", repr=False)
 
     @property
     def total_memory_bytes(self) -> int:

@@ -9,30 +9,50 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discoenv.errors import InfraError, SandboxError
-from discoenv.exams import compile_cache as compiled
-from discoenv.exams import learner_environment, reported
+from discoenv.exams import compile_cache, learner_environment, reported
 from discoenv.exams.compile_cache import CompileCache
 from discoenv.exams.examiner_client import Examination, ExaminerPool, ExaminerProcess
 from discoenv.exams.result import WORKSPACE, ExamResult, verdict
+from discoenv.exams.spec import ExamSpec
 from discoenv.machine import scratch
 from discoenv.machine.devices import CPU, Device
 from discoenv.machine.energy import EnergyMeter
 from discoenv.machine.gpu_meter import GpuMeter
 from discoenv.machine.gpus import Lease
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox
-from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Setting
 
 _EXAM = "/exam"
 #: The examiner's own work is not charged to the learner; this bounds an exam whose examiner never comes to an end.
 _EXAMINER_ALLOWANCE_S = 3600.0
-#: A learner that closed its connection because of an exception gets this long to print the traceback and end.
+#: Grace period for a crashed learner to print its traceback.
 _LAST_WORDS_S = 3.0
 #: Linux allows no longer path for a Unix socket, in bytes.
 _MAX_SOCKET_PATH = 107
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a host gives to an exam.
+
+    Attributes:
+        sandbox: where the learner runs.
+        examiners: where examiner processes come from.
+        device: what the learner trains on.
+        cores: the only CPU cores that the learner runs on; empty: any.
+        measured: costs are measured: the machine's energy counters are read around the exam (0.2 s more per exam), a
+            GPU is not shared, and no compiled program is used.
+    """
+
+    sandbox: Sandbox
+    examiners: ExaminerPool
+    device: Device = CPU
+    cores: tuple[int, ...] = ()
+    measured: bool = False
 
 
 def learner_seed(seed: int) -> int:
@@ -40,120 +60,81 @@ def learner_seed(seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"learner:{seed}".encode()).digest()[:4], "big") >> 1
 
 
-class ExamRunner:
-    """Runs exams of one domain in one sandbox provider.
+def floor(examiners: ExaminerPool, setting: Setting, seed: int) -> dict[str, float]:
+    """Metrics of the examiner's trivial learner.
 
-    Thread safe; exams wait for each other. Close it to end a running exam.
+    Raises:
+        InfraError: the examiner failed.
+        DatasetUnavailable: the data of the dataset is not here.
+    """
+    target = _target(setting)
+    with examiners.lease(setting.domain.directory) as examiner:
+        metrics: dict[str, float] = examiner.request("floor", target=target, seed=seed)
+    _require_metric(setting, metrics)
+    return metrics
+
+
+class ExamRun:
+    """One exam. :meth:`run` holds it, :meth:`cancel` ends it from another thread.
 
     Args:
-        domain: the domain.
-        sandbox: where learners run.
-        measure_costs: read this machine's energy counters around each exam (0.2 s more per exam), and share a GPU with
-            nobody.
-        device: what learners train on.
-        examiners: where examiner processes come from; None: one of its own, ended with the runner.
-        cores: the only CPU cores that learners run on; empty: any.
+        place: where it is run.
+        workspace: a materialised workspace that has a folder for the dataset.
+        spec: the exam.
+        programs: compiled in earlier exams. They are not used where costs are measured, which would depend on them, on
+            GPUs, and in a sandbox that does not isolate, where a learner could change them.
     """
 
-    def __init__(
-        self,
-        domain: Domain,
-        sandbox: Sandbox,
-        *,
-        measure_costs: bool = False,
-        device: Device = CPU,
-        examiners: ExaminerPool | None = None,
-        cores: tuple[int, ...] = (),
-    ) -> None:
-        self.domain = domain
-        self.sandbox = sandbox
-        self.device = device
-        self._measure_costs = measure_costs
-        self._cores = cores
-        self._examiners = examiners or ExaminerPool(idle=1)
-        self._owns_examiners = examiners is None
+    def __init__(self, place: Place, workspace: Path, spec: ExamSpec, programs: CompileCache | None = None) -> None:
+        self.spec = spec
+        self._place = place
+        self._workspace = workspace
+        self._programs = programs
+        self._domain = spec.setting.domain
         self._examiner: ExaminerProcess | None = None
-        self._lock = threading.Lock()
         self._running: Running | None = None
-        self._closed = threading.Event()
+        self._cancelled = threading.Event()
 
-    def run(
-        self,
-        workspace: Path,
-        *,
-        dataset: str,
-        scale: str,
-        seed: int,
-        budget_s: float,
-        programs: CompileCache | None = None,
-    ) -> ExamResult:
-        """Train with the modules of ``workspace`` on ``dataset`` and examine the result.
-
-        Args:
-            workspace: a materialised workspace that has a folder for ``dataset``.
-            dataset: id of the dataset.
-            scale: its scale, as materialised.
-            seed: fixes the held-out data, the evaluation and (through :func:`learner_seed`) the training.
-            budget_s: most seconds of training and answering together.
-            programs: compiled in earlier exams; not used where costs are measured, which would depend on them, on GPUs,
-                and in a sandbox that does not isolate, where a learner could change them.
+    def run(self) -> ExamResult:
+        """Train with the modules of the workspace and examine the result. It can be run again if it fails.
 
         Raises:
             InfraError: the examiner or the sandbox failed; the learner is not to blame.
-            DatasetUnavailable: a package that the dataset requires is not installed.
+            DatasetUnavailable: a package that the dataset requires is not installed, or its data is not here.
         """
-        if self.domain.missing_packages(dataset):
-            self.domain.data(dataset)
-        target = self._target(dataset, scale)
-        with self._lock:
-            self._require_open()
+        self._domain.require_packages(self.spec.dataset)
+        target = _target(self.spec.setting)
+        self._require_open()
+        place = self._place
+        try:
+            directory = scratch.make()
             try:
-                directory = scratch.make()
-                try:
-                    with self.device.lease(alone=self._measure_costs, give_up=self._closed.is_set) as lease:
-                        try:
-                            if self.domain.self_reported:
-                                return self._run_reported(directory, workspace, dataset, seed, budget_s, lease)
-                            with self._leased() as examiner:
-                                return self._run(
-                                    directory, workspace, target, seed, budget_s, lease, examiner, programs
-                                )
-                        finally:
-                            self._kill_running()  # before anyone else may have its GPU
-                finally:
-                    scratch.remove(directory)
-            except SandboxError as error:
-                raise InfraError(f"the sandbox failed: {error}") from error
-            except OSError as error:
-                raise InfraError(f"the machine failed: {error}") from error
+                with place.device.lease(alone=place.measured, give_up=self._cancelled.is_set) as lease:
+                    try:
+                        if self._domain.self_reported:
+                            return self._run_reported(directory, lease)
+                        with self._leased() as examiner:
+                            return self._run(directory, target, lease, examiner)
+                    finally:
+                        self._kill_running()  # before another exam may have its GPU
+            finally:
+                scratch.remove(directory)
+        except SandboxError as error:
+            raise InfraError(f"the sandbox failed: {error}") from error
+        except OSError as error:
+            raise InfraError(f"the machine failed: {error}") from error
 
-    def floor(self, *, dataset: str, scale: str, seed: int) -> dict[str, float]:
-        """Metrics of the examiner's trivial learner."""
-        target = self._target(dataset, scale)
-        with self._lock, self._leased() as examiner:
-            metrics: dict[str, float] = examiner.request("floor", target=target, seed=seed)
-        self._require_metric(dataset, metrics)
-        return metrics
-
-    def _target(self, dataset: str, scale: str) -> dict[str, object]:
-        """What the examiner is told about an exam; raises :class:`DatasetUnavailable` before anything is started."""
-        data = None if self.domain.self_reported else self.domain.held_data(dataset)
-        config = self.domain.config(dataset, scale)
-        return {"dataset": dataset, "scale": scale, "config": config, "data": str(data) if data else None}
-
-    def close(self) -> None:
-        """Kill a running learner and end its examiner. Safe to call again."""
-        self._closed.set()
+    def cancel(self) -> None:
+        """Kill the learner and end its examiner: :meth:`run` ends with an InfraError. Safe to call again."""
+        self._cancelled.set()
         self._kill_running()
         examiner = self._examiner
         if examiner is not None:
             examiner.close()
-        if self._owns_examiners:
-            self._examiners.close()
 
     @contextlib.contextmanager
     def _leased(self) -> Iterator[ExaminerProcess]:
-        with self._examiners.lease(self.domain.directory) as examiner:
+        with self._place.examiners.lease(self._domain.directory) as examiner:
             self._examiner = examiner
             try:
                 self._require_open()
@@ -161,17 +142,9 @@ class ExamRunner:
             finally:
                 self._examiner = None
 
-    def _require_metric(self, dataset: str, metrics: Mapping[str, float]) -> None:
-        name = self.domain.metric(dataset).name
-        if name not in metrics:
-            raise InfraError(
-                f"{self.domain.directory}/examiner.py: the metric {name} of domain.yaml is not among "
-                f"those that it gave ({', '.join(metrics) or 'none'})"
-            )
-
     def _require_open(self) -> None:
-        if self._closed.is_set():
-            raise InfraError("the exam was cancelled: its runner is closed")
+        if self._cancelled.is_set():
+            raise InfraError("the exam was cancelled")
 
     def _kill_running(self) -> None:
         running, self._running = self._running, None
@@ -180,40 +153,27 @@ class ExamRunner:
                 running.kill()
 
     def _run(
-        self,
-        directory: Path,
-        workspace: Path,
-        target: Mapping[str, object],
-        seed: int,
-        budget_s: float,
-        lease: Lease | None,
-        examiner: ExaminerProcess,
-        programs: CompileCache | None,
+        self, directory: Path, target: Mapping[str, object], lease: Lease | None, examiner: ExaminerProcess
     ) -> ExamResult:
-        dataset = str(target["dataset"])
+        spec, place = self.spec, self._place
         exam = directory / "exam"
         exam.mkdir()
         exam.chmod(0o755)
         if len(os.fsencode(exam / "socket")) > _MAX_SOCKET_PATH:
             raise InfraError(f"{exam} is too long for a socket; set TMPDIR to a folder with a shorter path")
-        examiner.request("prepare", target=target, seed=seed, data=str(exam), address=str(exam / "socket"))
-        if self._measure_costs or lease is not None or not self.sandbox.isolated or not compiled.compiles(self.domain):
+        examiner.request("prepare", target=target, seed=spec.seed, data=str(exam), address=str(exam / "socket"))
+        programs = self._programs
+        if (
+            place.measured
+            or lease is not None
+            or not place.sandbox.isolated
+            or not compile_cache.compiles(self._domain)
+        ):
             programs = None
-        own = {"EXAM_SOCKET": f"{_EXAM}/socket", "EXAM_DATA": _EXAM, "EXAM_SEED": str(learner_seed(seed))}
-        specification = self.domain.specification
-        command = Command(
-            argv=("python", "main.py"),
-            cwd=f"{WORKSPACE}/{dataset}",
-            mounts=(Mount(workspace, WORKSPACE), Mount(exam, _EXAM), *(programs.mounts() if programs else ())),
-            env={**learner_environment.on_cpu(), **(compiled.environment() if programs else {}), **own},
-            hidden_packages=tuple(specification.hidden_packages),
-            family=specification.extra,
-            preload=() if self._measure_costs else learner_environment.preloaded(specification.requirements),
-            env_after_preload=tuple(own),
-        )
+        command = self._on_gpu(self._command(exam, programs), lease)
         meter = self._meter(lease)
         meter.start()
-        running = self._running = self.sandbox.start(self._on_gpu(command, lease), self._limits(budget_s))
+        running = self._running = place.sandbox.start(command, self._limits())
         self._require_open()
         aborted = False
 
@@ -228,41 +188,58 @@ class ExamRunner:
             "examine",
             while_waiting=watch,
             target=target,
-            seed=seed,
+            seed=spec.seed,
             started=running.started,
-            budget_s=budget_s,
+            budget_s=spec.budget_s,
             cpu_clock=None if clock is None else vars(clock),
             programs=str(programs.kept_in) if programs and programs.kept_in else None,
         )
         if reply["metrics"] is not None:
-            self._require_metric(dataset, reply["metrics"])
+            _require_metric(spec.setting, reply["metrics"])
         if reply["status"] == "gone":
             with contextlib.suppress(TimeoutError):
                 running.wait(_LAST_WORDS_S)
-        outcome = running.kill()
-        return self._result(dataset, seed, budget_s, reply, outcome, meter, workspace)
+        return self._result(reply, running.kill(), meter)
+
+    def _command(self, exam: Path, programs: CompileCache | None) -> Command:
+        """What the learner runs, with ``exam`` as the folder of its socket and training data."""
+        specification = self._domain.specification
+        own = {
+            "EXAM_SOCKET": f"{_EXAM}/socket",
+            "EXAM_DATA": _EXAM,
+            "EXAM_SEED": str(learner_seed(self.spec.seed)),
+        }
+        return Command(
+            argv=("python", "main.py"),
+            cwd=f"{WORKSPACE}/{self.spec.dataset}",
+            mounts=(Mount(self._workspace, WORKSPACE), Mount(exam, _EXAM), *(programs.mounts() if programs else ())),
+            env={**learner_environment.on_cpu(), **(compile_cache.environment() if programs else {}), **own},
+            hidden_packages=tuple(specification.hidden_packages),
+            family=specification.extra,
+            preload=() if self._place.measured else learner_environment.preloaded(specification.requirements),
+            env_after_preload=tuple(own),
+        )
 
     def _meter(self, lease: Lease | None) -> EnergyMeter:
         gpu = GpuMeter(lease.gpu.uuid) if lease is not None and lease.exclusive else None
-        return EnergyMeter(gpu, counters=None if self._measure_costs else [])
+        return EnergyMeter(gpu, counters=None if self._place.measured else [])
 
     def _on_gpu(self, command: Command, lease: Lease | None) -> Command:
         if lease is None:
             return command
         command = command.with_gpus((lease.gpu.uuid,), lease.environment)
-        if self._measure_costs:  # memory set aside is not memory used
+        if self._place.measured:  # memory set aside is not memory used
             command = replace(command, env={**command.env, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
         return command
 
-    def _run_reported(
-        self, directory: Path, workspace: Path, dataset: str, seed: int, budget_s: float, lease: Lease | None
-    ) -> ExamResult:
+    def _run_reported(self, directory: Path, lease: Lease | None) -> ExamResult:
         """Run ``main.py`` as DiscoGen does, from the task's folder and free to write there, and read what it prints."""
+        dataset = self.spec.dataset
         folder = directory / "workspace"
-        shutil.copytree(workspace, folder, symlinks=True)
+        shutil.copytree(self._workspace, folder, symlinks=True)
         mounts = [Mount(folder, WORKSPACE, writable=True)]
         linked = folder / dataset / "data"
-        data = linked.resolve(strict=True) if linked.is_symlink() else self.domain.data(dataset)
+        data = linked.resolve(strict=True) if linked.is_symlink() else self._domain.data(dataset)
         if data is not None:
             linked.unlink(missing_ok=True)
             linked.mkdir()
@@ -271,14 +248,14 @@ class ExamRunner:
             argv=("python", f"{dataset}/main.py"),
             cwd=WORKSPACE,
             mounts=tuple(mounts),
-            family=self.domain.specification.extra,
+            family=self._domain.specification.extra,
         )
         meter = self._meter(lease)
         meter.start()
-        self._running = self.sandbox.start(self._on_gpu(command, lease), self._limits(budget_s, 0.0))
+        self._running = self._place.sandbox.start(self._on_gpu(command, lease), self._limits(0.0))
         outcome = self._running.wait()
         metrics = reported.last_metrics(outcome.stdout) if outcome.exit_code == 0 else None
-        name = self.domain.metric(dataset).name
+        name = self.spec.setting.metric.name
         reply = Examination(
             status="ok",
             message="",
@@ -295,36 +272,31 @@ class ExamRunner:
         elif metrics is None or name not in metrics:
             reply["status"] = "protocol_error"
             reply["message"] = f"main.py printed no line of JSON with {name!r}"
-        return self._result(dataset, seed, budget_s, reply, outcome, meter, workspace)
+        return self._result(reply, outcome, meter)
 
-    def _limits(self, budget_s: float, allowance_s: float = _EXAMINER_ALLOWANCE_S) -> Limits:
-        resources = self.domain.specification.limits
+    def _limits(self, allowance_s: float = _EXAMINER_ALLOWANCE_S) -> Limits:
+        resources = self._domain.specification.limits
         return Limits(
-            wall_s=budget_s + allowance_s,
+            wall_s=self.spec.budget_s + allowance_s,
             memory_bytes=int(resources.memory_gib * 2**30),
             scratch_bytes=int(resources.scratch_gib * 2**30),
-            cores=self._cores,
+            cores=self._place.cores,
         )
 
-    def _result(
-        self,
-        dataset: str,
-        seed: int,
-        budget_s: float,
-        reply: Examination,
-        outcome: Outcome,
-        meter: EnergyMeter,
-        workspace: Path,
-    ) -> ExamResult:
+    def _result(self, reply: Examination, outcome: Outcome, meter: EnergyMeter) -> ExamResult:
         energy, peak_gpu_memory = meter.stop(outcome.usage.cpu_s), meter.stop_gpu()
-        memory_gib = self.domain.specification.limits.memory_gib
+        spec = self.spec
         status, message, traceback = verdict(
-            reply, outcome, workspace=workspace, budget_s=budget_s, memory_gib=memory_gib
+            reply,
+            outcome,
+            workspace=self._workspace,
+            budget_s=spec.budget_s,
+            memory_gib=self._domain.specification.limits.memory_gib,
         )
         training_s, answering_s = reply["training_s"], reply["answering_s"]
         return ExamResult(
-            dataset=dataset,
-            seed=seed,
+            dataset=spec.dataset,
+            seed=spec.seed,
             status=status,
             metrics=reply["metrics"] if status == "ok" else None,
             seconds=None if training_s is None else training_s + answering_s,
@@ -336,12 +308,29 @@ class ExamRunner:
             peak_memory_bytes=outcome.usage.peak_memory_bytes,
             memory_method=outcome.usage.method,
             peak_gpu_memory_bytes=peak_gpu_memory,
-            device=self.device.name,
+            device=self._place.device.name,
             energy=energy,
-            budget_s=budget_s,
+            budget_s=spec.budget_s,
             questions=reply["questions"],
             message=message,
             traceback=traceback,
             stdout=outcome.stdout,
-            kept=base64.b64decode(reply.get("kept", "")) if status == "ok" else b"",
+            artifacts=base64.b64decode(reply.get("artifacts", "")) if status == "ok" else b"",
+        )
+
+
+def _target(setting: Setting) -> dict[str, object]:
+    """What the examiner is told about an exam; raises :class:`DatasetUnavailable` before anything is started."""
+    domain, dataset = setting.domain, setting.dataset
+    data = None if domain.self_reported else domain.held_data(dataset)
+    config = domain.config(dataset, setting.scale)
+    return {"dataset": dataset, "scale": setting.scale, "config": config, "data": str(data) if data else None}
+
+
+def _require_metric(setting: Setting, metrics: Mapping[str, float]) -> None:
+    name = setting.metric.name
+    if name not in metrics:
+        raise InfraError(
+            f"{setting.domain.directory}/examiner.py: the metric {name} of domain.yaml is not among "
+            f"those that it gave ({', '.join(metrics) or 'none'})"
         )

@@ -49,6 +49,14 @@ class FrameLimits:
     header_bytes: int = 1 << 20
     body_bytes: int = 256 << 20
 
+    def check(self, header_bytes: int, body_bytes: int) -> None:
+        """Raise :class:`ProtocolError` if a message announces more than this."""
+        if header_bytes > self.header_bytes or body_bytes > self.body_bytes:
+            raise ProtocolError(
+                f"a message announces {header_bytes} + {body_bytes} bytes; the limits are "
+                f"{self.header_bytes} for its header and {self.body_bytes} for its arrays"
+            )
+
 
 def decode(text: bytes | bytearray, body: bytes | bytearray) -> Any:
     """Decode the header and body of one message from an untrusted peer.
@@ -141,11 +149,7 @@ class Channel:
             ProtocolError, LearnerGone, AnswerTooLate: as their names say.
         """
         header_bytes, body_bytes = LENGTHS.unpack(self._read(LENGTHS.size, deadline))
-        if header_bytes > self._limits.header_bytes or body_bytes > self._limits.body_bytes:
-            raise ProtocolError(
-                f"a message announces {header_bytes} + {body_bytes} bytes; the limits are "
-                f"{self._limits.header_bytes} for its header and {self._limits.body_bytes} for its arrays"
-            )
+        self._limits.check(header_bytes, body_bytes)
         text = self._read(header_bytes, deadline)
         message = decode(text, self._read(body_bytes, deadline))
         if not isinstance(message, dict):

@@ -26,8 +26,8 @@ from discoenv.experiment.layout import (
     JobStatus,
     OnExists,
     State,
-    cloudpickle,
     digest,
+    dumps,
     forget_result,
     read_result,
 )
@@ -279,8 +279,7 @@ class _Driver:
             before = JobStatus.read(job.logdir)
             forget_result(job.logdir)
             JobStatus("pending", job.digest, before.attempts).write(job.logdir)
-        pickle = cloudpickle()
-        payload = pickle.dumps((self._terms.path, pickle.dumps((self._terms, chunk.jobs))))
+        payload = dumps((self._terms.path, dumps((self._terms, chunk.jobs))))
         chunk.submitted = time.time()
         self._running[self._pool.submit(payload)] = chunk
 

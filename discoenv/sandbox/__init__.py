@@ -1,6 +1,7 @@
-"""Sandboxes: where untrusted programs run. :func:`get_sandbox` finds one by name; :func:`checks` tells what works.
+"""Sandboxes: where untrusted programs run. :func:`get_sandbox` finds one by name; :func:`checks` shows what works.
 
-A provider is one class in one file, listed in ``PROVIDERS``; it is imported when it is asked for.
+A provider is one class in one file, listed in ``PROVIDERS``; it is imported when it is asked for. Installed packages
+declare further providers by entry points of the group ``discoenv.sandboxes`` (:mod:`discoenv.machine.entry_points`).
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from discoenv.errors import SandboxError, SandboxUnavailable
+from discoenv.errors import EntryPointError, SandboxError, SandboxUnavailable
+from discoenv.machine import entry_points
 from discoenv.sandbox.base import Check, Command, EndReason, Limits, Mount, Outcome, Running, Sandbox, Usage
 
 __all__ = [
@@ -37,24 +39,44 @@ PROVIDERS = {
     "process": "discoenv.sandbox.local.process:ProcessSandbox",
 }
 
+#: Entry points of this group name classes of further providers.
+GROUP = "discoenv.sandboxes"
 #: What ``auto`` tries, best first.
 AUTO_ORDER = ("docker", "podman", "bubblewrap")
 
 
 def _provider(name: str) -> type[Sandbox]:
-    module, _, attribute = PROVIDERS[name].partition(":")
-    found: type[Sandbox] = getattr(importlib.import_module(module), attribute)
-    return found
+    """The class of a provider that is listed or installed.
+
+    Raises:
+        EntryPointError: an installed package declares it, but it cannot be imported or is no provider.
+    """
+    if name in PROVIDERS:
+        module, _, attribute = PROVIDERS[name].partition(":")
+        found: type[Sandbox] = getattr(importlib.import_module(module), attribute)
+        return found
+    extension = entry_points.find(GROUP)[name]
+    loaded = extension.load()
+    if not (isinstance(loaded, type) and issubclass(loaded, Sandbox)):
+        raise extension.error(f"is {loaded!r}, not a subclass of discoenv.sandbox.Sandbox")
+    return loaded
+
+
+def _names() -> list[str]:
+    """Names of all providers: those of this package, then installed ones."""
+    return list(dict.fromkeys([*PROVIDERS, *entry_points.find(GROUP)]))
 
 
 def get_sandbox(name: str | Sandbox = "auto") -> Sandbox:
     """The sandbox of that name; a :class:`Sandbox` is returned as it is.
 
     Args:
-        name: a key of ``PROVIDERS``, or ``auto`` for the first isolated one that works on this machine.
+        name: a key of ``PROVIDERS``, the name of an installed provider, or ``auto`` for the first of ``AUTO_ORDER``
+            that works on this machine.
 
     Raises:
         SandboxUnavailable: ``auto``, and none works here.
+        EntryPointError: an installed provider is broken.
         ValueError: no provider has that name.
     """
     if isinstance(name, Sandbox):
@@ -68,11 +90,11 @@ def get_sandbox(name: str | Sandbox = "auto") -> Sandbox:
                     return _provider(each)()
                 failed.append(f"{check.name}: {check.detail} ({check.fix})")
         raise SandboxUnavailable(
-            f"no isolated sandbox works on this machine. {'; '.join(failed)}. `discoenv doctor` tells more; "
+            f"no isolated sandbox works on this machine. {'; '.join(failed)}. `discoenv doctor` shows more; "
             "sandbox='process' runs code that you trust without isolation."
         )
-    if name not in PROVIDERS:
-        known = ["auto", *PROVIDERS]
+    if name not in PROVIDERS and name not in entry_points.find(GROUP):
+        known = ["auto", *_names()]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}."
         raise ValueError(f"there is no sandbox named {name!r}: {hint}")
@@ -82,4 +104,12 @@ def get_sandbox(name: str | Sandbox = "auto") -> Sandbox:
 def checks() -> list[Check]:
     """What ``discoenv doctor`` shows: every provider tried on this machine, in the order of ``auto``."""
     order = [name for name in AUTO_ORDER if name in PROVIDERS]
-    return [_provider(name).check() for name in order + [name for name in PROVIDERS if name not in order]]
+    return [_check(name) for name in order + [name for name in _names() if name not in order]]
+
+
+def _check(name: str) -> Check:
+    """A provider tried on this machine. One that is broken does not work; the others are still shown."""
+    try:
+        return _provider(name).check()
+    except EntryPointError as error:
+        return Check(name, False, str(error))

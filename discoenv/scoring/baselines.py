@@ -22,6 +22,7 @@ from discoenv.errors import DomainError, NoBaseline, UnknownName
 from discoenv.machine import atomic, cache
 from discoenv.machine.hardware import fingerprint
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Setting
 
 
 class Sample(BaseModel):
@@ -74,45 +75,45 @@ class Entry(BaseModel):
         return sign * (value - self.floor.mean) / scale
 
 
-def entry(domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu") -> Entry:
-    """The baseline of a dataset: the one that the domain ships, else this machine's on that device.
+def entry(setting: Setting, device: str = "cpu") -> Entry:
+    """The baseline of a setting: the one that the domain ships, else this machine's on that device.
 
     Raises:
         NoBaseline: neither exists for the domain's present version.
     """
+    domain = setting.domain
     try:
-        published = domain.published(dataset, backend=backend)
+        published = domain.published(setting.dataset, backend=setting.backend)
     except UnknownName as error:
         raise NoBaseline(str(error)) from None
     if published is not None:
-        return _published(domain, published, backend=backend, dataset=dataset)
+        return _published(setting, published)
     for path in (domain.directory / "baselines.json", local_path(domain, device)):
-        found = _read(path, _stamp(path)).get(key(backend, dataset, scale))
+        found = entries(path).get(setting.key)
         if found is not None and found.domain_version == domain.version:
             return found
     raise NoBaseline(
-        f"{domain.name}: {dataset} has no baseline for backend {backend} at scale {scale}; measure it with "
-        f"`discoenv calibrate {domain.name} --dataset {dataset} --backend {backend} --scale {scale} --local`"
+        f"{domain.name}: {setting.dataset} has no baseline for backend {setting.backend} at scale {setting.scale}; "
+        f"measure it with `discoenv calibrate {domain.name} --dataset {setting.dataset} --backend {setting.backend} "
+        f"--scale {setting.scale} --local`"
     )
 
 
-def local_entry(
-    domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu", sandbox: str | None = None
-) -> Entry | None:
-    """This machine's baseline of a dataset on a device (``cpu``, or a GPU's product name).
+def local_entry(setting: Setting, device: str = "cpu", *, sandbox: str | None = None) -> Entry | None:
+    """This machine's baseline of a setting on a device (``cpu``, or a GPU's product name).
 
     None if it was not measured (in that sandbox) for the domain's present version.
     """
-    path = local_path(domain, device)
-    found = _read(path, _stamp(path)).get(key(backend, dataset, scale))
-    if found is None or found.domain_version != domain.version:
+    path = local_path(setting.domain, device)
+    found = entries(path).get(setting.key)
+    if found is None or found.domain_version != setting.domain.version:
         return None
     return found if sandbox is None or found.hardware.get("sandbox") == sandbox else None
 
 
-def _published(domain: Domain, value: float, *, backend: str, dataset: str) -> Entry:
+def _published(setting: Setting, value: float) -> Entry:
     """The baseline that a pack in DiscoGen's format publishes; it has no floor, costs or spread."""
-    metric = domain.metric(dataset)
+    domain, metric = setting.domain, setting.metric
     floor = value - metric.sign * max(abs(value), 1e-12)
     unknown = Sample(mean=0.0, std=0.0, values=[])
     return Entry(
@@ -125,7 +126,7 @@ def _published(domain: Domain, value: float, *, backend: str, dataset: str) -> E
         joules=unknown,
         energy_method="unknown",
         code_bytes={
-            f"{module}.py": len(domain.module_text(module, backend=backend, start="base").encode())
+            f"{module}.py": len(domain.module_text(module, backend=setting.backend, start="base").encode())
             for module in domain.modules
         },
         seeds=[],
@@ -135,31 +136,35 @@ def _published(domain: Domain, value: float, *, backend: str, dataset: str) -> E
     )
 
 
-def has_entry(domain: Domain, *, backend: str, dataset: str, scale: str, device: str = "cpu") -> bool:
+def has_entry(setting: Setting, device: str = "cpu") -> bool:
     """Whether :func:`entry` finds one."""
     try:
-        entry(domain, backend=backend, dataset=dataset, scale=scale, device=device)
+        entry(setting, device)
     except NoBaseline:
         return False
     return True
 
 
-def write(path: Path, entries: dict[str, Entry]) -> None:
+def entries(path: Path) -> dict[str, Entry]:
+    """All entries of a file, by :attr:`Setting.key`; none if there is no such file.
+
+    Raises:
+        DomainError: it is not a file that ``discoenv calibrate`` wrote.
+    """
+    return _read(path, _stamp(path))
+
+
+def write(path: Path, new: dict[str, Entry]) -> None:
     """Add entries to a file, atomically, keeping the others that it holds and that other processes add meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        merged = {**_read(path, _stamp(path)), **entries}
+        merged = {**entries(path), **new}
         content = {name: merged[name].model_dump(mode="json") for name in sorted(merged)}
         atomic.write_text(path, json.dumps(content, indent=1) + "\n")
     finally:
         os.close(folder)
-
-
-def key(backend: str, dataset: str, scale: str) -> str:
-    """Name of an entry in the file."""
-    return f"{backend}:{dataset}:{scale}"
 
 
 def local_path(domain: Domain, device: str = "cpu") -> Path:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import platform
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from discoenv.errors import CalibrationFailed, InfraError
+from discoenv.exams.host import Cancellation, Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRunner
-from discoenv.machine import hardware, scratch
-from discoenv.machine.devices import CPU, Device
-from discoenv.sandbox.base import Sandbox
+from discoenv.exams.spec import ExamSpec
+from discoenv.machine import hardware, packages, scratch
 from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Task
-from discoenv.tasks.workspace import base_modules, materialise
+from discoenv.tasks.task import Setting, TaskSide
+from discoenv.tasks.workspace import base_modules, lay_out
 
 #: A base module that needs longer than this has no business being a baseline at that scale.
 BUDGET_S = 4 * 3600.0
@@ -30,61 +26,56 @@ LOCAL_SEEDS = 3
 
 
 def calibrate(
-    domain: Domain,
+    host: Host,
+    setting: Setting,
     *,
-    dataset: str,
-    backend: str,
-    scale: Scale,
     seeds: Iterable[int],
-    sandbox: Sandbox,
-    device: Device = CPU,
-    cores: tuple[int, ...] = (),
+    gpu: bool = False,
+    held: tuple[int, ...] | None = None,
+    until: Cancellation | None = None,
     on_exam: Callable[[ExamResult], None] = lambda result: None,
 ) -> baselines.Entry:
     """Measure floor and baseline of one backend × dataset × scale.
 
     Args:
-        domain, dataset, backend, scale: what is measured.
+        host: where the base modules run.
+        setting: what is measured.
         seeds: exam seeds; each gives one floor and one exam of the base modules.
-        sandbox: where the base modules run.
-        device: what they train on.
-        cores: the only CPU cores that they run on; empty: any.
+        gpu: whether the base modules train on a GPU, if the host has one.
+        held: cores that the caller holds already, see :meth:`Host.reserve`; None: each exam waits for the machine.
+        until: cancelling it ends the exams.
         on_exam: called after each exam.
 
     Raises:
         CalibrationFailed: the base modules failed.
         InfraError: the machine did.
     """
-    task = Task(
+    domain, dataset, metric = setting.domain, setting.dataset, setting.metric.name
+    side = TaskSide(
         domain=domain.name,
         modules=tuple(domain.modules),
-        meta_train=(dataset,),
-        meta_test=tuple(other for other in domain.datasets if other != dataset)[:1],
-        backend=backend,
+        datasets=(dataset,),
+        backend=setting.backend,
         start="base",
-        scale=scale,
+        scale=setting.scale,
     )
-    metric = domain.metric(dataset).name
     seeds = list(seeds)
     directory = scratch.make()
-    runner = ExamRunner(domain, sandbox, measure_costs=True, device=device, cores=cores)
     try:
-        workspace = materialise(task, directory / "workspace")
+        workspace = lay_out(side, directory / "workspace")
         if domain.self_reported:
-            floors = [baselines.entry(domain, backend=backend, dataset=dataset, scale=scale).floor.mean for _ in seeds]
+            floors = [baselines.entry(setting).floor.mean for _ in seeds]
         else:
-            floors = [runner.floor(dataset=dataset, scale=scale, seed=seed)[metric] for seed in seeds]
+            floors = [host.floor(setting, seed)[metric] for seed in seeds]
         results: list[ExamResult] = []
         for seed in seeds:
-            result = runner.run(workspace, dataset=dataset, scale=scale, seed=seed, budget_s=BUDGET_S)
+            spec = ExamSpec(setting, seed, BUDGET_S, gpu=gpu)
+            result = host.run(workspace, spec, alone=True, held=held, until=until)
             if result.metrics is None or result.seconds is None:
-                raise CalibrationFailed(
-                    f"{domain.name}, {dataset}, {backend}, {scale}, seed {seed}: {result.message}\n{result.traceback}"
-                )
+                raise CalibrationFailed(f"{setting}, seed {seed}: {result.message}\n{result.traceback}")
             on_exam(result)
             results.append(result)
     finally:
-        runner.close()
         scratch.remove(directory)
     return baselines.Entry(
         domain_version=domain.version,
@@ -95,10 +86,10 @@ def calibrate(
         peak_memory_bytes=_sample([float(result.total_memory_bytes) for result in results]),
         joules=_sample([result.energy.joules for result in results]),
         energy_method=results[0].energy.method,
-        code_bytes={name: len(text.encode()) for name, text in base_modules(task).items()},
+        code_bytes={name: len(text.encode()) for name, text in base_modules(side).items()},
         seeds=seeds,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        hardware={**hardware.hardware(), "sandbox": sandbox.name, "device": device.name},
+        hardware={**hardware.hardware(), "sandbox": host.sandbox.name, "device": host.device(gpu).name},
         versions=_versions(domain, dataset),
     )
 
@@ -110,18 +101,18 @@ def _sample(values: list[float]) -> baselines.Sample:
 
 
 def _versions(domain: Domain, dataset: str) -> dict[str, str]:
-    """Versions of Python and of what the domain and the dataset require."""
-    versions = {"python": platform.python_version(), "discoenv": importlib.metadata.version("discoenv")}
+    """Versions of Python and of what the domain and the dataset require; with JAX's that of jaxlib, its compiler."""
     specification = domain.specification
-    for requirement in (*specification.requirements, *specification.datasets[dataset].requires):
-        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            raise InfraError(f"{name} is not installed; pip install 'discoenv[{domain.specification.extra}]'") from None
-    return versions
+    names = packages.names(specification.requirements)
+    names += [packages.provider(module) for module in specification.datasets[dataset].requires]
+    if "jax" in names:
+        names.append("jaxlib")
+    missing = packages.missing(names)
+    if missing:
+        raise InfraError(f"{missing[0]} is not installed; pip install 'discoenv[{specification.extra}]'")
+    return {"python": platform.python_version(), **packages.versions(["discoenv", *names])}
 
 
-def destination(domain: Domain, *, local: bool, device: Device = CPU) -> Path:
+def destination(domain: Domain, *, local: bool, device: str = "cpu") -> Path:
     """The file that a calibration is written to: this machine's own, or the one that the domain ships."""
-    return baselines.local_path(domain, device.name) if local else domain.directory / "baselines.json"
+    return baselines.local_path(domain, device) if local else domain.directory / "baselines.json"

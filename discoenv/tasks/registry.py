@@ -1,22 +1,24 @@
 """Which domains there are: those that come with discoenv, and those of packs.
 
 A pack is a folder of further domains, in our format or in another that a reader of ``READERS`` knows. It is found by
-its path (``gym.make(..., packs=[path])``), in the environment variable ``DISCOENV_PACKS`` (paths joined by ``:``), or
-through an entry point of the group ``discoenv.packs`` that names a path; the latter two are looked up once per process.
-Its domains are called ``<pack>/<Domain>``. A folder whose name begins with ``_`` holds a template, and is not a domain.
+its path (:func:`load_pack`), in the environment variable ``DISCOENV_PACKS`` (paths joined by ``:``), or
+through an entry point of the group ``discoenv.packs`` that names a path (:mod:`discoenv.machine.entry_points`); the
+latter two are looked up once per process. Its domains are called ``<pack>/<Domain>``. A folder whose name begins with
+``_`` holds a template, and is not a domain.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import importlib.metadata
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from discoenv.errors import DomainError, UnknownName
+from discoenv.errors import DomainError, EntryPointError, UnknownName
+from discoenv.machine import entry_points
 from discoenv.tasks.domain import Domain
 
 #: Folder of the domains that come with discoenv.
@@ -30,6 +32,7 @@ READERS: Final = {
 }
 
 _registered: dict[str, Callable[[], Domain]] = {}
+_logger = logging.getLogger(__name__)
 
 
 def get_domain(name: str) -> Domain:
@@ -38,11 +41,15 @@ def get_domain(name: str) -> Domain:
     Raises:
         UnknownName: no domain has that name; the message suggests one.
         DomainError: its files are wrong.
+        EntryPointError: it is of an installed pack, which is broken.
     """
     if name in _known(BUILTIN):
         return _domain(BUILTIN / name)
     load_configured_packs()
     if name not in _registered:
+        extension = entry_points.find(GROUP).get(name.partition("/")[0])
+        if extension is not None:
+            _load_installed(extension)  # raises if it is broken
         raise UnknownName("domain", name, get_domains())
     return _registered[name]()
 
@@ -85,14 +92,30 @@ def load_pack(path: str | Path) -> list[str]:
 def load_configured_packs() -> list[str]:
     """Make the packs of ``DISCOENV_PACKS`` and of installed entry points known, once per process.
 
+    An installed pack that is broken is left out, with a warning that names its package.
+
     Returns:
         The names of their domains.
+
+    Raises:
+        DomainError: there is no domain in a folder of ``DISCOENV_PACKS``.
     """
     paths = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
-    for point in importlib.metadata.entry_points(group=GROUP):
-        place = point.load()
-        paths.append(str(place() if callable(place) else place))
-    return [name for path in paths for name in load_pack(path)]
+    names = [name for path in paths for name in load_pack(path)]
+    for extension in entry_points.find(GROUP).values():
+        try:
+            names += _load_installed(extension)
+        except EntryPointError as error:
+            _logger.warning("%s", error)
+    return names
+
+
+def _load_installed(extension: entry_points.Extension) -> list[str]:
+    place = extension.load()
+    try:
+        return load_pack(str(place() if callable(place) else place))
+    except Exception as error:  # a function of another package
+        raise extension.error(f"is no pack of domains ({type(error).__name__}: {error})") from error
 
 
 def _root(path: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,24 @@ MAX_ATTEMPTS = 1000
 
 #: (domain, backend, dataset) → whether the dataset may be drawn.
 Usable = Callable[[Domain, str, str], bool]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an environment samples tasks.
+
+    Attributes:
+        p_edit: probability that a module is editable.
+        p_data: weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities.
+        p_base: probability that the modules start from the baseline implementation.
+        train_seeds, test_seeds: exams per meta-train and meta-test dataset.
+    """
+
+    p_edit: float = 0.3
+    p_data: tuple[float, ...] = (0.4, 0.4, 0.2)
+    p_base: float = 0.0
+    train_seeds: int = 1
+    test_seeds: int = 2
 
 
 class Draw(NamedTuple):
@@ -116,15 +135,15 @@ def draw(
 
     Args:
         rng: source of randomness.
-        domains: candidates, drawn uniformly; None stands for all that have two such datasets.
+        domains: candidates, drawn uniformly; None: all that have two such datasets.
         scale: datasets that lack this scale are not drawn.
         p_edit: probability that a module is editable.
         p_data: three weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities, for
             meta-train and meta-test, whose sum is at most 1.
         p_base: probability that the modules start from the baseline implementation.
-        objectives, backends: candidates, drawn uniformly; ``backends=None`` stands for all of the domain.
+        objectives, backends: candidates, drawn uniformly; ``backends=None``: all of the domain.
         gpu, download: whether datasets that need a GPU, or a download, may be drawn.
-        usable: restricts the datasets further (say, to those that have a baseline).
+        usable: restricts the datasets further, for example to those that have a baseline.
         max_attempts: draws of modules and datasets.
         allow_discobench: whether the modules and datasets may be those of a DiscoBench task.
 
@@ -191,7 +210,7 @@ def _has_two(domain: Domain, backend: str, datasets: Sequence[str], usable: Usab
 
 
 def thresholds(p_data: Sequence[float]) -> tuple[float, float]:
-    """Where [0, 1) is cut: up to the first number a dataset is meta-train, up to the second meta-test.
+    """Cumulative thresholds ``(p_train, p_train + p_test)``.
 
     Raises:
         TaskError: ``p_data`` is neither three weights nor two probabilities.

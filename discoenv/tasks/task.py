@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,11 +18,34 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from discoenv.errors import TaskError, UnknownName
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
-from discoenv.tasks.specification import Scale
+from discoenv.tasks.specification import Metric, Scale
 from discoenv.tasks.yaml_text import dump
 
 Side = Literal["meta_train", "meta_test"]
 Start = Literal["stub", "base"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a baseline, a cache entry and a compute budget belong to: one dataset of a domain, a backend and a scale."""
+
+    domain: Domain
+    backend: str
+    dataset: str
+    scale: Scale
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that the dataset is scored by."""
+        return self.domain.metric(self.dataset)
+
+    @property
+    def key(self) -> str:
+        """``<backend>:<dataset>:<scale>``, its name in ``baselines.json``."""
+        return f"{self.backend}:{self.dataset}:{self.scale}"
+
+    def __str__(self) -> str:
+        return f"{self.domain.name}, {self.dataset}, {self.backend}, {self.scale}"
 
 
 class Selection(BaseModel):
@@ -62,6 +86,10 @@ class Selection(BaseModel):
             if self.scale not in domain.scales(dataset):
                 raise UnknownName("scale", self.scale, domain.scales(dataset), f"{domain.name}, dataset {dataset}")
         return domain
+
+    def setting(self, dataset: str) -> Setting:
+        """One dataset with the backend and the scale of this task."""
+        return Setting(self.resolve(), self.backend, dataset, self.scale)
 
     def _datasets(self) -> tuple[str, ...]:
         raise NotImplementedError

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from discoenv.episodes.jsonl import Json, NotThere
 from discoenv.viewer import diffs
 from discoenv.viewer.episode import PICTURES
-from discoenv.viewer.index import Catalogue
-from discoenv.viewer.lines import NotThere, Record
+from discoenv.viewer.index import RunIndex
 
 Query = Mapping[str, str]
 
@@ -22,13 +22,13 @@ class Api:
     """Answers to the page's requests, one at a time.
 
     Args:
-        catalogue: the runs that may be looked at.
+        index: the runs that may be looked at.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, index: RunIndex) -> None:
+        self._index = index
         self._lock = threading.Lock()
-        self._answers: dict[str, Callable[[Query], Record]] = {
+        self._answers: dict[str, Callable[[Query], Json]] = {
             "runs": self._runs,
             "run": self._run,
             "step": self._step,
@@ -40,7 +40,7 @@ class Api:
             "message": self._message,
         }
 
-    def answer(self, name: str, query: Query) -> Record:
+    def answer(self, name: str, query: Query) -> Json:
         """The answer to one request.
 
         Raises:
@@ -56,45 +56,45 @@ class Api:
         """Kind and bytes of one picture of a run."""
         with self._lock:
             name = _required(query, "name")
-            content = self._catalogue.episode(_required(query, "id")).picture(name)
+            content = self._index.episode(_required(query, "id")).picture(name)
             return PICTURES[Path(name).suffix], content
 
-    def _runs(self, query: Query) -> Record:
-        return self._catalogue.list()
+    def _runs(self, query: Query) -> Json:
+        return self._index.list()
 
-    def _run(self, query: Query) -> Record:
-        episode = self._catalogue.episode(_required(query, "id"))
+    def _run(self, query: Query) -> Json:
+        episode = self._index.episode(_required(query, "id"))
         return {"id": query["id"], **episode.overview(_integer(query, "after", 0))}
 
-    def _step(self, query: Query) -> Record:
-        return self._catalogue.episode(_required(query, "id")).step(_integer(query, "step"))
+    def _step(self, query: Query) -> Json:
+        return self._index.episode(_required(query, "id")).step(_integer(query, "step"))
 
-    def _output(self, query: Query) -> Record:
-        episode = self._catalogue.episode(_required(query, "id"))
+    def _output(self, query: Query) -> Json:
+        episode = self._index.episode(_required(query, "id"))
         step, side, dataset = _integer(query, "step"), _required(query, "side"), _required(query, "dataset")
         return {"stdout": episode.output(step, side, dataset)}
 
-    def _diff(self, query: Query) -> Record:
-        episode = self._catalogue.episode(_required(query, "id"))
+    def _diff(self, query: Query) -> Json:
+        episode = self._index.episode(_required(query, "id"))
         return {"files": episode.diff(_integer(query, "from"), _integer(query, "to"))}
 
-    def _versus(self, query: Query) -> Record:
+    def _versus(self, query: Query) -> Json:
         """The last modules of one run beside those of another."""
-        one = self._catalogue.episode(_required(query, "id")).files(-1)
-        other = self._catalogue.episode(_required(query, "other")).files(-1)
+        one = self._index.episode(_required(query, "id")).files(-1)
+        other = self._index.episode(_required(query, "other")).files(-1)
         same = sorted(name for name in one if one[name] == other.get(name))
         return {"files": diffs.compare(one, other), "same": same}
 
-    def _calls(self, query: Query) -> Record:
-        calls = self._catalogue.episode(_required(query, "id")).calls
+    def _calls(self, query: Query) -> Json:
+        calls = self._index.episode(_required(query, "id")).calls
         after = _integer(query, "after", 0)
         return {"first": after, "list": calls.light[after:], "facts": calls.facts}
 
-    def _call(self, query: Query) -> Record:
-        return self._catalogue.episode(_required(query, "id")).calls.full(_integer(query, "call"))
+    def _call(self, query: Query) -> Json:
+        return self._index.episode(_required(query, "id")).calls.full(_integer(query, "call"))
 
-    def _message(self, query: Query) -> Record:
-        return self._catalogue.episode(_required(query, "id")).calls.message(_integer(query, "message"))
+    def _message(self, query: Query) -> Json:
+        return self._index.episode(_required(query, "id")).calls.message(_integer(query, "message"))
 
 
 def _required(query: Query, name: str) -> str:

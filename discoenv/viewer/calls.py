@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from discoenv.viewer.lines import JsonLines, NotThere, Record, mapping, number, sequence, total
+from discoenv.episodes.jsonl import Json, JsonLines, NotThere
+from discoenv.episodes.transcript import FILE_NAME
+from discoenv.viewer.plain import mapping, number, sequence, total
 
 
 class Calls:
@@ -17,20 +19,20 @@ class Calls:
 
     Attributes:
         light: model calls and tool calls in order, without their texts.
-        agent: the agent's name; None if nobody said.
+        agent: the agent's name; None if it was not recorded.
         modified_s: when the record last grew, seconds since 1970; 0 without a record.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._lines = JsonLines(directory / "calls.jsonl")
+        self._lines = JsonLines(directory / FILE_NAME)
         self._generation = 0
         self._stamp: object = None
         self._clear()
 
     def _clear(self) -> None:
-        self.light: list[Record] = []
+        self.light: list[Json] = []
         self.agent: str | None = None
-        self.facts: list[Record] = []
+        self.facts: list[Json] = []
         self.modified_s = 0.0
         self._rows: list[int] = []
         self._models: dict[str, None] = {}
@@ -59,7 +61,7 @@ class Calls:
         self._stamp, self.modified_s = stamp, status.st_mtime
         return True
 
-    def full(self, index: int) -> Record:
+    def full(self, index: int) -> Json:
         """One call with its texts; of messages, their ids: those sent for the first time, and those before them.
 
         Raises:
@@ -70,7 +72,7 @@ class Calls:
         event = {key: value for key, value in self._lines.read(self._rows[index]).items() if key != "new_messages"}
         return {**event, **self.light[index]}
 
-    def message(self, number_: int) -> Record:
+    def message(self, number_: int) -> Json:
         """One message, in the form of OpenAI's chat completions.
 
         Raises:
@@ -85,7 +87,7 @@ class Calls:
         """Ids of all messages."""
         return list(self._messages)
 
-    def totals(self) -> Record:
+    def totals(self) -> Json:
         """Tokens, money (in the unit of the prices) and seconds of all model calls; None where nothing is known."""
         calls = [each for each in self.light if each["kind"] == "model_call"]
         return {
@@ -98,7 +100,7 @@ class Calls:
             "model_s": total([call["latency_s"] for call in calls]),
         }
 
-    def _take(self, event: Record, row: int) -> None:
+    def _take(self, event: Json, row: int) -> None:
         kind = event.get("event")
         if kind == "agent":
             self.agent = str(event.get("name"))
@@ -110,7 +112,7 @@ class Calls:
             common = {"index": len(self.light), "kind": kind, "time": event.get("time")}
             self.light.append({**common, **(self._model(event, row) if kind == "model_call" else _tool(event))})
 
-    def _model(self, event: Record, row: int) -> Record:
+    def _model(self, event: Json, row: int) -> Json:
         if event.get("model"):
             self._models[str(event["model"])] = None
         for identity in mapping(event.get("new_messages")):
@@ -139,7 +141,7 @@ class Calls:
         }
 
 
-def _tool(event: Record) -> Record:
+def _tool(event: Json) -> Json:
     step = number(event.get("step"))
     stepped = bool(event.get("stepped"))
     for_step: Any = None if step is None else step if stepped else step + 1

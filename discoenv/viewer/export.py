@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+from discoenv.episodes.jsonl import Json
 from discoenv.errors import RunError
 from discoenv.machine import atomic
 from discoenv.viewer import page
 from discoenv.viewer.episode import PICTURES
-from discoenv.viewer.index import Catalogue
-from discoenv.viewer.lines import Record, dumps
+from discoenv.viewer.index import RunIndex
+from discoenv.viewer.plain import dumps
 
 
 def export(run: Path, destination: Path) -> None:
@@ -25,9 +26,9 @@ def export(run: Path, destination: Path) -> None:
         if not (run / name).is_file():
             raise RunError(f"{run}: {name} is missing, so this is not a run directory")
     directory = run.resolve()
-    episode = Catalogue(directory).episode(directory.name)
+    episode = RunIndex(directory).episode(directory.name)
     overview = {"id": directory.name, **episode.overview(), "directory": directory.name}
-    answers: Record = {
+    answers: Json = {
         "runs": {"root": "", "pending": 0, "runs": [{"id": directory.name, **episode.summary()}]},
         "run": overview,
         "calls": {"first": 0, "list": episode.calls.light, "facts": episode.calls.facts},

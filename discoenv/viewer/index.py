@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from discoenv.viewer.episode import Episode
-from discoenv.viewer.lines import NotThere, Record
+from discoenv.episodes.jsonl import Json, NotThere
+from discoenv.viewer.episode import EpisodeView
 
 #: One answer spends at most this long on reading runs that it did not know, seconds.
 PATIENCE_S = 0.5
@@ -16,7 +16,7 @@ PATIENCE_S = 0.5
 FRESH_S = 1.0
 
 
-class Catalogue:
+class RunIndex:
     """All runs below ``root``, by their path relative to it; or the one run that ``root`` is.
 
     What a client asks for is looked up among the paths that were found: no path is ever made from a request.
@@ -24,19 +24,19 @@ class Catalogue:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self._episodes: dict[str, Episode] = {}
-        self._summaries: dict[str, Record] = {}
+        self._episodes: dict[str, EpisodeView] = {}
+        self._summaries: dict[str, Json] = {}
         self._found_at = float("-inf")
 
-    def find(self) -> dict[str, Episode]:
+    def find(self) -> dict[str, EpisodeView]:
         """Search the folder. Newest run first, as far as names tell."""
         if time.monotonic() - self._found_at > FRESH_S:
             found = dict(sorted(self._directories(), key=lambda each: Path(each[0]).name, reverse=True))
-            self._episodes = {name: self._episodes.get(name) or Episode(path) for name, path in found.items()}
+            self._episodes = {name: self._episodes.get(name) or EpisodeView(path) for name, path in found.items()}
             self._found_at = time.monotonic()
         return self._episodes
 
-    def episode(self, name: str) -> Episode:
+    def episode(self, name: str) -> EpisodeView:
         """The run with this id, up to date.
 
         Raises:
@@ -49,7 +49,7 @@ class Catalogue:
             self._summaries.pop(name, None)
         return episode
 
-    def list(self) -> Record:
+    def list(self) -> Json:
         """Summaries of all runs that could be read in time, and how many are ``pending``: ask again for those."""
         runs, pending, spent_s = [], 0, 0.0
         for name, episode in self.find().items():

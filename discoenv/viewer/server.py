@@ -11,14 +11,15 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+from discoenv.episodes.jsonl import NotThere
 from discoenv.viewer import page
 from discoenv.viewer.api import Api, BadQuery
-from discoenv.viewer.lines import NotThere, dumps
+from discoenv.viewer.plain import dumps
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
-class Server(ThreadingHTTPServer):
+class ViewerServer(ThreadingHTTPServer):
     """The viewer's HTTP server; it only ever reads.
 
     Args:
@@ -53,7 +54,7 @@ class Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Server
+    server: ViewerServer
     protocol_version = "HTTP/1.1"
     server_version = "discoenv"
     sys_version = ""

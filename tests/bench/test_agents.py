@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.bench.agents import REFERENCE, Agent, parse_agents
+from discoenv.bench.agents import GROUP, Agent, parse_agents
 from discoenv.errors import BenchError
+from discoenv.machine import entry_points
+from tests.conftest import Install
 
 
 def test_reference_agents_go_by_short_names_and_options() -> None:
@@ -18,13 +20,39 @@ def test_reference_agents_go_by_short_names_and_options() -> None:
         "scripted",
         "react:model=gpt-5-mini",
     ]
-    assert agents[1] == Agent(agents[1].text, "agents.roster:random_search", {"steps": 3, "changes": 2.5})
+    assert agents[1].function == "discoenv.agents.registry:random_search"
+    assert agents[1].options == {"steps": 3, "changes": 2.5}
     assert agents[3].options == {"model": "gpt-5-mini"}
 
 
 def test_every_reference_agent_can_be_loaded() -> None:
-    for name in REFERENCE:
-        assert callable(Agent.parse(name).load())
+    names = list(entry_points.find(GROUP))
+    assert {"baseline", "unchanged", "scripted", "random_search", "evolve"} <= set(names)
+    for name in names:
+        options = ":model=m" if name in ("react", "best_of_n") else ""
+        assert callable(Agent.parse(name + options).load())
+
+
+def test_an_agent_of_an_installed_package_goes_by_its_name(install: Install) -> None:
+    source = "def play(env, seed, *, depth=1):\n    return depth\n"
+    install(
+        "tree-search", {"discoenv.agents": {"tree_search": "tree_search_a:play"}}, files={"tree_search_a.py": source}
+    )
+    (agent,) = parse_agents(["tree_search:depth=4"])
+    assert (agent.function, agent.options) == ("tree_search_a:play", {"depth": 4})
+    assert agent.load()(None, 0) == 4
+    with pytest.raises(BenchError, match="did you mean tree_search"):
+        Agent.parse("tree_serch")
+
+
+def test_a_broken_agent_of_an_installed_package_breaks_no_other(install: Install) -> None:
+    install("tree-search", {"discoenv.agents": {"tree_search": "tree_search_b:play"}})
+    assert callable(Agent.parse("baseline").load())
+    agent = Agent.parse("tree_search")  # naming it imports nothing
+    with pytest.raises(
+        BenchError, match=r"'tree_search'.*tree-search 1\.2.*No module.*update tree-search, or uninstall"
+    ):
+        agent.load()
 
 
 def test_an_agent_of_ones_own_goes_by_its_import_path() -> None:
@@ -61,5 +89,5 @@ def test_mistakes_are_told_before_anything_runs(text: str, message: str) -> None
 def test_there_must_be_agents_and_each_only_once() -> None:
     with pytest.raises(BenchError, match="no agent to compare"):
         parse_agents([" , "])
-    with pytest.raises(BenchError, match="baseline is there twice"):
+    with pytest.raises(BenchError, match="agent baseline is listed twice; to repeat it, raise --seeds"):
         parse_agents(["baseline,scripted", "baseline"])

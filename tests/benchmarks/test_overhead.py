@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from benchmarks import bare, overhead, report
-from discoenv.episodes.evaluation import Evaluator
-from discoenv.exams.examiner_client import ExaminerPool
-from discoenv.exams.runner import ExamRunner
+from discoenv.episodes.evaluation import Evaluation
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox.base import Command, Limits, Mount, Sandbox
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Task
@@ -38,8 +38,9 @@ def test_exams_are_measured_in_turns_with_bare_processes(base: Task, sandbox: Sa
 
 
 def test_the_exams_of_an_episode_have_its_seeds_one_after_another(base: Task, sandbox: Sandbox) -> None:
-    episode = overhead.Episode(base, sandbox, seed=3, budget_scale=1.0)
-    whole = Evaluator(base, sandbox, seed=3, budget_scale=1.0)
+    host = Host(sandbox)
+    episode = overhead.OneByOne(base, host, seed=3, budget_scale=1.0)
+    whole = Evaluation(base, host, seed=3, budget_scale=1.0)
     try:
         found = [result.seed for _, result in episode.exams(overhead.edited_modules(base))]
         assert found == whole.seeds("meta_train", base.meta_train[0])
@@ -47,6 +48,7 @@ def test_the_exams_of_an_episode_have_its_seeds_one_after_another(base: Task, sa
     finally:
         episode.close()
         whole.close()
+        host.close()
 
 
 def test_the_modules_of_an_episode_are_new(base: Task) -> None:
@@ -69,13 +71,11 @@ def test_pure_training_is_what_twice_the_length_takes_longer(make_variant: MakeV
 def test_answers_are_training_where_learners_train_while_they_are_asked(
     base: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examiners = ExaminerPool()
-    exams = overhead.Bare(base, tmp_path, examiners)
+    exams = overhead.Bare(base, tmp_path)
     try:
         result = exams.exam(0)
     finally:
         exams.close()
-        examiners.close()
     assert result.training_s is not None and result.answering_s > 0
     assert overhead.training_s(base, result) == result.training_s
     monkeypatch.setattr(overhead, "TRAIN_WHEN_ASKED", (base.domain,))
@@ -128,11 +128,8 @@ def test_a_bare_process_that_does_not_end_is_killed(tmp_path: Path, monkeypatch:
 def test_a_failed_exam_is_no_measurement(base: Task, tmp_path: Path) -> None:
     modules = base_modules(base) | {"model.py": "raise ValueError('no model')"}
     workspace = materialise(base, tmp_path / "workspace", modules=modules)
-    runner = ExamRunner(base.resolve(), bare.BareSandbox())
-    try:
-        result = runner.run(workspace, dataset=base.meta_train[0], scale="tiny", seed=0, budget_s=60.0)
-    finally:
-        runner.close()
+    with Host(bare.BareSandbox()) as host:
+        result = host.run(workspace, ExamSpec(base.setting(base.meta_train[0]), 0, 60.0))
     with pytest.raises(RuntimeError, match="no model"):
         overhead.passed(result)
 

@@ -12,6 +12,7 @@ from discoenv.sandbox import Sandbox
 from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.containers.images import ImageMissing, find
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from tests.conftest import each_exam
 from tests.docker.conftest import PROVIDER
 from tests.real_domains import base_source, tiny_module, tiny_task
 
@@ -46,7 +47,7 @@ def same_score(engine: Engine, domain: str, family: str) -> None:
         sandbox = PROVIDER(pool_size=pool_size)
         reward, contained = play(sandbox, domain, source)
         sandbox.close()
-        assert (reward, contained["value"], contained["statuses"]) == (here, record["value"], ["ok"])
+        assert (reward, contained["metric"], each_exam(contained, "status")) == (here, record["metric"], ["ok"])
 
 
 def test_forecasting_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
@@ -86,7 +87,11 @@ def test_it_is_scored_and_the_next_step_works(
     honest = base_source("GreenhouseGasPrediction", "model")
     sandbox = PROVIDER()
     env = DiscoGenEnv(
-        task=tiny_task("GreenhouseGasPrediction"), sandbox=sandbox, runs_dir=tmp_path, max_steps=5, budget_scale=0.01
+        task=tiny_task("GreenhouseGasPrediction"),
+        sandbox=sandbox,
+        runs_dir=tmp_path,
+        max_steps=5,
+        limits={"budget_scale": 0.01},
     )
     try:
         env.reset(seed=7)
@@ -96,7 +101,7 @@ def test_it_is_scored_and_the_next_step_works(
             assert not terminated
             assert "infra_error" not in info
             (record,) = info["meta_train"].values()
-            assert set(record["statuses"]) <= expected, record
+            assert set(each_exam(record, "status")) <= expected, record
     finally:
         env.close()
         sandbox.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 import re
 import subprocess
@@ -12,11 +13,11 @@ import pytest
 import typer
 import yaml
 
-from agents import roster
 from benchmarks.discobench import __main__ as discobench
-from discoenv.bench.agents import REFERENCE, parse_agents
+from discoenv.agents import registry
+from discoenv.bench.agents import GROUP, parse_agents
 from discoenv.bench.cell import read_results
-from discoenv.cli.main import main
+from discoenv.cli.main import app
 from discoenv.experiment.cluster import slurm_arguments
 from tests.bench.conftest import MakeBenchmark
 
@@ -27,7 +28,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOT
 
 def options() -> set[str]:
     """All options of ``discoenv bench``'s commands."""
-    bench = typer.main.get_command(main.app).commands["bench"]  # type: ignore[attr-defined]
+    bench = typer.main.get_command(app).commands["bench"]  # type: ignore[attr-defined]
     return {name for command in bench.commands.values() for each in command.params for name in each.opts}
 
 
@@ -39,9 +40,10 @@ def test_every_option_that_is_mentioned_exists() -> None:
 def test_the_table_of_agents_agrees_with_the_agents() -> None:
     section = GUIDE.partition("## Agents\n")[2].partition("\n## ")[0]
     rows = [re.findall(r"`([\w.]+)`", line) for line in section.splitlines() if line.startswith("| `")]
-    assert [row[0] for row in rows] == list(REFERENCE)
+    declared = importlib.metadata.distribution("discoenv").entry_points.select(group=GROUP)
+    assert sorted(row[0] for row in rows) == sorted(declared.names)
     for name, *named in rows:
-        parameters = inspect.signature(getattr(roster, name)).parameters
+        parameters = inspect.signature(getattr(registry, name)).parameters
         known = [key for key, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY]
         assert set(known) <= set(named)
         assert set(named) - set(known) <= ({"model"} if "model" in parameters else set())

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import typer
 
-from agents import evolve, options, prompt_optimiser, random_search
+from agents import evolve, prompt_optimiser, random_search
 from discoenv.env import DiscoGenEnv
+from discoenv.exams.host import Host
 from discoenv.vector import DiscoGenVectorEnv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +22,7 @@ GUIDE = (ROOT / "docs/search.md").read_text(encoding="utf-8")
 def declared(command: Any) -> set[str]:
     """Names of the options of a program."""
     app = typer.Typer()
-    app.command()(options.command(command))
+    app.command()(command)
     return {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
 
 
@@ -50,6 +51,7 @@ def test_files_that_are_mentioned_exist() -> None:
 
 
 def test_arguments_of_environments_exist() -> None:
-    assert {"slots", "autoreset_mode", "num_envs"} <= set(inspect.signature(DiscoGenVectorEnv).parameters)
-    assert "exam_slots" in inspect.signature(DiscoGenEnv).parameters
+    assert {"host", "autoreset_mode", "num_envs"} <= set(inspect.signature(DiscoGenVectorEnv).parameters)
+    assert "host" in inspect.signature(DiscoGenEnv).parameters
+    assert "exams_at_once" in inspect.signature(Host).parameters
     assert callable(DiscoGenVectorEnv.split)

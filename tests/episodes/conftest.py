@@ -18,7 +18,7 @@ def make_env(tmp_path: Path) -> Iterator[Callable[..., DiscoGenEnv]]:
 
     def make(**arguments: Any) -> DiscoGenEnv:
         # the cores are shared with other tests, and perhaps with other programs
-        settings: dict[str, Any] = {"runs_dir": tmp_path / "runs", "budget_scale": 20.0}
+        settings: dict[str, Any] = {"runs_dir": tmp_path / "runs", "limits": {"budget_scale": 20.0}}
         made.append(DiscoGenEnv(**(settings | arguments)))
         return made[-1]
 

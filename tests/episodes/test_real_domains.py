@@ -17,6 +17,8 @@ from gymnasium.utils.env_checker import check_env
 from discoenv.env import DiscoGenEnv
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import available_datasets
+from discoenv.tasks.task import Setting
+from tests.conftest import each_exam
 from tests.real_domains import base_source, tiny_module, tiny_task, trained_domains
 
 MakeEnv = Callable[..., DiscoGenEnv]
@@ -104,7 +106,7 @@ def test_every_stub_imports(domain: str, make_env: MakeEnv) -> None:
     source = f"{imports}\nraise SystemExit('all stubs import')\n{observation['files'][tiny_module(domain) + '.py']}"
     _, info, _ = play(env, tiny_module(domain), source)
     (record,) = info["meta_test"].values()
-    assert "all stubs import" in record["messages"][0]
+    assert "all stubs import" in record["exams"][0]["message"]
 
 
 TRICKS = {
@@ -148,14 +150,14 @@ def test_a_fault_is_scored_and_explained(
         },
     )
     source, expected, status = FAULTS[fault]
-    env = make_env(task=tiny_task(domain), budget_scale=0.01 if status == "timeout" else 20.0)
+    env = make_env(task=tiny_task(domain), limits={"budget_scale": 0.01 if status == "timeout" else 20.0})
     reward, info, text = play(env, tiny_module(domain), source)
     (record,) = info["meta_test"].values()
     assert reward == 0.0
-    assert record["statuses"] == [status]
+    assert each_exam(record, "status") == [status]
     assert expected in text
-    assert "site-packages" not in record["traceback"]
-    assert f"{tiny_module(domain)}.py" in record["traceback"] or status == "timeout"
+    assert "site-packages" not in record["exams"][0]["traceback"]
+    assert f"{tiny_module(domain)}.py" in record["exams"][0]["traceback"] or status == "timeout"
 
 
 WRONG_ANSWERS = {
@@ -176,8 +178,8 @@ def test_a_wrong_answer_is_scored_as_the_floor(what: str, make_env: MakeEnv) -> 
     reward, info, _ = play(make_env(task=tiny_task("GreenhouseGasPrediction")), "model", source)
     (record,) = info["meta_test"].values()
     assert reward == 0.0
-    assert record["statuses"][0] in {"error", "protocol_error"}
-    assert record["messages"][0]
+    assert record["exams"][0]["status"] in {"error", "protocol_error"}
+    assert record["exams"][0]["message"]
 
 
 @pytest.mark.slow
@@ -200,10 +202,11 @@ def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, tmp_p
         content = max(files, key=lambda path: path.stat().st_size).read_bytes()
         needles.append(content[len(content) // 2 :][:60])
     source = SEARCH.replace("NEEDLES", repr([needle[::-1].hex() for needle in needles]))
-    env = make_env(task=tiny_task(domain), budget_scale=500.0)
+    env = make_env(task=tiny_task(domain), limits={"budget_scale": 500.0})
     _, info, _ = play(env, module, source)
     (record,) = info["meta_test"].values()
-    assert re.search(r"searched [1-9]\d{3,} files, found \[\]", record["stdout"]), record["stdout"]
+    printed = record["exams"][0]["stdout"]
+    assert re.search(r"searched [1-9]\d{3,} files, found \[\]", printed), printed
 
 
 SEARCH = """
@@ -238,7 +241,7 @@ def test_baselines_stand_well_above_their_floors(domain: str) -> None:
 
     found = get_domain(domain)
     for dataset in available_datasets(found, "small"):
-        entry = baselines.entry(found, backend="default", dataset=dataset, scale="small")
+        entry = baselines.entry(Setting(found, "default", dataset, "small"))
         count = len(entry.seeds)
         standard_error = (entry.baseline.std**2 / count + entry.floor.std**2 / count) ** 0.5
         assert count >= 3
@@ -254,4 +257,4 @@ def test_the_base_modules_learn_breakout_at_small_scale(make_env: MakeEnv) -> No
     task = tiny_task("OnPolicyRL", scale="small", meta_train=("MinAtar/Freeway",), meta_test=("MinAtar/Breakout",))
     module = tiny_module("OnPolicyRL")
     _, info, _ = play(make_env(task=task), module, base_source("OnPolicyRL", module))
-    assert info["meta_test"]["MinAtar/Breakout"]["value"] >= 10
+    assert info["meta_test"]["MinAtar/Breakout"]["metric"] >= 10

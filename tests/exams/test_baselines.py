@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import multiprocessing
@@ -13,16 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discoenv.episodes.record import ScoreRecord
 from discoenv.errors import CalibrationFailed, DomainError, InfraError, NoBaseline
+from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
 from discoenv.machine import atomic, hardware
 from discoenv.machine.energy import Energy
-from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines, calibration
 from discoenv.scoring.baselines import Entry, Sample
 from discoenv.scoring.scores import score
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import Metric
+from discoenv.tasks.task import Setting
 from tests.conftest import TOY, MakeVariant
 
 
@@ -33,7 +37,7 @@ def sample(mean: float, std: float = 0.0) -> Sample:
 @pytest.fixture
 def make_entry(toy: Domain) -> Callable[..., Entry]:
     """The shipped entry of the toy domain's dataset Line, with other values."""
-    shipped = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
+    shipped = baselines.entry(Setting(toy, "default", "Line", "tiny"))
 
     def make(floor: float = 0.0, baseline: float = 1.0, *, std: float = 0.0, **changes: Any) -> Entry:
         return shipped.model_copy(update={"floor": sample(floor, std), "baseline": sample(baseline), **changes})
@@ -143,21 +147,26 @@ def test_a_failed_exam_or_a_metric_that_is_no_number_counts_as_the_floor(
 
 def test_a_record_is_plain_values(make_entry: Callable[..., Entry]) -> None:
     metric = Metric(name="m", unit="u", direction="max")
-    record = score(metric, make_entry(), [result(1.0, 5), result(None, 6)]).record()
+    scored = ScoreRecord.of(score(metric, make_entry(), [result(1.0, 5), result(None, 6)]))
+    record = scored.to_json()
     assert json.loads(json.dumps(record)) == record
-    assert record["seeds"] == [5, 6]
-    assert record["statuses"] == ["ok", "error"]
-    assert record["messages"] == ["", "it failed"]
-    assert record["metrics"] == [{"m": 1.0}, None]
-    assert (record["normalised"], record["value"], record["floor"], record["baseline"]) == (0.5, 0.5, 0.0, 1.0)
-    assert record["traceback"] == "Traceback"
+    assert ScoreRecord.from_json(record) == scored
+    passed, failed = scored.exams
+    assert (passed.seed, failed.seed) == (5, 6)
+    assert (passed.status, failed.status) == ("ok", "error")
+    assert (passed.message, failed.message) == ("", "it failed")
+    assert (passed.metrics, failed.metrics) == ({"m": 1.0}, None)
+    assert (passed.metric, failed.metric) == (1.0, 0.0)
+    assert (scored.normalised, scored.metric, scored.floor, scored.baseline) == (0.5, 0.5, 0.0, 1.0)
+    assert scored.metric_name == "r2"
+    assert (passed.traceback, failed.traceback) == ("", "Traceback")
 
 
 # ---- where baselines are kept
 
 
 def test_the_shipped_baseline_is_found(toy: Domain) -> None:
-    entry = baselines.entry(toy, backend="default", dataset="Wave", scale="tiny")
+    entry = baselines.entry(Setting(toy, "default", "Wave", "tiny"))
     assert entry.metric == "r2"
     assert entry.floor.mean < entry.baseline.mean < 1
     assert len(entry.baseline.values) == len(entry.seeds) == 3
@@ -165,37 +174,37 @@ def test_the_shipped_baseline_is_found(toy: Domain) -> None:
 
 def test_a_missing_baseline_names_the_command_that_measures_it(toy: Domain) -> None:
     with pytest.raises(NoBaseline) as caught:
-        baselines.entry(toy, backend="default", dataset="Line", scale="full")
+        baselines.entry(Setting(toy, "default", "Line", "full"))
     assert "Toy: Line has no baseline for backend default at scale full" in str(caught.value)
     assert "`discoenv calibrate Toy --dataset Line --backend default --scale full --local`" in str(caught.value)
-    assert not baselines.has_entry(toy, backend="default", dataset="Line", scale="full")
-    assert baselines.has_entry(toy, backend="default", dataset="Line", scale="tiny")
+    assert not baselines.has_entry(Setting(toy, "default", "Line", "full"))
+    assert baselines.has_entry(Setting(toy, "default", "Line", "tiny"))
 
 
 def test_a_baseline_of_another_version_of_the_domain_does_not_count(make_variant: MakeVariant) -> None:
     domain = make_variant("Toy", change=lambda c: c.update(version=2))
     with pytest.raises(NoBaseline):
-        baselines.entry(domain, backend="default", dataset="Line", scale="tiny")
+        baselines.entry(Setting(domain, "default", "Line", "tiny"))
 
 
 def test_this_machines_baseline_stands_in_where_the_domain_ships_none(
     toy: Domain, make_entry: Callable[..., Entry]
 ) -> None:
-    assert baselines.local_entry(toy, backend="default", dataset="Line", scale="full") is None
+    assert baselines.local_entry(Setting(toy, "default", "Line", "full")) is None
     mine = make_entry(1.0, 2.0)
-    entries = {baselines.key("default", "Line", scale): mine for scale in ("tiny", "full")}
+    entries = {Setting(toy, "default", "Line", scale).key: mine for scale in ("tiny", "full")}
     baselines.write(baselines.local_path(toy), entries)
-    assert baselines.local_entry(toy, backend="default", dataset="Line", scale="tiny") == mine
-    assert baselines.entry(toy, backend="default", dataset="Line", scale="full") == mine
-    assert baselines.entry(toy, backend="default", dataset="Line", scale="tiny") != mine
+    assert baselines.local_entry(Setting(toy, "default", "Line", "tiny")) == mine
+    assert baselines.entry(Setting(toy, "default", "Line", "full")) == mine
+    assert baselines.entry(Setting(toy, "default", "Line", "tiny")) != mine
 
 
 def test_this_machines_baseline_is_that_of_a_sandbox(toy: Domain, make_entry: Callable[..., Entry]) -> None:
     entry = make_entry(hardware={**hardware.hardware(), "sandbox": "docker"})
     baselines.write(baselines.local_path(toy), {"default:Line:tiny": entry})
-    where = {"backend": "default", "dataset": "Line", "scale": "tiny"}
-    assert baselines.local_entry(toy, **where, sandbox="docker") == entry
-    assert baselines.local_entry(toy, **where, sandbox="bubblewrap") is None
+    setting = Setting(toy, "default", "Line", "tiny")
+    assert baselines.local_entry(setting, sandbox="docker") == entry
+    assert baselines.local_entry(setting, sandbox="bubblewrap") is None
 
 
 def test_the_cache_is_that_of_the_user_and_the_machine(toy: Domain, tmp_path: Path) -> None:
@@ -265,7 +274,7 @@ def test_a_damaged_file_is_named(toy: Domain, content: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(content)
     with pytest.raises(DomainError, match=r"Toy\.json: not a file that `discoenv calibrate` wrote"):
-        baselines.local_entry(toy, backend="default", dataset="Line", scale="tiny")
+        baselines.local_entry(Setting(toy, "default", "Line", "tiny"))
 
 
 def test_text_is_written_whole_with_its_line_ends(tmp_path: Path) -> None:
@@ -280,12 +289,11 @@ def test_text_is_written_whole_with_its_line_ends(tmp_path: Path) -> None:
 # ---- measuring
 
 
-def test_calibration_measures_floor_baseline_and_costs(toy: Domain, sandbox: Sandbox) -> None:
+def test_calibration_measures_floor_baseline_and_costs(toy: Domain, host: Host) -> None:
     seen: list[ExamResult] = []
-    entry = calibration.calibrate(
-        toy, dataset="Line", backend="default", scale="tiny", seeds=[0, 1], sandbox=sandbox, on_exam=seen.append
-    )
-    shipped = baselines.entry(toy, backend="default", dataset="Line", scale="tiny")
+    setting = Setting(toy, "default", "Line", "tiny")
+    entry = calibration.calibrate(host, setting, seeds=[0, 1], on_exam=seen.append)
+    shipped = baselines.entry(setting)
     assert entry.floor.values == pytest.approx(shipped.floor.values[:2])
     assert entry.baseline.values == pytest.approx(shipped.baseline.values[:2])
     assert entry.floor.mean < entry.baseline.mean
@@ -293,30 +301,43 @@ def test_calibration_measures_floor_baseline_and_costs(toy: Domain, sandbox: San
     assert entry.peak_memory_bytes.mean > 1 << 20
     assert entry.code_bytes == shipped.code_bytes
     assert (entry.seeds, entry.metric, entry.domain_version) == ([0, 1], "r2", 1)
-    assert entry.hardware["sandbox"] == sandbox.name
+    assert entry.hardware["sandbox"] == host.sandbox.name
     assert {"python", "discoenv", "numpy"} <= entry.versions.keys()
     assert [one.seed for one in seen] == [0, 1]
 
 
-def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant, sandbox: Sandbox, toy: Domain) -> None:
+@pytest.mark.parametrize(
+    ("name", "dataset", "packages"),
+    [
+        ("OnPolicyRL", "Brax/Ant", {"jax", "jaxlib", "flax", "optax", "numpy", "brax"}),
+        ("ContinualLearning", "TinyImageNetSplit", {"torch", "numpy", "pillow"}),
+    ],
+)
+def test_versions_are_those_of_packages_that_scores_depend_on(name: str, dataset: str, packages: set[str]) -> None:
+    versions = calibration._versions(get_domain(name), dataset)
+    assert {"python", "discoenv", *packages} <= versions.keys()
+    assert all(versions[each] == importlib.metadata.version(each) for each in packages)
+
+
+def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant, host: Host, toy: Domain) -> None:
     source = toy.module_source("model", backend="default").replace("RIDGE * np", "RIDGED * np")
     domain = make_variant("Toy", files={"templates/default/model.py": source})
     with pytest.raises(CalibrationFailed) as caught:
-        calibration.calibrate(domain, dataset="Line", backend="default", scale="tiny", seeds=[0], sandbox=sandbox)
+        calibration.calibrate(host, Setting(domain, "default", "Line", "tiny"), seeds=[0])
     assert "Toy, Line, default, tiny, seed 0: NameError: name 'RIDGED' is not defined" in str(caught.value)
     assert 'File "Line/model.py"' in str(caught.value)
 
 
-def test_a_requirement_that_is_not_installed_is_told(make_variant: MakeVariant, sandbox: Sandbox) -> None:
+def test_a_requirement_that_is_not_installed_is_told(make_variant: MakeVariant, host: Host) -> None:
     domain = make_variant("Toy", change=lambda c: c["requirements"].append("no-such-package>=1"))
     with pytest.raises(InfraError, match=r"no-such-package is not installed; pip install 'discoenv\[sklearn\]'"):
-        calibration.calibrate(domain, dataset="Line", backend="default", scale="tiny", seeds=[0], sandbox=sandbox)
+        calibration.calibrate(host, Setting(domain, "default", "Line", "tiny"), seeds=[0])
 
 
-def test_a_minimised_metric_is_measured_in_its_own_direction(make_variant: MakeVariant, sandbox: Sandbox) -> None:
+def test_a_minimised_metric_is_measured_in_its_own_direction(make_variant: MakeVariant, host: Host) -> None:
     domain = make_variant(
         "Toy", change=lambda c: c.update(metric={"name": "mse", "unit": "y²", "direction": "min", "lower": 0})
     )
-    entry = calibration.calibrate(domain, dataset="Line", backend="default", scale="tiny", seeds=[0], sandbox=sandbox)
+    entry = calibration.calibrate(host, Setting(domain, "default", "Line", "tiny"), seeds=[0])
     assert entry.metric == "mse"
     assert 0 < entry.baseline.mean < entry.floor.mean

@@ -12,9 +12,10 @@ from typing import ClassVar
 import pytest
 
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.evaluation import Evaluator
+from discoenv.episodes.evaluation import Evaluation
 from discoenv.errors import InfraError, SandboxError, SandboxUnavailable
-from discoenv.exams.runner import ExamRunner
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec
 from discoenv.machine import devices
 from discoenv.machine import gpus as gpu_module
 from discoenv.machine.cores import Cores
@@ -25,7 +26,8 @@ from discoenv.sandbox.base import Check, Command, Limits, Outcome, Running, Sand
 from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
+from tests.conftest import each_exam
 from tests.exams.test_evaluation import WatchedSandbox
 from tests.sandbox.fake_nvml import FakeNvml
 
@@ -190,11 +192,8 @@ def test_an_exam_holds_a_gpu_as_long_as_its_learner_runs(
     from discoenv.tasks.workspace import materialise
 
     workspace = materialise(task.model_copy(update={"start": "base"}), tmp_path / "workspace")
-    runner = ExamRunner(toy, sandbox, device=devices.choose("gpu"))
-    try:
-        result = runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
-    finally:
-        runner.close()
+    with Host(sandbox, device="gpu") as host:
+        result = host.run(workspace, ExamSpec(Setting(toy, "default", "Line", "tiny"), 1, 60.0))
     command = sandbox.commands[0]
     assert (result.status, result.device) == ("ok", "Fake 80GB")
     assert command.gpus == (GPU,)
@@ -213,14 +212,14 @@ def test_a_gpu_that_stays_taken_is_no_score_and_closing_ends_the_wait(
     from discoenv.tasks.workspace import materialise
 
     workspace = materialise(task.model_copy(update={"start": "base"}), tmp_path / "workspace")
-    device = devices.choose("gpu")
-    assert device.broker is not None
-    runner = ExamRunner(toy, sandbox, device=device)
-    with device.broker.lease():
-        closer = threading.Timer(0.3, runner.close)
+    host = Host(sandbox, device="gpu", exams_at_once=Cores(1, tmp_path / "cores"))
+    broker = host.device(True).broker
+    assert broker is not None
+    with broker.lease():
+        closer = threading.Timer(0.3, host.close)
         closer.start()
-        with pytest.raises(InfraError, match="nobody waits for a GPU"):
-            runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
+        with pytest.raises(InfraError, match="cancelled while it waited for a GPU"):
+            host.run(workspace, ExamSpec(Setting(toy, "default", "Line", "tiny"), 1, 60.0))
         closer.join()
     assert sandbox.commands == []
 
@@ -252,13 +251,13 @@ def test_a_module_that_wastes_the_gpu_pays_for_it(
         env.close()
         assert info["device"] == "Fake 80GB"
         record = info["meta_test"]["Wave"]
-        assert record["statuses"] == ["ok"], record["messages"]
+        assert each_exam(record, "status") == ["ok"], each_exam(record, "message")
         rewards.append(float(reward))
         if what == "bytes":
-            assert record["peak_gpu_memory_bytes"] == [amount]
+            assert each_exam(record, "peak_gpu_memory_bytes") == [amount]
         else:
-            assert record["joules"][0] >= amount
-            assert "nvml" in record["energy_method"][0]
+            assert record["exams"][0]["joules"] >= amount
+            assert "nvml" in record["exams"][0]["energy_method"]
     assert rewards[0] > 2 * rewards[1] > 0
     assert all(command.env["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false" for command in sandbox.commands)
     # The baseline's costs were measured on the GPU too, and are kept apart from the processor's.
@@ -284,13 +283,11 @@ def test_as_many_exams_run_at_once_as_may_share_the_gpus(
 ) -> None:
     several = task.model_copy(update={"meta_train": ("Line", "Steps", "Noise"), "train_seeds": 2})
     watched = WatchedSandbox(sandbox, together=2)
-    slots = Cores(3, tmp_path / "slots", pin=True)
-    device = devices.choose("gpu", sharers=2)
-    evaluator = Evaluator(several, watched, seed=1, budget_scale=3.0, device=device, slots=slots)
-    try:
-        scores = evaluator.evaluate(good, "meta_train")
-    finally:
-        evaluator.close()
+    cores = Cores(3, tmp_path / "slots", pin=True)
+    with Host(watched, device="gpu", exams_at_once=cores, gpu_sharers=2) as host:
+        evaluation = Evaluation(several, host, seed=1, budget_scale=3.0)
+        scores = evaluation.examine(good, "meta_train")
+        evaluation.close()
     assert [result.status for score in scores for result in score.results] == ["ok"] * 6
     assert watched.most == 2
     assert {limits.cores for limits in watched.limits} == {()}

@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
-from discoenv.episodes.evaluation import Evaluator, Progress
+from discoenv.episodes.evaluation import Evaluation
 from discoenv.errors import InfraError, SandboxError
+from discoenv.exams.host import Host
+from discoenv.exams.spec import Progress
 from discoenv.machine.cores import Cores
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
 from discoenv.tasks.task import Task
@@ -23,7 +25,7 @@ from discoenv.tasks.task import Task
 DATASETS = ("Line", "Steps", "Noise")
 ENDLESS = "import time\n\n\nclass Model:\n    def fit(self, phi, y, rng):\n        time.sleep(1000)\n"
 
-MakeEvaluator = Callable[..., Evaluator]
+MakeEvaluation = Callable[..., Evaluation]
 
 
 class WatchedSandbox(Sandbox):
@@ -88,18 +90,19 @@ def several(task: Task) -> Task:
 
 
 @pytest.fixture
-def make_evaluator(several: Task, sandbox: Sandbox, tmp_path: Path) -> Iterator[MakeEvaluator]:
-    """Evaluators of the task with several exams, closed after the test."""
-    made: list[Evaluator] = []
+def make_evaluation(several: Task, sandbox: Sandbox, tmp_path: Path) -> Iterator[MakeEvaluation]:
+    """Evaluations of the task with several exams, closed after the test."""
+    made: list[Evaluation] = []
 
-    def make(count: int | None = 3, provider: Sandbox = sandbox, **arguments: Any) -> Evaluator:
-        slots = None if count is None else Cores(count, tmp_path / "slots", pin=True)
-        made.append(Evaluator(several, provider, seed=1, budget_scale=3.0, slots=slots, **arguments))
+    def make(count: int = 3, provider: Sandbox = sandbox, **arguments: Any) -> Evaluation:
+        host = Host(provider, exams_at_once=Cores(count, tmp_path / "slots", pin=True))
+        made.append(Evaluation(several, host, seed=1, budget_scale=3.0, **arguments))
         return made[-1]
 
     yield make
-    for evaluator in made:
-        evaluator.close()
+    for evaluation in made:
+        evaluation.close()
+        evaluation._host.close()
 
 
 def children() -> set[int]:
@@ -110,36 +113,36 @@ def folders() -> list[Path]:
     return list(Path(tempfile.gettempdir()).glob(f"discoenv-*-{os.getpid()}-*"))
 
 
-def measured(evaluator: Evaluator, modules: dict[str, str]) -> list[Any]:
+def measured(evaluation: Evaluation, modules: dict[str, str]) -> list[Any]:
     """What must not depend on when exams ran."""
     return [
         (score.dataset, score.normalised, [(r.dataset, r.seed, r.status, r.metrics, r.stdout) for r in score.results])
-        for score in evaluator.evaluate(modules, "meta_train")
+        for score in evaluation.examine(modules, "meta_train")
     ]
 
 
 def test_exams_run_at_once_in_the_slots_and_score_the_same_bits(
-    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
 ) -> None:
     alone, beside = WatchedSandbox(sandbox), WatchedSandbox(sandbox, together=3)
-    one_by_one = measured(make_evaluator(None, alone), good)
-    evaluator = make_evaluator(3, beside)
-    assert measured(evaluator, good) == one_by_one
+    one_by_one = measured(make_evaluation(1, alone), good)
+    evaluation = make_evaluation(3, beside)
+    assert measured(evaluation, good) == one_by_one
     assert (alone.most, beside.most, beside.now) == (1, 3, 0)
     assert [each[0] for each in one_by_one] == list(DATASETS)
     assert len(beside.started) == 6
-    results = [result for score in evaluator.evaluate(good, "meta_train") for result in score.results]
+    results = [result for score in evaluation.examine(good, "meta_train") for result in score.results]
     assert len(beside.started) == 6  # known by now
-    assert evaluator.spent_s == pytest.approx(sum(result.wall_s for result in results))
+    assert evaluation.spent_s == pytest.approx(sum(result.wall_s for result in results))
 
 
 @pytest.mark.parametrize("how", ["costs", "paired"])
 def test_exams_whose_costs_are_compared_run_one_at_a_time_on_one_core(
-    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str], how: str
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str], how: str
 ) -> None:
     watched = WatchedSandbox(sandbox)
-    evaluator = make_evaluator(3, watched, **{how: True})
-    scores = evaluator.evaluate(good, "meta_train", ("Line", "Steps"))
+    evaluation = make_evaluation(3, watched, **{how: True})
+    scores = evaluation.examine(good, "meta_train", ("Line", "Steps"))
     assert watched.most == 1
     assert [score.cost_entry is not None for score in scores] == [True, True]
     seeds = 2 if how == "paired" else 3  # the baseline's exams follow those that they are compared with
@@ -148,14 +151,14 @@ def test_exams_whose_costs_are_compared_run_one_at_a_time_on_one_core(
 
 
 def test_learners_stay_on_their_slot_s_core(
-    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
 ) -> None:
     told = "import json\nimport os\n\nprint(json.dumps(sorted(os.sched_getaffinity(0))))\n"
     mine = os.sched_getaffinity(0)
     watched = WatchedSandbox(sandbox, together=len(mine))
-    evaluator = make_evaluator(len(mine), watched)
+    evaluation = make_evaluation(len(mine), watched)
     datasets = DATASETS[: len(mine)]
-    scores = evaluator.evaluate(good | {"features.py": told + good["features.py"]}, "meta_train", datasets)
+    scores = evaluation.examine(good | {"features.py": told + good["features.py"]}, "meta_train", datasets)
     seen = [json.loads(result.stdout.splitlines()[0]) for score in scores for result in score.results]
     assert all(len(cores) == 1 for cores in seen)
     assert {core for cores in seen for core in cores} <= mine
@@ -163,7 +166,7 @@ def test_learners_stay_on_their_slot_s_core(
 
 
 def test_progress_is_told_in_the_caller_s_thread_at_the_start_and_end_of_each(
-    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
 ) -> None:
     seen: list[Progress] = []
     threads = set()
@@ -172,50 +175,50 @@ def test_progress_is_told_in_the_caller_s_thread_at_the_start_and_end_of_each(
         threads.add(threading.current_thread())
         seen.append(progress)
 
-    evaluator = make_evaluator(3, on_progress=on_progress)
-    evaluator.evaluate(good, "meta_train", ("Line", "Steps"))
+    evaluation = make_evaluation(3, on_progress=on_progress)
+    evaluation.examine(good, "meta_train", ("Line", "Steps"))
     assert threads == {threading.current_thread()}
     numbers = [progress.number for progress in seen if progress.result is None]
     assert sorted(numbers) == [1, 2, 3, 4]
     for number in numbers:
         begin, end = (progress for progress in seen if progress.number == number)
-        assert (begin.dataset, begin.seed, begin.total, begin.result) == (end.dataset, end.seed, 4, None)
+        assert (begin.spec, begin.total, begin.result) == (end.spec, 4, None)
         assert end.result is not None
-        assert (end.result.dataset, end.result.seed) == (end.dataset, end.seed)
+        assert (end.result.dataset, end.result.seed) == (end.spec.dataset, end.spec.seed)
     seen.clear()
-    evaluator.evaluate(good, "meta_train", ("Line",))
+    evaluation.examine(good, "meta_train", ("Line",))
     assert [(progress.number, progress.result is None) for progress in seen] == [(1, False), (2, False)]
 
 
-def test_each_exam_may_fail_once(make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]) -> None:
+def test_each_exam_may_fail_once(make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]) -> None:
     watched = WatchedSandbox(sandbox, failing=dict.fromkeys(DATASETS, 1))
-    scores = make_evaluator(3, watched).evaluate(good, "meta_train")
+    scores = make_evaluation(3, watched).examine(good, "meta_train")
     assert [result.status for score in scores for result in score.results] == ["ok"] * 6
     assert len(watched.started) == 9
 
 
 def test_an_exam_that_fails_twice_ends_the_others(
-    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
 ) -> None:
     before = children()
     watched = WatchedSandbox(sandbox, failing={"Steps": 9})
-    evaluator = make_evaluator(3, watched)
+    evaluation = make_evaluation(3, watched)
     with pytest.raises(InfraError, match="no space for Steps"):
-        evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
+        evaluation.examine(good | {"model.py": ENDLESS}, "meta_train")
     assert watched.now == 0
-    evaluator._examiners.close()
+    evaluation._host._examiners.close()
     assert children() <= before
     watched.failing.clear()
-    scores = evaluator.evaluate(good, "meta_train")
+    scores = evaluation.examine(good, "meta_train")
     assert [result.status for score in scores for result in score.results] == ["ok"] * 6
 
 
 def test_an_interruption_ends_all_learners(
-    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
 ) -> None:
     before = children()
     watched = WatchedSandbox(sandbox, together=3)
-    evaluator = make_evaluator(3, watched)
+    evaluation = make_evaluation(3, watched)
 
     def interrupt() -> None:
         watched.running.wait(60)
@@ -223,30 +226,30 @@ def test_an_interruption_ends_all_learners(
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
+        evaluation.examine(good | {"model.py": ENDLESS}, "meta_train")
     assert (watched.most, watched.now, len(watched.started)) == (3, 0, 3)
-    evaluator._examiners.close()
+    evaluation._host._examiners.close()
     assert children() <= before
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("discoenv-exam")]
-    evaluator.close()
+    evaluation.close()
     assert folders() == []
 
 
 def test_closing_from_another_thread_ends_all_learners(
-    make_evaluator: MakeEvaluator, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
 ) -> None:
     before = children()
     watched = WatchedSandbox(sandbox, together=3)
-    evaluator = make_evaluator(3, watched)
+    evaluation = make_evaluation(3, watched)
 
     def close() -> None:
         watched.running.wait(60)
-        evaluator.close()
+        evaluation.close()
 
     closing = threading.Thread(target=close)
     closing.start()
     with pytest.raises(InfraError):
-        evaluator.evaluate(good | {"model.py": ENDLESS}, "meta_train")
+        evaluation.examine(good | {"model.py": ENDLESS}, "meta_train")
     closing.join(60)
     assert (watched.now, len(watched.started)) == (0, 3)
     assert children() <= before

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams.runner import ExamRunner
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 from discoenv.tasks.workspace import base_modules, materialise
 
 jax = pytest.importorskip("jax")
@@ -180,12 +181,12 @@ def test_learners_neither_see_nor_change_what_is_stored(sandbox: Sandbox, task: 
         """
         model = textwrap.dedent(code) + base_modules(task)["model.py"]
         workspace = materialise(task, tmp_path / "workspace", modules={**base_modules(task), "model.py": model})
-        runner = ExamRunner(Domain(task.resolve().directory), sandbox)
+        domain, host = Domain(task.resolve().directory), Host(sandbox)
         try:
-            result = runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
+            result = host.run(workspace, ExamSpec(Setting(domain, "default", "Line", "tiny"), 1, 60.0))
             assert result.status == "ok", result.message
             assert [mark.read_text() for mark in marks] == ["mark", "mark"]
         finally:
-            runner.close()
+            host.close()
             for mark in marks:
                 mark.unlink()

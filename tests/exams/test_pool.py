@@ -77,7 +77,7 @@ def test_a_pool_that_nobody_holds_ends_its_processes() -> None:
 
 
 def test_episodes_of_an_environment_share_an_examiner_and_closing_leaves_no_process(toy: Domain) -> None:
-    env = DiscoGenEnv(domain="Toy", scale="tiny", runs_dir=None, max_steps=1, test_seeds=1)
+    env = DiscoGenEnv(domain="Toy", scale="tiny", runs_dir=None, max_steps=1, sampling={"test_seeds": 1})
     me, seen = psutil.Process(), []
     for seed in (0, 1):
         env.reset(seed=seed)

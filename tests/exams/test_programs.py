@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.episodes.evaluation import Evaluator, Progress
+from discoenv.episodes.evaluation import Evaluation
 from discoenv.exams import compile_cache
+from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRunner
+from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.kits import exam
-from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
-from discoenv.tasks.task import Side, Task
+from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise
-from tests.conftest import MakeVariant
+from tests.conftest import TOY, MakeVariant
 
 NAME = "jit_step-" + "0123456789abcdef" * 4 + "-cache"
 
@@ -53,7 +53,7 @@ def compiling(make_variant: MakeVariant) -> Domain:
     def change(content: dict[str, Any]) -> None:
         content["requirements"] = ["numpy", "jax>=0.9"]
 
-    model = (Path(__file__).parents[1] / "toy/Toy/templates/default/model.py").read_text()
+    model = (TOY / "Toy/templates/default/model.py").read_text()
     return make_variant("Compiling", change=change, files={"templates/default/model.py": COMPILE + model})
 
 
@@ -70,7 +70,8 @@ def episode(compiling: Domain, sandbox: Sandbox) -> Iterator[Callable[[], Play]]
         train_seeds=2,
         test_seeds=2,
     )
-    opened: list[Evaluator] = []
+    host = Host(sandbox, exams_at_once=1)  # exams that run at the same time all compile
+    opened: list[Evaluation] = []
 
     def begin(**options: Any) -> Play:
         results: list[ExamResult] = []
@@ -79,21 +80,22 @@ def episode(compiling: Domain, sandbox: Sandbox) -> Iterator[Callable[[], Play]]
             if progress.result:
                 results.append(progress.result)
 
-        evaluator = Evaluator(task, sandbox, seed=len(opened), budget_scale=1000.0, on_progress=note, **options)
-        opened.append(evaluator)
+        evaluation = Evaluation(task, host, seed=len(opened), budget_scale=1000.0, on_progress=note, **options)
+        opened.append(evaluation)
 
         def play(edit: str = "", side: Side = "meta_train") -> list[ExamResult]:
             results.clear()
             modules = {name: text + edit for name, text in base_modules(task).items()}
-            evaluator.evaluate(modules, side)
+            evaluation.examine(modules, side)
             assert [result.status for result in results] == ["ok", "ok"], results
             return list(results)
 
         return play
 
     yield begin
-    for evaluator in opened:
-        evaluator.close()
+    for evaluation in opened:
+        evaluation.close()
+    host.close()
 
 
 def found(results: list[ExamResult]) -> list[str]:
@@ -103,7 +105,7 @@ def found(results: list[ExamResult]) -> list[str]:
 def test_what_the_base_modules_compile_serves_all_later_exams(episode: Callable[[], Play], compiling: Domain) -> None:
     first, second = episode()()
     assert found([first]) == ["FOUND nothing"]
-    written = compile_cache.of_base(compiling, backend="default", dataset="Line", scale="tiny") / NAME
+    written = compile_cache.of_base(Setting(compiling, "default", "Line", "tiny")) / NAME
     assert written.read_text().startswith("weights of")
     assert stat.S_IMODE(written.stat().st_mode) == 0o644
     there = [f"FOUND {written.read_text()}", "NOT WRITTEN"]
@@ -124,23 +126,23 @@ def test_what_an_agent_compiles_stays_with_its_modules_and_dataset_in_its_episod
     assert found(play("\n# edited\n", "meta_test")) == 2 * ["FOUND nothing"]
     assert found(episode()("\n# edited\n"))[0] == "FOUND nothing"
     for dataset in ("Line", "Wave"):
-        assert not compile_cache.of_base(compiling, backend="default", dataset=dataset, scale="tiny").exists()
+        assert not compile_cache.of_base(Setting(compiling, "default", dataset, "tiny")).exists()
 
 
 def test_a_sandbox_that_does_not_isolate_reaches_no_programs(
     compiling: Domain, tmp_path: Path, episode: Callable[[], Play]
 ) -> None:
     episode()()  # leaves programs of the base modules
-    kept = compile_cache.of_base(compiling, backend="default", dataset="Line", scale="tiny")
+    kept = compile_cache.of_base(Setting(compiling, "default", "Line", "tiny"))
     before = {path: path.read_bytes() for path in kept.rglob("*")}
     task = Task(
         domain="Compiling", modules=("model",), meta_train=("Line",), meta_test=("Wave",), scale="tiny", start="base"
     )
     workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task))
-    with warnings.catch_warnings(), contextlib.closing(ExamRunner(compiling, get_sandbox("process"))) as runner:
+    spec = ExamSpec(Setting(compiling, "default", "Line", "tiny"), 1, 100.0)
+    with warnings.catch_warnings(), Host("process") as host:
         warnings.simplefilter("ignore")
-        arguments = {"dataset": "Line", "scale": "tiny", "seed": 1, "budget_s": 100.0}
-        result = runner.run(workspace, **arguments, programs=compile_cache.CompileCache(used=kept))  # type: ignore[arg-type]
+        result = host.run(workspace, spec, programs=lambda spec: compile_cache.CompileCache(used=kept))
     assert found([result]) == ["FOUND nothing", "NOT WRITTEN"]
     assert {path: path.read_bytes() for path in kept.rglob("*")} == before
 
@@ -154,11 +156,11 @@ def test_a_cache_that_cannot_be_written_costs_no_score(
 
 
 def test_other_base_modules_have_another_folder(compiling: Domain) -> None:
-    where = {"backend": "default", "dataset": "Line", "scale": "tiny"}
-    before = compile_cache.of_base(compiling, **where)
+    setting = Setting(compiling, "default", "Line", "tiny")
+    before = compile_cache.of_base(setting)
     (compiling.directory / "templates/default/model.py").write_text("# another version\n")
     compile_cache._code.cache_clear()
-    assert compile_cache.of_base(compiling, **where) != before
+    assert compile_cache.of_base(setting) != before
 
 
 def test_nothing_of_the_episode_is_left(episode: Callable[[], Play], tmp_path: Path) -> None:
@@ -242,12 +244,11 @@ def test_a_second_exam_of_a_real_domain_compiles_nothing(
             metrics.append(progress.result.metrics)
 
     for _ in range(2):
-        evaluator = Evaluator(task, sandbox, seed=1, budget_scale=50.0, on_progress=note)
-        try:
-            evaluator.evaluate(base_modules(task), "meta_train")
-        finally:
-            evaluator.close()
-    kept = compile_cache.of_base(domain, backend="default", dataset=first, scale="tiny")
+        with Host(sandbox) as host:
+            evaluation = Evaluation(task, host, seed=1, budget_scale=50.0, on_progress=note)
+            with contextlib.closing(evaluation):
+                evaluation.examine(base_modules(task), "meta_train")
+    kept = compile_cache.of_base(Setting(domain, "default", first, "tiny"))
     assert len(list(kept.iterdir())) >= 3
     assert metrics[0] == metrics[1]
     assert cpu_s[1] < 0.7 * cpu_s[0]

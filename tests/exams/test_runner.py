@@ -13,11 +13,13 @@ import psutil
 import pytest
 
 from discoenv.errors import InfraError
+from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRunner, learner_seed
+from discoenv.exams.runner import learner_seed
+from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Setting, Task
 from discoenv.tasks.workspace import base_modules, initial_modules, materialise
 from tests.conftest import TOY, FailingSandbox, MakeVariant
 
@@ -30,22 +32,29 @@ connection.connect(os.environ["EXAM_SOCKET"])
 """
 
 
+TOY_DOMAIN = Domain(TOY / "Toy")
+
+
+def line(domain: Domain = TOY_DOMAIN, *, seed: int = 1, budget_s: float = 60.0) -> ExamSpec:
+    """An exam of one dataset of the toy domain."""
+    return ExamSpec(Setting(domain, "default", "Line", "tiny"), seed, budget_s)
+
+
 @pytest.fixture(scope="module")
-def runner(sandbox: Sandbox) -> Iterator[ExamRunner]:
-    """One runner, and so one warm examiner, for all tests."""
-    runner = ExamRunner(Domain(TOY / "Toy"), sandbox)
-    yield runner
-    runner.close()
+def host(sandbox: Sandbox) -> Iterator[Host]:
+    """One host, and so warm examiners, for all tests."""
+    with Host(sandbox) as host:
+        yield host
 
 
 @pytest.fixture
-def run(runner: ExamRunner, task: Task, tmp_path: Path) -> Run:
+def run(host: Host, task: Task, tmp_path: Path) -> Run:
     """Runs an exam of the base modules, of which some are replaced."""
 
     def run(modules: Mapping[str, str] | None = None, *, seed: int = 1, budget_s: float = 60.0) -> ExamResult:
         modules = base_modules(task) | dict(modules or {})
         workspace = materialise(task, tmp_path / "workspace", modules=modules)
-        return runner.run(workspace, dataset="Line", scale="tiny", seed=seed, budget_s=budget_s)
+        return host.run(workspace, line(seed=seed, budget_s=budget_s))
 
     return run
 
@@ -62,7 +71,7 @@ def before_model(task: Task, run: Run) -> Callable[..., ExamResult]:
 
 
 @pytest.fixture(scope="module")
-def honest(runner: ExamRunner, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+def honest(host: Host, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """Metrics of the base modules, without any trick, at seed 1."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("discoenv.tasks.registry.BUILTIN", TOY)
@@ -70,7 +79,7 @@ def honest(runner: ExamRunner, tmp_path_factory: pytest.TempPathFactory) -> dict
             domain="Toy", modules=("model",), meta_train=("Line",), meta_test=("Wave",), scale="tiny", start="base"
         )
         workspace = materialise(task, tmp_path_factory.mktemp("honest") / "workspace")
-    result = runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
+    result = host.run(workspace, line())
     assert result.metrics
     return result.metrics
 
@@ -251,12 +260,9 @@ def test_too_much_memory_is_told_with_the_limit(
 ) -> None:
     domain = make_variant("Toy", change=lambda c: c["limits"].update(memory_gib=0.25))
     modules = base_modules(task) | {"model.py": "hog = []\nwhile True:\n    hog.append(b'x' * (1 << 24))\n"}
-    runner = ExamRunner(domain, sandbox)
-    try:
-        workspace = materialise(task, tmp_path / "workspace", modules=modules)
-        result = runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
-    finally:
-        runner.close()
+    workspace = materialise(task, tmp_path / "workspace", modules=modules)
+    with Host(sandbox) as host:
+        result = host.run(workspace, line(domain))
     assert (result.status, result.message) == ("memory", "the memory limit of 0.25 GiB was exceeded")
 
 
@@ -399,14 +405,14 @@ def test_a_sandbox_that_fails_is_an_infrastructure_error_and_the_next_exam_works
     toy: Domain, task: Task, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task))
-    runner = ExamRunner(toy, FailingSandbox(sandbox, failures=1))
+    host = Host(FailingSandbox(sandbox, failures=2))
     try:
         with pytest.raises(InfraError, match="the sandbox failed: no space for another sandbox"):
-            runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
+            host.run(workspace, line(toy))
         assert leftovers() == []
-        assert runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0).status == "ok"
+        assert host.run(workspace, line(toy)).status == "ok"
     finally:
-        runner.close()
+        host.close()
 
 
 def test_an_examiner_that_crashes_is_an_infrastructure_error_and_the_learner_is_killed(
@@ -415,69 +421,69 @@ def test_an_examiner_that_crashes_is_an_infrastructure_error_and_the_learner_is_
     examiner = (TOY / "Toy" / "examiner.py").read_text().replace("return self._metrics(np.con", "return 1 / 0, (np.con")
     domain = make_variant("Toy", files={"examiner.py": examiner})
     workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task))
-    runner = ExamRunner(domain, sandbox)
+    host = Host(sandbox)
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     try:
         with pytest.raises(InfraError, match=r"(?s)the examiner of Toy failed: ZeroDivisionError.*examiner\.py"):
-            runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
+            host.run(workspace, line(domain))
         started = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
         assert not started
         assert leftovers() == []
     finally:
-        runner.close()
+        host.close()
 
 
 def test_a_temporary_folder_whose_path_is_too_long_for_a_socket_is_told(
-    runner: ExamRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep = tmp_path / ("x" * 80)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     with pytest.raises(InfraError, match="too long for a socket; set TMPDIR to a folder with a shorter path"):
-        runner.run(tmp_path, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
+        host.run(tmp_path, line())
     assert list(deep.iterdir()) == []
 
 
-def test_a_missing_folder_of_a_dataset_is_an_infrastructure_error(runner: ExamRunner, tmp_path: Path) -> None:
+def test_a_missing_folder_of_a_dataset_is_an_infrastructure_error(host: Host, tmp_path: Path) -> None:
     with pytest.raises(InfraError):
-        runner.run(tmp_path, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
+        host.run(tmp_path, line())
     assert leftovers() == []
 
 
-def test_closing_a_runner_ends_a_running_exam(toy: Domain, task: Task, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_closing_a_host_ends_a_running_exam(toy: Domain, task: Task, sandbox: Sandbox, tmp_path: Path) -> None:
     modules = base_modules(task) | {"model.py": "while True: pass\n"}
     workspace = materialise(task, tmp_path / "workspace", modules=modules)
-    runner = ExamRunner(toy, sandbox)
+    host = Host(sandbox)
     caught: list[Exception] = []
     before = {process.pid for process in psutil.Process().children(recursive=True)}
 
     def run() -> None:
         try:
-            runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0)
+            host.run(workspace, line(toy))
         except InfraError as error:
             caught.append(error)
 
     running = threading.Thread(target=run)
     running.start()
-    while runner._running is None and running.is_alive():
+    while running.is_alive() and not any(run._running for run in host._all._runs):
         threading.Event().wait(0.01)
-    runner.close()
+    host.close()
     running.join()
-    runner.close()
+    host.close()
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
     assert leftovers() == []
-    with pytest.raises(InfraError, match="its runner is closed"):
-        runner.floor(dataset="Line", scale="tiny", seed=1)
+    with pytest.raises(InfraError, match="its host is closed"):
+        host.floor(line().setting, 1)
 
 
-def test_exams_of_several_threads_wait_for_each_other(
-    runner: ExamRunner, task: Task, honest: dict[str, float], tmp_path: Path
+def test_exams_of_several_threads_do_not_disturb_each_other(
+    host: Host, task: Task, honest: dict[str, float], tmp_path: Path
 ) -> None:
     workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task))
     results: list[ExamResult] = []
 
     def run() -> None:
-        results.append(runner.run(workspace, dataset="Line", scale="tiny", seed=1, budget_s=60.0))
+        results.append(host.run(workspace, line()))
 
     threads = [threading.Thread(target=run) for _ in range(3)]
     for thread in threads:

@@ -136,7 +136,9 @@ def test_a_failing_job_loses_no_other(tmp_path: Path) -> None:
         (2, 2, "failed"),
         (3, 2, "failed"),
     ]
-    assert 'raise RuntimeError("too large")' in (tmp_path / "logs/3/2/error.txt").read_text()
+    error = (tmp_path / "logs/3/2/error.txt").read_text()
+    assert f'File "{__file__}", line' in error
+    assert 'raise RuntimeError("too large")' in error
     results = run_experiment(run, grids(), SEEDS, tmp_path / "logs", on_exists="resume", raise_on_error=False)
     assert results == [1, 2, 3, 1, 2, 3, 1, None, 3, 1, None, 3]
 

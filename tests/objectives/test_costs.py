@@ -11,7 +11,7 @@ import pytest
 
 from discoenv import objectives
 from discoenv.env import DiscoGenEnv
-from discoenv.errors import UnknownName
+from discoenv.errors import EntryPointError, UnknownName
 from discoenv.exams.result import ExamResult
 from discoenv.machine.energy import Energy, EnergyMeter, rapl_counters
 from discoenv.scoring.baselines import Entry, Sample
@@ -19,6 +19,7 @@ from discoenv.scoring.scores import Score, score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Metric
 from discoenv.tasks.task import Task
+from tests.conftest import Install
 
 MAXIMISED = Metric(name="score", unit="", direction="max")
 MINIMISED = Metric(name="score", unit="", direction="min")
@@ -139,6 +140,23 @@ def test_a_user_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reward("questions", [scored(MAXIMISED, 0.0, 1.0, 1.0)]).value == 1.0
 
 
+def test_an_installed_package_adds_an_objective(monkeypatch: pytest.MonkeyPatch, install: Install) -> None:
+    monkeypatch.setattr(objectives, "_REGISTRY", dict(objectives._REGISTRY))
+    points = {"brevity": "brevity_objective:brevity", "gone": "brevity_objective:nothing"}
+    source = (
+        "from discoenv import objectives\n\n@objectives.register('brevity', measured=True)\n"
+        "def brevity(task, scores, modules):\n    return objectives.Reward(1 / len(modules))\n\nnothing = None\n"
+    )
+    install("brevity", {"discoenv.objectives": points}, files={"brevity_objective.py": source})
+    assert {"brevity", "gone", "energy"} <= set(objectives.names())
+    with pytest.raises(UnknownName, match="did you mean 'brevity'"):
+        objectives.get("brevty")
+    assert objectives.get("brevity").measured
+    assert reward("brevity", [], modules={"a.py": "", "b.py": ""}).value == 0.5
+    with pytest.raises(EntryPointError, match=r"brevity 1\.2 does not register the objective 'gone'"):
+        objectives.get("gone")
+
+
 def test_an_unknown_objective_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(UnknownName, match="did you mean 'energy'"):
         objectives.get("enery")
@@ -211,13 +229,13 @@ def test_a_wasteful_module_is_ranked_below_a_frugal_one(objective: str, play: An
     frugal, info, text = play(objective, good)
     wasteful, _, _ = play(objective, good | {"model.py": WASTE[objective] + good["model.py"]})
     assert frugal > wasteful > 0
-    assert info["reward"]["objective"] == objective
-    assert info["reward"]["passes"] == {"Wave": True}
+    assert info["reward_parts"]["objective"] == objective
+    assert info["reward_parts"]["passes"] == {"Wave": True}
     assert f"Objective {objective}" in text
 
 
 def test_costs_are_compared_with_this_machines_own_baseline(play: Any, good: dict[str, str], tmp_path: Path) -> None:
     _, info, _ = play("time", good)
     (written,) = (tmp_path / "cache" / "discoenv" / "baselines").glob("*/Toy.json")
-    assert info["reward"]["baseline_cost"]["Wave"] > 0
+    assert info["reward_parts"]["baseline_cost"]["Wave"] > 0
     assert '"sandbox"' in written.read_text()

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from discoenv.env import DiscoGenEnv
-from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.errors import DatasetUnavailable, DomainError, EntryPointError, UnknownName
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec
 from discoenv.scoring import baselines
 from discoenv.tasks import registry
 from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.registry import get_domain, get_domains
-
-TOY = Path(__file__).resolve().parent.parent / "toy"
+from discoenv.tasks.registry import get_domain, get_domains, load_pack
+from discoenv.tasks.task import Setting
+from tests.conftest import TOY, Install, each_exam
 
 MAIN = """
 import json, pathlib, sys
@@ -91,7 +93,8 @@ def guess_task(**changes: object) -> dict[str, object]:
 
 @pytest.fixture
 def env(discogen_pack: Path, tmp_path: Path) -> Iterator[DiscoGenEnv]:
-    env = DiscoGenEnv(packs=[discogen_pack], task=guess_task(), runs_dir=tmp_path / "runs")
+    load_pack(discogen_pack)
+    env = DiscoGenEnv(task=guess_task(), runs_dir=tmp_path / "runs")
     yield env
     env.close()
 
@@ -106,6 +109,32 @@ def test_a_native_pack_is_known_under_its_name(tmp_path: Path) -> None:
 def test_packs_are_found_through_the_environment(discogen_pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(registry.VARIABLE, str(discogen_pack))
     assert registry.load_configured_packs() == ["guessing/Guess"]
+
+
+def test_packs_are_found_through_installed_packages(discogen_pack: Path, install: Install) -> None:
+    source = f"FOLDER = {str(discogen_pack)!r}\n\ndef toys():\n    return {str(TOY)!r}\n"
+    points = {"guessing": "packs_of_a_package:FOLDER", "toy": "packs_of_a_package:toys"}
+    install("more-domains", {"discoenv.packs": points}, files={"packs_of_a_package.py": source})
+    assert registry.load_configured_packs() == ["guessing/Guess", "toy/Toy"]
+    assert get_domain("toy/Toy").name == "toy/Toy"
+
+
+def test_a_broken_pack_of_an_installed_package_breaks_no_other_domain(
+    discogen_pack: Path, install: Install, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = f"FOLDER = {str(discogen_pack)!r}\nEMPTY = {str(tmp_path / 'nowhere')!r}\n"
+    points = {"empty": "half_broken_packs:EMPTY", "guessing": "half_broken_packs:FOLDER", "lost": "no_such_package:X"}
+    install("half-broken", {"discoenv.packs": points}, files={"half_broken_packs.py": source})
+    assert "guessing/Guess" in get_domains()
+    assert [record.getMessage().count("half-broken 1.2") for record in caplog.records] == [1, 1]
+    with pytest.raises(EntryPointError, match=r"half-broken 1\.2 cannot be imported.*update half-broken"):
+        get_domain("lost/Domain")
+    with pytest.raises(
+        EntryPointError, match=r"half-broken 1\.2 is no pack of domains \(.*nowhere.*update half-broken"
+    ):
+        get_domain("empty/Domain")
+    with pytest.raises(UnknownName, match="did you mean 'guessing/Guess'"):
+        get_domain("guessing/Gues")
 
 
 def test_a_folder_without_domains_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -129,7 +158,7 @@ def test_a_discogen_domain_is_read(discogen_pack: Path) -> None:
 
 def test_published_baselines_are_used_and_the_floor_lies_one_baseline_away(discogen_pack: Path) -> None:
     registry.load_pack(discogen_pack)
-    entry = baselines.entry(get_domain("guessing/Guess"), backend="default", dataset="A", scale="full")
+    entry = baselines.entry(Setting(get_domain("guessing/Guess"), "default", "A", "full"))
     assert (entry.baseline.mean, entry.floor.mean) == (4.0, 8.0)
     assert entry.normalised(4.0, -1.0) == 1.0
     assert entry.normalised(0.0, -1.0) == 2.0
@@ -139,13 +168,13 @@ def test_an_episode_takes_what_main_prints_and_says_so(env: DiscoGenEnv) -> None
     _, info = env.reset(seed=0)
     assert info["integrity"]["level"] == "self-reported"
     observation, _, _, _, info = env.step("run")
-    assert info["meta_train"]["A"]["metrics"] == [{"losses.mse": 4.0}]
+    assert each_exam(info["meta_train"]["A"], "metrics") == [{"losses.mse": 4.0}]
     assert observation["score"] == 1.0
     edit = {"path": "guess.py", "content": "def guess():\n    return 3\n"}
     _, reward, terminated, _, info = env.step({"edits": [edit], "command": "submit"})
     assert terminated
     assert reward == 2.0
-    assert info["meta_test"]["B"]["metrics"] == [{"losses.mse": 0.0}]
+    assert each_exam(info["meta_test"]["B"], "metrics") == [{"losses.mse": 0.0}]
 
 
 def test_a_failure_has_the_frames_of_the_task(env: DiscoGenEnv) -> None:
@@ -162,7 +191,7 @@ def test_printing_no_metric_is_a_scored_failure(env: DiscoGenEnv) -> None:
     source = "import os\ndef guess():\n    print('{}', flush=True)\n    os._exit(0)\n"
     _, reward, _, _, info = env.step({"edits": [{"path": "guess.py", "content": source}], "command": "submit"})
     assert reward == 0.0
-    assert info["meta_test"]["B"]["statuses"] == ["protocol_error"]
+    assert each_exam(info["meta_test"]["B"], "status") == ["protocol_error"]
 
 
 def test_data_that_cannot_be_made_says_which_and_why(discogen_pack: Path) -> None:
@@ -209,8 +238,8 @@ class TestRealDiscogenPackage:
                 assert domain.prompt(module, backend="default")
 
     def test_the_published_scores_of_its_greenhouse_gas_baseline_come_out(self, tmp_path: Path) -> None:
+        load_pack(real_discogen() or Path())
         env = DiscoGenEnv(
-            packs=[real_discogen() or Path()],
             task={
                 "domain": "discogen/GreenhouseGasPrediction",
                 "modules": ["model", "data_processing"],
@@ -228,14 +257,12 @@ class TestRealDiscogenPackage:
             tested = env.step("submit")[4]["meta_test"]
         finally:
             env.close()
-        measured = {name: record["metrics"][0]["Test MSE"] for name, record in {**trained, **tested}.items()}
+        measured = {name: record["exams"][0]["metrics"]["Test MSE"] for name, record in {**trained, **tested}.items()}
         assert measured == pytest.approx(PUBLISHED, rel=1e-6)
 
 
 def test_a_created_task_keeps_its_data_where_it_is_told(discogen_pack: Path, tmp_path: Path) -> None:
     from discoenv import create_task
-    from discoenv.exams.runner import ExamRunner
-    from discoenv.sandbox import get_sandbox
 
     registry.load_pack(discogen_pack)
     config = {"train_task_id": ["A"], "test_task_id": ["B"], "change_guess": True, "use_base": True}
@@ -243,10 +270,7 @@ def test_a_created_task_keeps_its_data_where_it_is_told(discogen_pack: Path, tmp
     workspace = create_task("guessing/Guess", config_dict=config, cache_root=tmp_path / "elsewhere")
     assert (tmp_path / "elsewhere").is_dir()
     assert not (tmp_path / "cache" / "discoenv" / "data").exists()
-    runner = ExamRunner(get_domain("guessing/Guess"), get_sandbox("auto"))
-    try:
-        result = runner.run(workspace, dataset="A", scale="full", seed=0, budget_s=60.0)
-    finally:
-        runner.close()
+    with Host() as host:
+        result = host.run(workspace, ExamSpec(Setting(get_domain("guessing/Guess"), "default", "A", "full"), 0, 60.0))
     assert result.metrics == {"losses.mse": 4.0}
     assert not (tmp_path / "cache" / "discoenv" / "data").exists()

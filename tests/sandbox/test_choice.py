@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.errors import SandboxUnavailable
+from discoenv.errors import EntryPointError, SandboxUnavailable
 from discoenv.sandbox import AUTO_ORDER, PROVIDERS, Check, checks, get_sandbox
 from discoenv.sandbox.containers.docker import DockerSandbox
 from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 from discoenv.sandbox.local.diagnosis import install_command, namespace_obstacle
 from discoenv.sandbox.local.process import ProcessSandbox
+from tests.conftest import Install
 
 
 def test_names_find_their_provider() -> None:
@@ -33,6 +34,41 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
         get_sandbox("bublewrap")
     with pytest.raises(ValueError, match="choose from auto"):
         get_sandbox("xyzzy")
+
+
+PROVIDER = """
+from discoenv.sandbox.base import Check
+from discoenv.sandbox.local.process import ProcessSandbox
+
+class Microvm(ProcessSandbox):
+    name = "microvm"
+
+    @classmethod
+    def check(cls):
+        return Check("microvm", False, "there is no hypervisor", "apt install one")
+"""
+
+
+def test_an_installed_package_adds_a_provider(install: Install) -> None:
+    install("microvms", {"discoenv.sandboxes": {"microvm": "microvm_a:Microvm"}}, files={"microvm_a.py": PROVIDER})
+    assert get_sandbox("microvm").name == "microvm"
+    assert Check("microvm", False, "there is no hypervisor", "apt install one") in checks()
+    with pytest.raises(ValueError, match="did you mean 'microvm'"):
+        get_sandbox("micrvm")
+
+
+def test_a_broken_provider_of_an_installed_package_breaks_no_other(install: Install) -> None:
+    install("microvms", {"discoenv.sandboxes": {"microvm": "microvm_b:Microvm", "text": "microvm_b:__doc__"}}, files={
+        "microvm_b.py": '"""Not a class."""',
+    })  # fmt: skip
+    with pytest.raises(EntryPointError, match=r"microvms 1\.2 cannot be imported.*update microvms, or uninstall it"):
+        get_sandbox("microvm")
+    with pytest.raises(EntryPointError, match=r"'Not a class\.', not a subclass of discoenv\.sandbox\.Sandbox"):
+        get_sandbox("text")
+    assert get_sandbox("process").name == "process"
+    found = {check.name: check for check in checks()}
+    assert not found["microvm"].works and "update microvms, or uninstall it" in found["microvm"].detail
+    assert set(found) == {*PROVIDERS, "microvm", "text"}
 
 
 def no_engine(*arguments: object) -> None:

@@ -13,11 +13,11 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from discoenv.viewer.api import Api
-from discoenv.viewer.index import Catalogue
-from discoenv.viewer.server import Server
+from discoenv.viewer.index import RunIndex
+from discoenv.viewer.server import ViewerServer
 from tests.viewer import recorded
 
-Serve = Callable[[Path], Server]
+Serve = Callable[[Path], ViewerServer]
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -55,8 +55,8 @@ def serve() -> Iterator[Serve]:
     """Starts a viewer of a folder, on a port of its own."""
     with ExitStack() as stack:
 
-        def start(root: Path) -> Server:
-            server = stack.enter_context(Server("127.0.0.1", 0, Api(Catalogue(root))))
+        def start(root: Path) -> ViewerServer:
+            server = stack.enter_context(ViewerServer("127.0.0.1", 0, Api(RunIndex(root))))
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
             stack.callback(server.shutdown)
             return server
@@ -65,7 +65,7 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def server(serve: Serve, runs: Path) -> Server:
+def server(serve: Serve, runs: Path) -> ViewerServer:
     return serve(runs)
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from discoenv.cli.main import app
 from discoenv.viewer import page
-from discoenv.viewer.lines import dumps
+from discoenv.viewer.plain import dumps
 from tests.viewer import recorded
 
 COMMAND = [sys.executable, "-m", "discoenv.cli.main"]

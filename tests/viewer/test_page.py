@@ -18,10 +18,11 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from discoenv.episodes.record import Recorder
+from discoenv.episodes.record import EventRecord, ExamRecord, ResultRecord, ScoreRecord, SetupRecord, StepRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.tasks.task import Task
 from discoenv.viewer.export import export
-from discoenv.viewer.server import Server
+from discoenv.viewer.server import ViewerServer
 from tests.viewer import recorded
 from tests.viewer.conftest import Serve
 
@@ -81,13 +82,21 @@ def page(chromium: webdriver.Chrome) -> Iterator[Page]:
     assert shown.errors() == []
 
 
-def address(server: Server, run: Path, root: Path, step: int | None = None) -> str:
+def address(server: ViewerServer, run: Path, root: Path, step: int | None = None) -> str:
     name = quote(run.relative_to(root).as_posix(), safe="")
     return f"{server.url}#/run/{name}" + ("" if step is None else f"/step/{step}")
 
 
+def scored(step: int, score: float, printed: str) -> EventRecord:
+    """A ``run`` on the dataset ``Line``."""
+    exam = ExamRecord(status="ok", stdout=printed, seconds=1.0)
+    record = ScoreRecord(normalised=score, exams=(exam,))
+    info = StepRecord(score=score, meta_train_reward=score, meta_train={"Line": record})
+    return EventRecord(event="step", step=step, action={"edits": [], "command": "run"}, info=info)
+
+
 def test_the_list_can_be_searched_filtered_sorted_and_opened(
-    page: Page, server: Server, runs: Path, scripted_run: Path, chat_run: Path
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path, chat_run: Path
 ) -> None:
     page.open(server.url)
     page.wait(lambda: len(page.all(".runs tbody tr")) == 2)
@@ -113,7 +122,7 @@ def test_the_list_can_be_searched_filtered_sorted_and_opened(
 
 
 def test_a_run_shows_its_reward_chart_steps_and_changes(
-    page: Page, server: Server, runs: Path, scripted_run: Path
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path
 ) -> None:
     reward = json.loads((scripted_run / "result.json").read_text())["reward"]
     page.open(address(server, scripted_run, runs))
@@ -141,7 +150,7 @@ def test_a_run_shows_its_reward_chart_steps_and_changes(
 
 
 def test_a_step_has_an_address_and_keys_turn_the_steps(
-    page: Page, server: Server, runs: Path, scripted_run: Path
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path
 ) -> None:
     page.open(address(server, scripted_run, runs, step=2))
     page.says(".detail h2", "Step 2")
@@ -158,7 +167,7 @@ def test_a_step_has_an_address_and_keys_turn_the_steps(
     assert page.all(".detail .markdown table")
 
 
-def test_failures_calls_and_messages_are_shown(page: Page, server: Server, runs: Path, chat_run: Path) -> None:
+def test_failures_calls_and_messages_are_shown(page: Page, server: ViewerServer, runs: Path, chat_run: Path) -> None:
     page.open(address(server, chat_run, runs, step=1))
     page.says(".detail .callout", "The action was refused.")
     page.open(address(server, chat_run, runs, step=2))
@@ -176,7 +185,7 @@ def test_failures_calls_and_messages_are_shown(page: Page, server: Server, runs:
     assert page.one(".figures").text.count("tokens") == 1
 
 
-def test_two_runs_are_chosen_and_compared(page: Page, server: Server, scripted_run: Path, chat_run: Path) -> None:
+def test_two_runs_are_chosen_and_compared(page: Page, server: ViewerServer, scripted_run: Path, chat_run: Path) -> None:
     page.open(server.url)
     page.wait(lambda: len(page.all(".runs tbody tr")) == 2)
     for _ in range(2):
@@ -191,22 +200,18 @@ def test_two_runs_are_chosen_and_compared(page: Page, server: Server, scripted_r
 
 
 def test_a_running_episode_grows_by_itself(page: Page, serve: Serve, task: Task, tmp_path: Path) -> None:
-    setup = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0, "max_steps": 3, "task_id": "t"}
+    setup = SetupRecord(episode_seed=1, sandbox="bubblewrap", budget_scale=3.0, max_steps=3, task_id="t")
     recorder = Recorder(tmp_path / "runs", task, setup)
     server = serve(tmp_path / "runs")
 
     def play(step: int, score: float) -> None:
-        recorder.files(step, {"model.py": f"step {step}\n"})
-        record = {"Line": {"normalised": score, "statuses": ["ok"], "stdout": f"printed {step}", "seconds": [1.0]}}
-        action = {"edits": [], "command": "run"}
-        recorder.event(
-            {"event": "step", "step": step, "action": action, "info": {"score": score, "meta_train": record}}
-        )
+        recorder.modules(step, {"model.py": f"step {step}\n"})
+        recorder.event(scored(step, score, f"printed {step}"))
 
     page.open(server.url)
     page.says(".runs", "running")
-    recorder.files(0, {"model.py": "start\n"})
-    recorder.event({"event": "reset", "text": "the task"})
+    recorder.modules(0, {"model.py": "start\n"})
+    recorder.event(EventRecord(event="reset", text="the task"))
     page.one(".runs .task a").click()
     page.says(".detail h2", "Task")
     play(1, 0.5)
@@ -221,7 +226,7 @@ def test_a_running_episode_grows_by_itself(page: Page, serve: Serve, task: Task,
     play(3, 1.25)
     page.wait(lambda: len(page.all(".timeline a")) == 4)
     assert page.one(".detail h2").text == "Step 1", "who looks at a step is not taken away from it"
-    recorder.result({"reward": 1.25})
+    recorder.result(ResultRecord(reward=1.25))
     page.says(".figure.hero dd", "1.250")
     page.says("h1", "done")
 
@@ -270,7 +275,7 @@ def test_markup_in_a_run_stays_text(how: str, page: Page, serve: Serve, tmp_path
         )
 
 
-def test_the_page_refuses_markup_even_from_its_own_scripts(page: Page, server: Server) -> None:
+def test_the_page_refuses_markup_even_from_its_own_scripts(page: Page, server: ViewerServer) -> None:
     page.open(server.url)
     with pytest.raises(JavascriptException, match="TrustedHTML"):
         page.script("document.body.innerHTML = '<img src=x onerror=window.executed=1>'")
@@ -282,7 +287,7 @@ def test_the_page_refuses_markup_even_from_its_own_scripts(page: Page, server: S
 
 @pytest.mark.parametrize("width", [360, 1400])
 def test_nothing_is_wider_than_the_screen(
-    width: int, page: Page, server: Server, runs: Path, scripted_run: Path, chat_run: Path
+    width: int, page: Page, server: ViewerServer, runs: Path, scripted_run: Path, chat_run: Path
 ) -> None:
     page.size(width, 800)
     pair = "/".join(quote(run.relative_to(runs).as_posix(), safe="") for run in (scripted_run, chat_run))
@@ -297,7 +302,7 @@ def test_nothing_is_wider_than_the_screen(
         assert page.script("return document.documentElement.scrollWidth <= innerWidth"), each
 
 
-def test_the_theme_can_be_changed_and_stays(page: Page, server: Server) -> None:
+def test_the_theme_can_be_changed_and_stays(page: Page, server: ViewerServer) -> None:
     page.open(server.url)
     page.one("[data-key=theme]")
     colour = "return getComputedStyle(document.body.parentElement).backgroundColor"
@@ -312,7 +317,7 @@ def test_the_theme_can_be_changed_and_stays(page: Page, server: Server) -> None:
     assert page.script(colour) == before
 
 
-def test_a_run_that_is_not_there_says_so(page: Page, server: Server) -> None:
+def test_a_run_that_is_not_there_says_so(page: Page, server: ViewerServer) -> None:
     page.open(f"{server.url}#/run/nowhere")
     page.says("main", "there is no run 'nowhere'")
     page.one("main a").click()
@@ -320,7 +325,7 @@ def test_a_run_that_is_not_there_says_so(page: Page, server: Server) -> None:
     assert all("404" in message or "there is no run" in message for message in page.errors())
 
 
-def test_everything_can_be_reached_by_the_keyboard(page: Page, server: Server) -> None:
+def test_everything_can_be_reached_by_the_keyboard(page: Page, server: ViewerServer) -> None:
     page.open(server.url)
     page.wait(lambda: len(page.all(".runs tbody tr")) == 2)
     reached = set()
@@ -334,14 +339,12 @@ def test_everything_can_be_reached_by_the_keyboard(page: Page, server: Server) -
 
 
 def test_hundreds_of_steps_stay_quick(page: Page, serve: Serve, task: Task, tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, task, {"episode_seed": 1, "sandbox": "x", "budget_scale": 3.0, "max_steps": 300})
+    setup = SetupRecord(episode_seed=1, sandbox="x", budget_scale=3.0, max_steps=300)
+    recorder = Recorder(tmp_path, task, setup)
     printed = "a line of output\n" * 20_000
     with (recorder.directory / "episode.jsonl").open("w") as file:
         for number in range(300):
-            record = {"normalised": number / 200, "statuses": ["ok"], "stdout": printed, "seconds": [1.0]}
-            info = {"score": number / 200, "meta_train": {"Line": record}}
-            action = {"edits": [], "command": "run"}
-            file.write(json.dumps({"event": "step", "step": number, "action": action, "info": info}) + "\n")
+            file.write(json.dumps(scored(number, number / 200, printed).to_json()) + "\n")
     page.open(serve(tmp_path).url + f"#/run/{recorder.directory.name}")
     page.says(".detail h2", "Step 299")
     sent = page.script(
@@ -352,7 +355,9 @@ def test_hundreds_of_steps_stay_quick(page: Page, serve: Serve, task: Task, tmp_
     assert page.script("return document.querySelectorAll('*').length") < 8000
 
 
-def test_the_picture_for_the_readme(page: Page, server: Server, runs: Path, scripted_run: Path, tmp_path: Path) -> None:
+def test_the_picture_for_the_readme(
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path, tmp_path: Path
+) -> None:
     """``DISCOENV_REFRESH_IMAGES=1`` replaces the one in the documentation."""
     page.size(1400, 1180)
     page.open(address(server, scripted_run, runs, step=3))

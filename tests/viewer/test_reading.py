@@ -7,17 +7,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from discoenv.episodes.record import Recorder
+from discoenv.episodes.jsonl import NotThere
+from discoenv.episodes.record import EventRecord, ExamRecord, ResultRecord, ScoreRecord, SetupRecord, StepRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.tasks.task import Task
 from discoenv.viewer import diffs
-from discoenv.viewer.episode import OUTPUT_CHARACTERS, STALE_S, Episode
-from discoenv.viewer.index import Catalogue
-from discoenv.viewer.lines import JsonLines, NotThere, dumps
+from discoenv.viewer.episode import OUTPUT_CHARACTERS, STALE_S, EpisodeView
+from discoenv.viewer.index import RunIndex
+from discoenv.viewer.plain import dumps
+from tests.viewer import recorded
 
-SETUP = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0, "max_steps": 4}
+SETUP = SetupRecord(episode_seed=1, sandbox="bubblewrap", budget_scale=3.0, max_steps=4)
 
 
 @pytest.fixture
@@ -25,48 +29,14 @@ def recorder(task: Task, tmp_path: Path) -> Recorder:
     return Recorder(tmp_path / "runs", task, SETUP)
 
 
-def step(number: int, **info: object) -> dict[str, object]:
-    return {"event": "step", "step": number, "action": {"edits": [], "command": "run"}, "info": info}
+def step(number: int, **info: Any) -> EventRecord:
+    return EventRecord(event="step", step=number, action={"edits": [], "command": "run"}, info=StepRecord(**info))
 
 
-def read(recorder: Recorder) -> Episode:
-    episode = Episode(recorder.directory)
+def read(recorder: Recorder) -> EpisodeView:
+    episode = EpisodeView(recorder.directory)
     episode.update()
     return episode
-
-
-def test_lines_are_read_once_and_a_half_written_one_waits(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    lines = JsonLines(path)
-    assert list(lines.new()) == []
-    path.write_text('{"a": 1}\nnot JSON\n[1]\n{"a": 2}\n{"a"')
-    assert list(lines.new()) == [{"a": 1}, {"a": 2}]
-    assert list(lines.new()) == []
-    with path.open("a") as file:
-        file.write(": 3}\n")
-    assert list(lines.new()) == [{"a": 3}]
-    assert [lines.read(index) for index in range(3)] == [{"a": 1}, {"a": 2}, {"a": 3}]
-    for missing in (-1, 3):
-        with pytest.raises(NotThere):
-            lines.read(missing)
-
-
-def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"a": 1}\n{"a": 2}\n')
-    lines = JsonLines(path)
-    assert len(list(lines.new())) == 2
-    path.write_text('{"b": 1}\n')
-    assert list(lines.new()) == [{"b": 1}]
-    assert lines.generation == 1
-    assert len(lines) == 1
-
-
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 50_000, "\x00", '"' + "x" * 10_000_000])
-def test_a_line_that_no_parser_likes_is_skipped(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(f'{text}\n{{"a": 1}}\n')
-    assert list(JsonLines(path).new()) == [{"a": 1}]
 
 
 def test_answers_are_json_that_browsers_accept() -> None:
@@ -106,22 +76,23 @@ def test_a_run_of_a_living_process_is_running_and_one_of_a_dead_process_has_cras
     recorder: Recorder, task: Task, tmp_path: Path
 ) -> None:
     assert read(recorder).status == "running", "before its first event, too"
-    recorder.event({"event": "reset"})
+    recorder.event(EventRecord(event="reset"))
     assert read(recorder).status == "running"
     program = (
-        "import sys; from pathlib import Path; from discoenv.episodes.record import Recorder; "
-        "from discoenv.tasks.task import Task; root, task = sys.argv[1:]; "
-        f"Recorder(Path(root), Task.from_yaml(task), {SETUP}).event({{'event': 'reset'}})"
+        "import sys; from pathlib import Path; from discoenv.episodes.record import EventRecord, SetupRecord; "
+        "from discoenv.episodes.recorder import Recorder; from discoenv.tasks.task import Task; "
+        f"recorder = Recorder(Path(sys.argv[1]), Task.from_yaml(sys.argv[2]), {SETUP}); "
+        "recorder.event(EventRecord(event='reset'))"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "dead"), task.to_yaml()], check=True)
     (dead,) = (tmp_path / "dead").iterdir()
-    episode = Episode(dead)
+    episode = EpisodeView(dead)
     episode.update()
     assert episode.status == "crashed"
 
 
 def test_a_run_of_an_unknown_process_has_crashed_when_nothing_happened_for_long(recorder: Recorder) -> None:
-    recorder.event({"event": "reset"})
+    recorder.event(EventRecord(event="reset"))
     owner = recorder.directory / "owner.json"
     owner.write_text(json.dumps(json.loads(owner.read_text()) | {"boot": "another machine", "process": "1-2-3"}))
     assert read(recorder).status == "running"
@@ -135,37 +106,46 @@ def test_a_run_of_an_unknown_process_has_crashed_when_nothing_happened_for_long(
 
 
 def test_an_ended_run_is_done_or_failed_by_the_machine(recorder: Recorder) -> None:
-    recorder.event({"event": "reset"})
-    recorder.result({"reward": 1.5})
+    recorder.event(EventRecord(event="reset"))
+    recorder.result(ResultRecord(reward=1.5))
     assert (read(recorder).status, read(recorder).summary()["reward"]) == ("done", 1.5)
-    recorder.result({"reward": 0.0, "infra_error": "no space"})
+    recorder.result(ResultRecord(reward=0.0, infra_error="no space"))
     episode = read(recorder)
     assert (episode.status, episode.overview()["infra_error"]) == ("infra_error", "no space")
 
 
 def test_a_damaged_run_is_listed_with_what_is_wrong(recorder: Recorder) -> None:
     (recorder.directory / "task.yaml").write_text("domain: 5\n")
-    (listed,) = Catalogue(recorder.directory.parent).list()["runs"]
+    (listed,) = RunIndex(recorder.directory.parent).list()["runs"]
     assert listed["status"] == "unreadable"
     assert "domain: Input should be a valid string" in listed["problem"]
 
 
-@pytest.mark.parametrize("event", [{}, {"step": "x", "info": []}, {"info": {"meta_train": [1]}}, {"action": 5}])
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"step": "x", "info": []},
+        {"info": {"meta_train": [1]}},
+        {"action": 5},
+        {"reward": 10**400, "time": 5, "info": {"version": 2, "meta_train": {"A": {"exams": [1, {"seconds": "x"}]}}}},
+        {"info": {"version": "x", "task": {"meta_train": 5}, "meta_train": {"A": {"exams": 5}}, "score": True}},
+    ],
+)
 def test_an_event_of_another_shape_does_no_harm(event: dict[str, object], recorder: Recorder) -> None:
-    recorder.event(event)
-    recorder.event(
-        {"event": "step", "step": 1, "info": {"meta_test": {"A": {"statuses": 1, "stdout": 5, "seconds": "x"}}}}
-    )
+    recorded.write_line(recorder, event)
+    odd = {"meta_test": {"A": {"statuses": 1, "stdout": 5, "seconds": "x"}}}
+    recorded.write_line(recorder, {"event": "step", "step": 1, "info": odd})
     episode = read(recorder)
     assert len(episode.overview()["list"]) == 2
     dumps([episode.step(0), episode.step(1), episode.output(1, "meta_test", "A")])
 
 
 def test_modules_are_those_of_the_last_step_that_changed_them(recorder: Recorder) -> None:
-    recorder.files(0, {"model.py": "a\n"})
-    recorder.event({"event": "reset"})
+    recorder.modules(0, {"model.py": "a\n"})
+    recorder.event(EventRecord(event="reset"))
     recorder.event(step(1))
-    recorder.files(2, {"model.py": "b\n"})
+    recorder.modules(2, {"model.py": "b\n"})
     recorder.event(step(2))
     episode = read(recorder)
     assert [episode.files(index)["model.py"] for index in (0, 1, 2, -1)] == ["a\n", "a\n", "b\n", "b\n"]
@@ -177,7 +157,7 @@ def test_modules_are_those_of_the_last_step_that_changed_them(recorder: Recorder
 
 
 def test_only_what_is_new_is_sent_again(recorder: Recorder) -> None:
-    recorder.event({"event": "reset"})
+    recorder.event(EventRecord(event="reset"))
     episode = read(recorder)
     assert episode.update() is False
     recorder.event(step(1, score=0.5))
@@ -188,7 +168,8 @@ def test_only_what_is_new_is_sent_again(recorder: Recorder) -> None:
 
 def test_a_long_output_is_cut_until_all_of_it_is_asked_for(recorder: Recorder) -> None:
     printed = "".join(f"line {number}\n" for number in range(10_000))
-    recorder.event(step(1, meta_train={"A": {"stdout": printed, "statuses": ["ok"]}}))
+    exams = (ExamRecord(status="ok", stdout="short"), ExamRecord(status="ok", stdout=printed))
+    recorder.event(step(1, meta_train={"A": ScoreRecord(exams=exams)}))
     episode = read(recorder)
     shown = episode.step(0)["scores"]["meta_train"]["A"]
     assert shown["stdout"] == printed[-OUTPUT_CHARACTERS:]
@@ -197,9 +178,10 @@ def test_a_long_output_is_cut_until_all_of_it_is_asked_for(recorder: Recorder) -
 
 
 def test_costs_are_added_up(recorder: Recorder) -> None:
-    exam = {"statuses": ["ok", "ok"], "seconds": [1.0, None], "joules": [5.0, float("nan")]}
-    recorder.event(step(1, meta_train={"A": exam, "B": exam}))
-    recorder.event(step(2, meta_train={"A": exam}))
+    exams = (ExamRecord(seconds=1.0, joules=5.0), ExamRecord(seconds=None, joules=float("nan")))
+    score = ScoreRecord(exams=exams)
+    recorder.event(step(1, meta_train={"A": score, "B": score}))
+    recorder.event(step(2, meta_train={"A": score}))
     costs = read(recorder).summary()["costs"]
     assert (costs["seconds"], costs["joules"], costs["exams"], costs["money"]) == (3.0, 15.0, 6, None)
 
@@ -208,9 +190,9 @@ def test_runs_are_found_at_any_depth_and_a_single_run_as_itself(task: Task, tmp_
     deep = Recorder(tmp_path / "a" / "b", task, SETUP).directory
     Recorder(tmp_path, task, SETUP)
     (tmp_path / "other").mkdir()
-    assert f"a/b/{deep.name}" in Catalogue(tmp_path).find()
-    assert len(Catalogue(tmp_path).find()) == 2
-    assert list(Catalogue(deep).find()) == [deep.name]
+    assert f"a/b/{deep.name}" in RunIndex(tmp_path).find()
+    assert len(RunIndex(tmp_path).find()) == 2
+    assert list(RunIndex(deep).find()) == [deep.name]
 
 
 def test_links_are_not_followed(recorder: Recorder, task: Task, tmp_path: Path) -> None:
@@ -218,10 +200,10 @@ def test_links_are_not_followed(recorder: Recorder, task: Task, tmp_path: Path) 
     secret.mkdir()
     (secret / "model.py").write_text("private")
     hidden = Recorder(secret, task, SETUP)
-    hidden.event({"event": "reset", "text": "private"})
+    hidden.event(EventRecord(event="reset", text="private"))
     root = recorder.directory.parent
     (root / "link").symlink_to(hidden.directory)
-    assert list(Catalogue(root).find()) == [recorder.directory.name]
+    assert list(RunIndex(root).find()) == [recorder.directory.name]
     (recorder.directory / "episode.jsonl").symlink_to(hidden.directory / "episode.jsonl")
     (recorder.directory / "calls.jsonl").symlink_to(secret / "model.py")
     (recorder.directory / "files" / "step_000").mkdir(parents=True)

@@ -11,13 +11,13 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from discoenv.viewer.page import SERVED_POLICY
-from discoenv.viewer.server import Server, is_local
+from discoenv.viewer.server import ViewerServer, is_local
 from tests.viewer.conftest import Serve
 from tests.viewer.recorded import TASK
 
 
 def ask(
-    server: Server, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
+    server: ViewerServer, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
 ) -> tuple[http.client.HTTPResponse, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
     connection.request(method, path, headers=headers or {})
@@ -25,17 +25,17 @@ def ask(
     return reply, reply.read()
 
 
-def data(server: Server, name: str, **parameters: str | int) -> Any:
+def data(server: ViewerServer, name: str, **parameters: str | int) -> Any:
     reply, body = ask(server, f"/api/{name}?{urlencode(parameters)}")
     assert reply.status == 200, body
     return json.loads(body)
 
 
-def identity(server: Server, run: Path) -> str:
+def identity(server: ViewerServer, run: Path) -> str:
     return str(next(each["id"] for each in data(server, "runs")["runs"] if each["name"] == run.name))
 
 
-def test_the_list_tells_of_each_run_what_it_came_to(server: Server, scripted_run: Path, chat_run: Path) -> None:
+def test_the_list_tells_of_each_run_what_it_came_to(server: ViewerServer, scripted_run: Path, chat_run: Path) -> None:
     answer = data(server, "runs")
     listed = {each["name"]: each for each in answer["runs"]}
     assert set(listed) == {scripted_run.name, chat_run.name}
@@ -52,7 +52,7 @@ def test_the_list_tells_of_each_run_what_it_came_to(server: Server, scripted_run
     assert chat["costs"]["completion_tokens"] == 5 * 40
 
 
-def test_a_step_has_its_changes_scores_and_texts(server: Server, scripted_run: Path) -> None:
+def test_a_step_has_its_changes_scores_and_texts(server: ViewerServer, scripted_run: Path) -> None:
     name = identity(server, scripted_run)
     overview = data(server, "run", id=name)
     assert [step["command"] for step in overview["list"]] == [None, "run", "run", "run", "run", "submit"]
@@ -68,17 +68,17 @@ def test_a_step_has_its_changes_scores_and_texts(server: Server, scripted_run: P
     assert data(server, "run", id=name, after=5)["list"] == overview["list"][5:]
 
 
-def test_failures_and_refusals_are_told(server: Server, chat_run: Path) -> None:
+def test_failures_and_refusals_are_told(server: ViewerServer, chat_run: Path) -> None:
     name = identity(server, chat_run)
     refused, failed = (data(server, "step", id=name, step=step) for step in (1, 2))
     assert "data.csv" in refused["refused"]
     assert refused["scores"] == {}
     record = failed["scores"]["meta_train"]["BoxModel/CFC"]
-    assert record["statuses"] == ["error"]
-    assert "Error" in record["traceback"]
+    assert [exam["status"] for exam in record["exams"]] == ["error"]
+    assert "Error" in record["exams"][0]["traceback"]
 
 
-def test_calls_are_told_with_their_steps_and_each_message_once(server: Server, chat_run: Path) -> None:
+def test_calls_are_told_with_their_steps_and_each_message_once(server: ViewerServer, chat_run: Path) -> None:
     name = identity(server, chat_run)
     calls = data(server, "calls", id=name)["list"]
     assert [(call["kind"], call["for_step"]) for call in calls[:6]] == [
@@ -94,7 +94,7 @@ def test_calls_are_told_with_their_steps_and_each_message_once(server: Server, c
     assert data(server, "calls", id=name, after=8)["list"] == calls[8:]
 
 
-def test_two_runs_are_compared_by_their_last_modules(server: Server, scripted_run: Path, chat_run: Path) -> None:
+def test_two_runs_are_compared_by_their_last_modules(server: ViewerServer, scripted_run: Path, chat_run: Path) -> None:
     one, other = identity(server, scripted_run), identity(server, chat_run)
     changes = data(server, "versus", id=one, other=other)
     paths = {change["path"] for change in changes["files"]} | set(changes["same"])
@@ -103,7 +103,7 @@ def test_two_runs_are_compared_by_their_last_modules(server: Server, scripted_ru
     assert data(server, "versus", id=one, other=one) == {"files": [], "same": ["data_processing.py", "model.py"]}
 
 
-def test_what_has_not_changed_is_not_sent_again(server: Server) -> None:
+def test_what_has_not_changed_is_not_sent_again(server: ViewerServer) -> None:
     for path in ("/", "/app.js", "/api/runs"):
         first, body = ask(server, path)
         tag = first.getheader("ETag")
@@ -131,7 +131,7 @@ def test_what_has_not_changed_is_not_sent_again(server: Server) -> None:
         "/api/nothing",
     ],
 )
-def test_there_is_nothing_beside_the_runs(path: str, server: Server) -> None:
+def test_there_is_nothing_beside_the_runs(path: str, server: ViewerServer) -> None:
     reply, body = ask(server, path)
     assert reply.status == 404
     assert b"root:" not in body
@@ -155,27 +155,27 @@ def test_a_picture_is_asked_for_by_a_name_that_was_found(serve: Serve, scripted_
 @pytest.mark.parametrize(
     "query", ["", "step=1", "id=", "id=ID&step=", "id=ID&step=-1", "id=ID&step=x", "id=ID&step=1e9"]
 )
-def test_a_wrong_request_is_told_what_is_wrong(query: str, server: Server, scripted_run: Path) -> None:
+def test_a_wrong_request_is_told_what_is_wrong(query: str, server: ViewerServer, scripted_run: Path) -> None:
     reply, body = ask(server, f"/api/step?{query.replace('ID', quote(identity(server, scripted_run), safe=''))}")
     assert reply.status == 400
     assert json.loads(body)["error"].startswith("parameter ")
 
 
-def test_only_reading_is_possible(server: Server) -> None:
+def test_only_reading_is_possible(server: ViewerServer) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert ask(server, "/api/runs", method=method)[0].status == 501
     reply, body = ask(server, "/", method="HEAD")
     assert (reply.status, body) == (200, b"")
 
 
-def test_another_host_name_that_points_here_is_refused(server: Server) -> None:
+def test_another_host_name_that_points_here_is_refused(server: ViewerServer) -> None:
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
         assert ask(server, "/api/runs", headers={"Host": host})[0].status == 403
     for host in ("localhost", "127.0.0.1:1234", "[::1]:80"):
         assert ask(server, "/api/runs", headers={"Host": host})[0].status == 200
 
 
-def test_every_answer_forbids_foreign_content(server: Server) -> None:
+def test_every_answer_forbids_foreign_content(server: ViewerServer) -> None:
     for path in ("/", "/app.js", "/app.css", "/api/runs", "/nothing"):
         reply, _ = ask(server, path)
         assert reply.getheader("Content-Security-Policy") == SERVED_POLICY

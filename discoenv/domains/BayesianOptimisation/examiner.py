@@ -16,7 +16,7 @@ from .textbook import FloatArray
 RESOLUTION = 1e-4
 #: Repetitions of random search that the floor is the mean of.
 FLOOR_REPEATS = 32
-#: Side of the grid on which a two-dimensional function is kept for pictures.
+#: Side of the grid on which a two-dimensional function is saved for pictures.
 _GRID = 48
 
 
@@ -98,17 +98,17 @@ class BayesianOptimisationExaminer(Examiner):
     def _keep(self, problems: list[Problem], curves: FloatArray, queries: FloatArray, seed: int) -> None:
         """Curves of regret beside those of random search; the points on the first function, and that function."""
         generator = self.generator(seed, "pictures")
-        self.keep("regret", curves.astype(np.float32))
-        self.keep("random", np.array([self._random_search(each, generator) for each in problems], np.float32))
+        self.save_artifact("regret", curves.astype(np.float32))
+        self.save_artifact("random", np.array([self._random_search(each, generator) for each in problems], np.float32))
         first = problems[0]
-        self.keep("points", queries[0].astype(np.float32))
+        self.save_artifact("points", queries[0].astype(np.float32))
         if first.dimension <= 2:
             side = (np.arange(_GRID**2 if first.dimension == 1 else _GRID) + 0.5) / (
                 _GRID**2 if first.dimension == 1 else _GRID
             )
             grid = np.stack(np.meshgrid(*[side] * first.dimension, indexing="ij"), axis=-1)
             regret = first.regret(first.value(grid.reshape(-1, first.dimension)))
-            self.keep("landscape", regret.reshape(grid.shape[:-1]).astype(np.float32))
+            self.save_artifact("landscape", regret.reshape(grid.shape[:-1]).astype(np.float32))
 
 
 class _Asked:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.data.generated import Images, Split
+from discoenv.data import sets
+from discoenv.data.images import Images, Split
 from discoenv.exams.examiner import Array, Examiner, Learner, RuleBroken
-
-from . import sources
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -20,8 +19,8 @@ LARGEST_LOGIT = 1e4
 PROBES, PROBE_BATCH = 32, 8
 #: By what share of the largest logit the answers may then differ.
 TOLERANCE = 0.01
-#: Images of the exam that are kept for pictures, wrongly classified ones first.
-_KEPT = 24
+#: Images of the exam that are saved for pictures, wrongly classified ones first.
+_IMAGES_SAVED = 24
 
 
 class ComputerVisionClassificationExaminer(Examiner):
@@ -40,7 +39,7 @@ class ComputerVisionClassificationExaminer(Examiner):
         """The dataset."""
         if self._loaded is None:
             config = self.config
-            self._loaded = sources.load(config["IMAGES"], self.data, config["HEIGHT"])
+            self._loaded = sets.load(config["IMAGES"], self.data, size=config["HEIGHT"])
             shape = (config["HEIGHT"], config["WIDTH"], config["NUM_CHANNELS"])
             if self._loaded.shape != shape or self._loaded.classes != config["NUM_CLASSES"]:
                 raise ValueError(f"config.yaml of {self.dataset}: images are {self._loaded.shape}, not {shape}")
@@ -110,11 +109,11 @@ class ComputerVisionClassificationExaminer(Examiner):
         answers = logits.argmax(axis=1)
         confusion = np.zeros((self.images.classes,) * 2, np.int64)
         np.add.at(confusion, (test.y, answers), 1)
-        self.keep("confusion", confusion.astype(np.uint16))
-        rows = np.argsort(answers == test.y, kind="stable")[:_KEPT]
-        self.keep("images", test.x[rows])
-        self.keep("labels", test.y[rows].astype(np.int16))
-        self.keep("answers", answers[rows].astype(np.int16))
+        self.save_artifact("confusion", confusion.astype(np.uint16))
+        rows = np.argsort(answers == test.y, kind="stable")[:_IMAGES_SAVED]
+        self.save_artifact("images", test.x[rows])
+        self.save_artifact("labels", test.y[rows].astype(np.int16))
+        self.save_artifact("answers", answers[rows].astype(np.int16))
 
 
 def metrics(logits: Floats, labels: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, float]:

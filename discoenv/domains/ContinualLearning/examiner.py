@@ -15,8 +15,8 @@ from .streams import Experience, draw
 QUESTION = 500
 #: How much forgetting counts in ``forgetting_score``.
 FORGETTING_WEIGHT = 0.5
-#: Images of each experience that are kept for pictures.
-_KEPT = 4
+#: Images of each experience that are saved for pictures.
+_IMAGES_SAVED = 4
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -57,8 +57,8 @@ class ContinualLearningExaminer(Examiner):
         for task in range(len(experiences)):
             learn(task)
             accuracy[:, task] = self._accuracies(experiences, task, predict, order)
-        self.keep("accuracy", accuracy.astype(np.float32))
-        self.keep("images", np.stack([experience.train.x[:_KEPT] for experience in experiences]))
+        self.save_artifact("accuracy", accuracy.astype(np.float32))
+        self.save_artifact("images", np.stack([experience.train.x[:_IMAGES_SAVED] for experience in experiences]))
         return self.metrics(accuracy)
 
     def floor(self, seed: int) -> dict[str, float]:

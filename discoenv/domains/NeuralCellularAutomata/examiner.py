@@ -55,7 +55,7 @@ class NeuralCellularAutomataExaminer(Examiner):
         grow = Growth(learner, self.config["PRESERVE"], generator, film)
         metrics = self._score(samples, samples.states, grow, generator)
         for name, values in film.arrays().items():
-            self.keep(name, values)
+            self.save_artifact(name, values)
         return metrics
 
     def floor(self, seed: int) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""Agents with a language model, and what they are made of."""

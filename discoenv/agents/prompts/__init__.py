@@ -1,0 +1,1 @@
+"""Search over the prompt of an agent, by how it plays many tasks."""

@@ -1,0 +1,267 @@
+"""A task being played: what an action changes, when the episode ends, what it earns, and its record."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from discoenv import objectives
+from discoenv.episodes import feedback
+from discoenv.episodes.action import Action, apply_edits, parse_action, shown
+from discoenv.episodes.evaluation import Evaluation
+from discoenv.episodes.record import EventRecord, IntegrityRecord, SetupRecord, StepRecord, score_records
+from discoenv.episodes.recorder import Recorder, name_of
+from discoenv.errors import ActionError, InfraError
+from discoenv.exams.host import Host
+from discoenv.exams.spec import Progress
+from discoenv.scoring.scores import Score
+from discoenv.tasks.task import Side, Task
+from discoenv.tasks.workspace import initial_modules
+
+Info = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EpisodeLimits:
+    """What bounds an episode, and how its costs are measured.
+
+    Attributes:
+        max_steps: actions per episode.
+        budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
+        compute_budget_s: seconds of learners' running time over all ``run`` commands of the episode; None: unlimited.
+        max_file_bytes: largest module, in bytes of UTF-8.
+        paired: for objectives that compare costs, measure the baseline anew right after each exam.
+
+    Raises:
+        ValueError: a limit leaves nothing to do.
+    """
+
+    max_steps: int = 10
+    budget_scale: float = 3.0
+    compute_budget_s: float | None = None
+    max_file_bytes: int = 64 << 10
+    paired: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps is {self.max_steps}; an episode needs at least 1 action")
+        if self.budget_scale <= 0:
+            raise ValueError(f"budget_scale is {self.budget_scale}; it must be positive")
+
+
+class Step(NamedTuple):
+    """What an action came to, as Gymnasium's ``step`` returns it after the observation."""
+
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: Info
+
+
+class Episode:
+    """One episode of a task on a host. Close it.
+
+    Args:
+        task: what is played.
+        host: where its exams run. It is not closed with the episode.
+        seed: fixes the seeds of all exams; 0 ≤ seed < 2⁶³.
+        limits: what bounds it.
+        reward_fn: replaces the objective's reward.
+        runs_dir: where the run directory is written; None keeps no record.
+        on_progress: called at the start and the end of each exam, by the thread that called :meth:`act`.
+
+    Attributes:
+        modules: text of the editable files, by file name.
+        score: mean normalised score of the last ``run`` over the datasets that it ran; 0 before the first.
+        steps: actions taken so far.
+        text: what the agent should read now.
+        over: whether the episode has ended.
+
+    Raises:
+        NoBaseline: a dataset of the task has not been calibrated.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        host: Host,
+        *,
+        seed: int,
+        limits: EpisodeLimits,
+        reward_fn: objectives.RewardFunction | None = None,
+        runs_dir: Path | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        begin = time.monotonic()
+        self.task = task
+        self.limits = limits
+        self._host = host
+        self._reward_fn = reward_fn
+        self._evaluation = Evaluation(
+            task,
+            host,
+            seed=seed,
+            budget_scale=limits.budget_scale,
+            costs=objectives.get(task.objective).measured,
+            paired=limits.paired,
+            on_progress=on_progress,
+        )
+        self.close = weakref.finalize(self, self._evaluation.close)
+        self.modules = initial_modules(task)
+        self.score = 0.0
+        self.steps = 0
+        self.over = False
+        budgets = {dataset: self._evaluation.budget_s(dataset) for dataset in task.meta_train}
+        self.text = feedback.introduction(
+            task, max_steps=limits.max_steps, budgets=budgets, max_file_bytes=limits.max_file_bytes
+        )
+        self._recorder = None if runs_dir is None else self._record(runs_dir, seed)
+        first = self._report(begin)
+        self.first_info = first.to_json()
+        if self._recorder:
+            self._recorder.event(EventRecord(event="reset", text=self.text, info=first))
+
+    @property
+    def steps_left(self) -> int:
+        """Actions left."""
+        return self.limits.max_steps - self.steps
+
+    @property
+    def run_directory(self) -> Path | None:
+        """Where the episode is recorded; None without a record."""
+        return self._recorder.directory if self._recorder else None
+
+    def act(self, action: Any) -> Step:
+        """Apply an action. One that cannot be taken changes nothing, says why in ``text``, and counts."""
+        begin = time.monotonic()
+        self.steps += 1
+        parsed, outcome = self._apply(action)
+        command = None if parsed is None else parsed.command
+        reward, terminated, truncated = 0.0, False, False
+        try:
+            if outcome.get("changed"):
+                self._evaluation.place(self.modules)
+            if parsed is not None and command == "run":
+                outcome |= self._run(parsed.datasets)
+            terminated = command == "submit"
+            truncated = not terminated and self._spent()
+            if terminated or truncated:
+                reward, details = self._submit()
+                outcome |= details
+        except InfraError as error:
+            reward, terminated, truncated = 0.0, False, True
+            outcome["infra_error"] = str(error)
+            self.text = f"The machine failed, and the episode ends without a score: {error}\n"
+        report = self._report(begin, **outcome)
+        if self._recorder is not None:
+            self._recorder.modules(self.steps, self.modules)
+            self._recorder.event(
+                EventRecord(
+                    event="step",
+                    step=self.steps,
+                    action=parsed.record() if parsed else shown(action, 10_000),
+                    text=self.text,
+                    reward=reward,
+                    terminated=terminated,
+                    truncated=truncated,
+                    info=report,
+                )
+            )
+        self.over = terminated or truncated
+        return Step(reward, terminated, truncated, report.to_json())
+
+    def examine(self, side: Side, datasets: Sequence[str] = ()) -> list[Score]:
+        """Train and examine the modules as they are now; see :meth:`Evaluation.examine`."""
+        scores = self._evaluation.examine(self.modules, side, datasets)
+        for result in (result for score in scores for result in score.results):
+            if self._recorder is not None:
+                self._recorder.artifacts(self.steps, side, result.dataset, result.seed, result.artifacts)
+        return scores
+
+    def _apply(self, action: Any) -> tuple[Action | None, Info]:
+        """Parse an action and apply its edits; (None, …) if it was refused."""
+        try:
+            parsed = parse_action(action)
+            self._check_datasets(parsed)
+            modules = apply_edits(self.modules, parsed.edits, self.limits.max_file_bytes)
+        except ActionError as error:
+            self.text = feedback.refused(str(error))
+            return None, {"refused": str(error)}
+        changed = sorted(name for name, text in modules.items() if text != self.modules[name])
+        self.modules = modules
+        self.text = feedback.edited(changed)
+        return parsed, {"changed": tuple(changed)}
+
+    def _check_datasets(self, action: Action) -> None:
+        known = self.task.meta_train
+        for name in action.datasets:
+            if name not in known:
+                raise ActionError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
+
+    def _run(self, datasets: Sequence[str]) -> Info:
+        scores = self.examine("meta_train", datasets)
+        self.score = float(np.mean([score.normalised for score in scores]))
+        reward = self._reward(scores)
+        total = len(self.task.meta_train)
+        part = f" over {len(scores)} of {total} datasets" if len(scores) < total else ""
+        self.text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self.score:.3f}{part})")
+        self.text += feedback.objective(self.task, reward)
+        self.text += f"\n{self.steps_left} actions left.\n"
+        return {"meta_train": score_records(scores), "score": self.score, "meta_train_reward": reward.value}
+
+    def _submit(self) -> tuple[float, Info]:
+        scores = self.examine("meta_test")
+        reward = self._reward(scores)
+        text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
+        self.text = f"{self.text}\n{text}{feedback.objective(self.task, reward)}"
+        return reward.value, {"meta_test": score_records(scores), "reward_parts": dict(reward.parts)}
+
+    def _reward(self, scores: Sequence[Score]) -> objectives.Reward:
+        reward = self._reward_fn or objectives.get(self.task.objective).reward
+        return reward(self.task, scores, self.modules)
+
+    def _spent(self) -> bool:
+        budget_s = self.limits.compute_budget_s
+        return self.steps_left <= 0 or (budget_s is not None and self._evaluation.spent_s >= budget_s)
+
+    def _report(self, begin: float, **outcome: Any) -> StepRecord:
+        """What the environment reports of a reset or step that began at ``begin``, with what it came to."""
+        sandbox, integrity = self._host.sandbox, self._evaluation.domain.specification.integrity
+        return StepRecord(
+            task=self.task.model_dump(mode="json"),
+            task_id=self.task.task_id,
+            workspace=str(self._evaluation.workspace),
+            run_directory=str(self.run_directory) if self._recorder else None,
+            integrity=IntegrityRecord(
+                level=integrity.level if sandbox.isolated else "self-reported",
+                sandbox=sandbox.name,
+                notes=tuple(integrity.notes),
+            ),
+            device=self._evaluation.device,
+            compute_spent_s=self._evaluation.spent_s,
+            duration_s=time.monotonic() - begin,
+            **outcome,
+        )
+
+    def _record(self, runs_dir: Path, seed: int) -> Recorder:
+        domain = self._evaluation.domain
+        setup = SetupRecord(
+            episode_seed=seed,
+            task_id=self.task.task_id,
+            sandbox=self._host.sandbox.name,
+            device=self._evaluation.device,
+            budget_scale=self.limits.budget_scale,
+            max_steps=self.limits.max_steps,
+            compute_budget_s=self.limits.compute_budget_s,
+            packs=(str(domain.directory.parent),) if domain.pack else (),
+            reward_fn=name_of(self._reward_fn),
+        )
+        recorder = Recorder(runs_dir, self.task, setup)
+        recorder.modules(0, self.modules)
+        return recorder

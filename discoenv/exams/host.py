@@ -1,0 +1,275 @@
+"""Where exams run: one sandbox, the cores and GPUs of this machine, warm examiners.
+
+A :class:`Host` is shared by everything that runs exams in a process (environments, benchmarks, calibration, audits) and
+is closed once, by its owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from discoenv.errors import InfraError
+from discoenv.exams import runner
+from discoenv.exams.compile_cache import CompileCache
+from discoenv.exams.examiner_client import ExaminerPool
+from discoenv.exams.jobs import run_jobs
+from discoenv.exams.result import ExamResult
+from discoenv.exams.runner import ExamRun, Place
+from discoenv.exams.spec import ExamSpec, Progress
+from discoenv.machine import devices
+from discoenv.machine.cores import Cores, WaitEnded
+from discoenv.machine.devices import Device
+from discoenv.sandbox import get_sandbox
+from discoenv.sandbox.base import Sandbox
+from discoenv.tasks.task import Setting
+
+#: Which compiled programs an exam may use, see :mod:`discoenv.exams.compile_cache`.
+Programs = Callable[[ExamSpec], CompileCache | None]
+#: Reports a step of an exam to the caller's thread, and returns when the caller has dealt with it.
+_Report = Callable[[Progress], None]
+
+
+class Cancellation:
+    """Ends a group of exams from any thread: those under way are killed, those that have not begun never begin.
+
+    Args:
+        parents: groups that this one belongs to; cancelling one of them cancels this one, too.
+    """
+
+    def __init__(self, *parents: Cancellation) -> None:
+        self._parents = parents
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._runs: set[ExamRun] = set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this group, or one that it belongs to, was cancelled."""
+        return self._event.is_set() or any(parent.cancelled for parent in self._parents)
+
+    def cancel(self) -> None:
+        """End the exams of the group. Safe to call again."""
+        self._event.set()
+        with self._lock:
+            runs = list(self._runs)
+        for run in runs:
+            run.cancel()
+
+    @contextlib.contextmanager
+    def watching(self, run: ExamRun) -> Iterator[None]:
+        """Have the group end this exam.
+
+        Raises:
+            InfraError: the group was cancelled already.
+        """
+        with contextlib.ExitStack() as stack:
+            for parent in self._parents:
+                stack.enter_context(parent.watching(run))
+            with self._lock:
+                if self._event.is_set():
+                    raise InfraError("the exam was cancelled before it began")
+                self._runs.add(run)
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._runs.discard(run)
+
+
+class Host:
+    """Runs exams on this machine. Thread safe; close it once, when nothing that uses it goes on.
+
+    Args:
+        sandbox: where learners run: a provider, the name of one (``bubblewrap``, ``docker``, …), or ``auto`` for the
+            first one that works here. A provider that was named is closed with the host.
+        device: ``cpu``; ``gpu``: each exam leases a GPU; ``auto``: as ``gpu`` for exams that want one, if this machine
+            has one.
+        exams_at_once: number of exams to run concurrently, in this process and beside others on this machine; None: one
+            per usable core. Where costs are measured, an exam runs alone on the machine. A :class:`Cores` says more.
+        gpu_sharers: exams that may share a GPU, also with other processes, while no costs are measured.
+        idle_examiners: idle examiner processes to keep warm; None: one per usable core, at least two.
+
+    Raises:
+        SandboxUnavailable: the sandbox or the device does not work on this machine.
+        UnknownSandbox: no sandbox has that name.
+        ValueError: ``device``, ``exams_at_once`` or ``gpu_sharers`` is out of range.
+    """
+
+    def __init__(
+        self,
+        sandbox: str | Sandbox = "auto",
+        *,
+        device: str = "auto",
+        exams_at_once: int | Cores | None = None,
+        gpu_sharers: int = 1,
+        idle_examiners: int | None = None,
+    ) -> None:
+        self.cores = exams_at_once if isinstance(exams_at_once, Cores) else Cores(exams_at_once)
+        self._devices = {gpu: devices.choose(device, prefer_gpu=gpu, sharers=gpu_sharers) for gpu in (False, True)}
+        self.sandbox = get_sandbox(sandbox)
+        self._owns_sandbox = not isinstance(sandbox, Sandbox)
+        self._examiners = ExaminerPool(idle_examiners)
+        self._all = Cancellation()
+
+    def __enter__(self) -> Host:
+        """The host itself; leaving the block closes it."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def device(self, gpu: bool) -> Device:
+        """What an exam trains on that wants a GPU, or does not."""
+        return self._devices[gpu]
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether exams that want a GPU get one."""
+        return self._devices[True].broker is not None
+
+    def run(
+        self,
+        workspace: Path,
+        spec: ExamSpec,
+        *,
+        alone: bool = False,
+        held: tuple[int, ...] | None = None,
+        programs: Programs = lambda spec: None,
+        until: Cancellation | None = None,
+        on_begin: Callable[[], None] = lambda: None,
+    ) -> ExamResult:
+        """Wait for a core, train with the modules of ``workspace`` and examine the result.
+
+        An exam at which the machine fails is repeated once.
+
+        Args:
+            workspace: a materialised workspace that has a folder for the dataset.
+            spec: the exam.
+            alone: measure costs: nothing else of ours runs on the machine meanwhile, no GPU is shared and nothing that
+                was compiled before is used.
+            held: cores that the caller holds already (see :meth:`reserve`), so that nothing is waited for.
+            programs: what the exam may use that was compiled in earlier ones; asked when it begins.
+            until: cancelling it ends the exam.
+            on_begin: called when the exam begins.
+
+        Raises:
+            InfraError: the machine failed twice, or the exam was cancelled.
+            DatasetUnavailable: a package or data that the dataset requires is not here.
+        """
+        group = until or self._all
+        device = self.device(spec.gpu)
+        with self.reserve(alone=alone, until=group) if held is None else contextlib.nullcontext(held) as cores:
+            place = Place(
+                self.sandbox,
+                self._examiners,
+                device=device,
+                cores=() if device.broker else cores,  # a GPU's learner needs what the framework's own threads need
+                measured=alone,
+            )
+            run = ExamRun(place, workspace, spec, programs(spec))
+            with group.watching(run):
+                on_begin()
+                try:
+                    return run.run()
+                except InfraError:
+                    if group.cancelled:
+                        raise
+                    return run.run()
+
+    def run_all(
+        self,
+        workspace: Path,
+        specs: Sequence[ExamSpec],
+        *,
+        alone: bool = False,
+        programs: Programs = lambda spec: None,
+        until: Cancellation | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> list[ExamResult]:
+        """Run exams, as many at once as there are cores and places on GPUs, one after another if ``alone``.
+
+        The first exception, be it an exam's, ``on_progress``'s or an interruption of the wait, ends the other exams and
+        is raised when they have ended. Scores do not depend on what runs beside what.
+
+        Args:
+            workspace: a materialised workspace that has a folder for each dataset.
+            specs: the exams, begun in their order.
+            alone: as for :meth:`run`.
+            programs: what each exam may use that was compiled in earlier ones.
+            until: cancelling it ends the exams.
+            on_progress: called at the start and the end of each exam, in the caller's thread.
+
+        Returns:
+            The results, in the order of ``specs``.
+
+        Raises:
+            As :meth:`run`.
+        """
+        group = Cancellation(until or self._all)
+
+        def job(number: int, spec: ExamSpec, report: _Report) -> ExamResult:
+            begun = Progress(spec, number, len(specs))
+            result = self.run(
+                workspace,
+                spec,
+                alone=alone,
+                programs=programs,
+                until=group,
+                on_begin=lambda: report(begun),
+            )
+            report(Progress(spec, number, len(specs), result))
+            return result
+
+        jobs = [functools.partial(job, number, spec) for number, spec in enumerate(specs, start=1)]
+        at_once = 1 if alone else self._most_at_once(specs)
+        return run_jobs(jobs, at_once=at_once, on_report=on_progress, stop=group.cancel)
+
+    def floor(self, setting: Setting, seed: int) -> dict[str, float]:
+        """Metrics of the examiner's trivial learner.
+
+        Raises:
+            InfraError: the examiner failed.
+            DatasetUnavailable: the data of the dataset is not here.
+        """
+        if self._all.cancelled:
+            raise InfraError("the exam was cancelled: its host is closed")
+        return runner.floor(self._examiners, setting, seed)
+
+    def group(self) -> Cancellation:
+        """A new group of exams, which can be ended without the others; closing the host ends it, too."""
+        return Cancellation(self._all)
+
+    def close(self) -> None:
+        """End what runs, the examiners, and the sandbox if it is the host's own. Safe to call again."""
+        self._all.cancel()
+        self._examiners.close()
+        if self._owns_sandbox:
+            self.sandbox.close()
+
+    @contextlib.contextmanager
+    def reserve(self, *, alone: bool = False, until: Cancellation | None = None) -> Iterator[tuple[int, ...]]:
+        """Hold a core, or the whole machine, for exams that are run with ``held``.
+
+        Yields:
+            The cores that learners are pinned to; empty if they are not pinned.
+
+        Raises:
+            InfraError: the locks cannot be made, or ``until`` was cancelled.
+        """
+        group = until or self._all
+        with contextlib.ExitStack() as held:
+            try:
+                cores = held.enter_context(self.cores.hold(alone=alone, give_up=lambda: group.cancelled))
+            except (OSError, WaitEnded) as error:
+                raise InfraError(f"no core for an exam: {error}") from error
+            yield cores
+
+    def _most_at_once(self, specs: Sequence[ExamSpec]) -> int:
+        broker = self.device(any(spec.gpu for spec in specs)).broker
+        places = len(specs) if broker is None else len(broker.devices) * self.device(True).sharers
+        return max(1, min(len(specs), self.cores.count, places))

@@ -1,0 +1,50 @@
+"""What an exam is before it is run, and what is reported of exams while they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from discoenv.exams.result import ExamResult
+from discoenv.tasks.task import Setting, Side
+
+
+@dataclass(frozen=True)
+class ExamSpec:
+    """One exam, before it is run.
+
+    Attributes:
+        setting: the dataset, at a backend and a scale.
+        seed: fixes the held-out data, the evaluation and, through :func:`discoenv.exams.runner.learner_seed`, the
+            training; 0 ≤ seed < 2⁶³.
+        budget_s: most seconds of training and answering together.
+        side: the side of its task that the dataset is on.
+        gpu: whether the learner trains on a GPU, if the host has one to lease.
+    """
+
+    setting: Setting
+    seed: int
+    budget_s: float
+    side: Side = "meta_train"
+    gpu: bool = False
+
+    @property
+    def dataset(self) -> str:
+        """Id of the dataset."""
+        return self.setting.dataset
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An exam begins (``result`` is None) or has ended.
+
+    Attributes:
+        spec: the exam.
+        number: 1 for the first of the exams that were asked for together.
+        total: number of these exams.
+        result: its result.
+    """
+
+    spec: ExamSpec
+    number: int
+    total: int
+    result: ExamResult | None = None
