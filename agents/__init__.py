@@ -1,1 +1,1 @@
-"""Reference agents, each a runnable script."""
+"""Scripts that run the reference agents of :mod:`discoenv.agents`; ``--help`` lists the options of each."""

@@ -18,11 +18,12 @@ from discoenv.errors import DomainError
 from discoenv.exams import wire
 from discoenv.exams.examiner import Learner
 from discoenv.kits import exam
+from discoenv.machine import scratch
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import TaskSide
 from discoenv.tasks.workspace import lay_out
 
-__all__ = ["InProcessLearner", "import_workspace", "write_workspace"]
+__all__ = ["InProcessLearner", "import_learner", "import_workspace", "write_workspace"]
 
 
 def write_workspace(
@@ -32,7 +33,7 @@ def write_workspace(
     dataset: str = "",
     backend: str = "default",
     stubs: Collection[str] = (),
-    modules: Mapping[str, str] | None = None,
+    modules: Mapping[str, str] | Path | None = None,
 ) -> Path:
     """Write the workspace of one dataset at its smallest scale; every module is editable.
 
@@ -42,7 +43,8 @@ def write_workspace(
         dataset: its id; default: the domain's first.
         backend: the domain's code base.
         stubs: names of the modules of which only the interface is written.
-        modules: text of further modules, by name (``loss``); the others have their base implementation.
+        modules: text of further modules by name (``loss``), or a folder of their files, as a candidate is; the
+            others have their base implementation.
 
     Returns:
         The folder in which an exam of the dataset runs ``main.py``: :func:`import_workspace` imports its files.
@@ -51,6 +53,8 @@ def write_workspace(
         UnknownName: there is no such dataset, backend or module.
     """
     dataset = dataset or domain.datasets[0]
+    if isinstance(modules, Path):
+        modules = {path.stem: path.read_text(encoding="utf-8") for path in sorted(modules.glob("*.py"))}
     for module in (*stubs, *(modules or {})):
         domain.require(module=module)
     domain.require(dataset=dataset, backend=backend)
@@ -109,6 +113,33 @@ def import_workspace(folder: Path, module: str = "main") -> Iterator[SimpleNames
         _forget(ours)
         sys.modules.update(before)
         restore()
+
+
+@contextlib.contextmanager
+def import_learner(
+    domain: Domain,
+    *,
+    dataset: str = "",
+    backend: str = "default",
+    stubs: Collection[str] = (),
+    modules: Mapping[str, str] | Path | None = None,
+) -> Iterator[SimpleNamespace]:
+    """Import the code that a learner of a domain runs: :func:`write_workspace` and :func:`import_workspace` in one.
+
+    Example::
+
+        with import_learner(get_domain("OnPolicyRL"), stubs=["loss"]) as code:
+            config = code.main.get_config(...)
+    """
+    directory = scratch.make()
+    try:
+        folder = write_workspace(
+            domain, directory / "workspace", dataset=dataset, backend=backend, stubs=stubs, modules=modules
+        )
+        with import_workspace(folder) as code:
+            yield code
+    finally:
+        scratch.remove(directory)
 
 
 def _forget(names: Collection[str]) -> dict[str, Any]:

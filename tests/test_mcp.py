@@ -192,7 +192,7 @@ def test_a_signal_ends_the_server_and_what_it_trains(arguments: list[str], envir
 
 
 @contextmanager
-def episode(sandbox: Sandbox, task: Task, **changes: Any) -> Iterator[mcp.Episode]:
+def episode(sandbox: Sandbox, task: Task, **changes: Any) -> Iterator[mcp.ServedEpisode]:
     def make(on_progress: Callable[[Progress], None]) -> ToolSession:
         env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=None, on_progress=on_progress)
         session = ToolSession(env, seed=0)
@@ -200,12 +200,12 @@ def episode(sandbox: Sandbox, task: Task, **changes: Any) -> Iterator[mcp.Episod
             setattr(session, name, value)
         return session
 
-    made = mcp.Episode(make)
+    made = mcp.ServedEpisode(make)
     yield made
     made.close()
 
 
-def within(made: mcp.Episode, main: Callable[[Client], Awaitable[None]]) -> None:
+def within(made: mcp.ServedEpisode, main: Callable[[Client], Awaitable[None]]) -> None:
     async def connect() -> None:
         async with Client(mcp.make_server(made)) as client:
             await main(client)

@@ -1,7 +1,7 @@
 """An episode behind the Model Context Protocol, so that Claude Code, Codex, Cursor, Goose and others can play it.
 
-One server holds one episode; whoever connects plays that one. It needs the package ``mcp`` (``pip install
-'discoenv[mcp]'``). What the tools do stands in :mod:`discoenv.tools`.
+One server holds one episode, which all of its clients play. It needs the package ``mcp`` (``pip install
+'discoenv[mcp]'``). The tools are those of :mod:`discoenv.tools`.
 """
 
 from __future__ import annotations
@@ -38,28 +38,39 @@ _INSTRUCTIONS: Final = (
     "this episode are reached by these tools only: they are not in your working directory."
 )
 
+_MARKDOWN: Final = "text/markdown"
+
 Context = ServerRequestContext[Any, Any]
 
 
 @dataclass
-class _Exam:
-    """The exam that began last; others that began before it may still run."""
+class _LatestExam:
+    """The exam that began last; earlier ones may still run.
+
+    Attributes:
+        progress: the notification of its begin.
+        begin: ``time.monotonic()`` at that time.
+    """
 
     progress: Progress
     begin: float
 
     def done(self) -> float:
-        """Exams begun before, and this one by the share of its budget that has passed."""
+        """Number of exams that began earlier, plus the share of this one's budget that has passed."""
         share = (time.monotonic() - self.begin) / max(self.progress.spec.budget_s, 1e-9)
         return self.progress.number - 1 + min(share, 0.99)
 
 
-class Episode:
-    """A session that many requests share. Calls wait for each other, in threads; the protocol goes on meanwhile.
+class ServedEpisode:
+    """A session that many requests share. Tool calls run one after another, each in a thread, while the server goes on
+    answering.
 
     Args:
         make_session: starts the episode; it gets a function for the environment's ``on_progress``.
         on_end: called with the session when the episode has ended.
+
+    Attributes:
+        session: the episode.
     """
 
     def __init__(
@@ -68,13 +79,13 @@ class Episode:
         on_end: Callable[[ToolSession], None] = lambda session: None,
     ) -> None:
         self._lock = threading.Lock()
-        self._exam: _Exam | None = None
+        self._exam: _LatestExam | None = None
         self._unseen: list[str] = []
         self._on_end = on_end
         self.session = make_session(self._progress)
 
     async def call(self, context: Context, parameters: types.CallToolRequestParams) -> types.CallToolResult:
-        """Use a tool, with notifications of progress while it works."""
+        """Use a tool, with notifications of progress while it works. A failure is a result with ``is_error``."""
         if parameters.name == _READ_TASK.name:
             return _result(self.session.introduction, ok=True)
         name = getattr(getattr(context.session.client_params, "client_info", None), "name", None) or "client"
@@ -88,19 +99,19 @@ class Episode:
                 if done:
                     return finished.result()
                 await self._report(context)
-        except asyncio.CancelledError:  # the client gave up; what comes of the call is told with the next one
+        except asyncio.CancelledError:  # the client gave up; the next call's result includes this one's
             abandoned.set()
             raise
 
     def close(self) -> None:
-        """End the episode and whatever still trains."""
+        """End the episode and the exams that still run."""
         self._on_end = lambda session: None
         self.session.close()
 
     def _work(
         self, work: Callable[[], Any], finished: asyncio.Future[types.CallToolResult], abandoned: threading.Event
     ) -> None:
-        """One call, in a thread of its own."""
+        """One call, as the target of a thread."""
         with self._lock:
             before = self.session.over
             try:
@@ -114,8 +125,10 @@ class Episode:
                 return
             earlier, self._unseen = self._unseen, []
             if earlier:
-                told = "\n\n".join(earlier)
-                text = f"[Result of an earlier call that you did not wait for:]\n{told}\n[Result of this call:]\n{text}"
+                missed = "\n\n".join(earlier)
+                text = (
+                    f"[Result of an earlier call that you did not wait for:]\n{missed}\n[Result of this call:]\n{text}"
+                )
             ended = self.session.over and not before
         with contextlib.suppress(RuntimeError):  # the server was stopped meanwhile
             finished.get_loop().call_soon_threadsafe(_set, finished, _result(text, ok=ok))
@@ -123,13 +136,11 @@ class Episode:
             self._on_end(self.session)
 
     def _progress(self, progress: Progress) -> None:
-        last = (
-            self._exam.progress
-            if self._exam is not None and self._exam.progress.spec.side == progress.spec.side
-            else None
-        )
-        if progress.result is None and (last is None or progress.number > last.number):  # never less than told before
-            self._exam = _Exam(progress, time.monotonic())
+        begun = 0  # of this side
+        if self._exam is not None and self._exam.progress.spec.side == progress.spec.side:
+            begun = self._exam.progress.number
+        if progress.result is None and progress.number > begun:  # progress never decreases
+            self._exam = _LatestExam(progress, time.monotonic())
 
     async def _report(self, context: Context) -> None:
         exam = self._exam
@@ -147,7 +158,7 @@ def _result(text: str, *, ok: bool) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text)], is_error=not ok)
 
 
-def make_server(episode: Episode) -> Server[Any]:
+def make_server(episode: ServedEpisode) -> Server[Any]:
     """The MCP server of an episode: its tools, and its task as a tool, a resource and a prompt."""
 
     async def list_tools(context: Context, parameters: Any) -> types.ListToolsResult:
@@ -187,10 +198,7 @@ def make_server(episode: Episode) -> Server[Any]:
     )
 
 
-_MARKDOWN: Final = "text/markdown"
-
-
-def serve_stdio(episode: Episode) -> None:
+def serve_stdio(episode: ServedEpisode) -> None:
     """Serve on stdin and stdout until the client closes them."""
 
     async def serve() -> None:
@@ -201,7 +209,7 @@ def serve_stdio(episode: Episode) -> None:
     asyncio.run(serve())
 
 
-def serve_http(episode: Episode, host: str, port: int, on_start: Callable[[str], None]) -> None:
+def serve_http(episode: ServedEpisode, host: str, port: int, on_start: Callable[[str], None]) -> None:
     """Serve streamable HTTP until interrupted.
 
     Args:

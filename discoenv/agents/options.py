@@ -1,7 +1,7 @@
-"""Command-line options that agents with a language model share, and what is made of them.
+"""Command-line options that the scripts of agents share, and the objects that are made of them.
 
-A script's ``main`` takes one argument of type :class:`ModelOptions` and one of type :class:`EnvOptions`;
-:func:`command` turns their fields into options.
+The ``main`` of a script takes groups of options, which are dataclasses such as :class:`ModelOptions` and
+:class:`EnvOptions`; :func:`command` turns their fields into options.
 """
 
 from __future__ import annotations
@@ -21,10 +21,16 @@ from rich.markup import escape
 
 import discoenv  # noqa: F401 - registers the environment
 from discoenv.agents.llm.budget import Budget, Ledger, Prices
-from discoenv.agents.llm.chat import ChatError, ChatModel, ToolCalls
-from discoenv.errors import SandboxError, TaskError, UnknownName
+from discoenv.agents.llm.chat import ChatModel, ToolCalls
+from discoenv.errors import DiscoenvError
 from discoenv.exams.spec import Progress
 from discoenv.tasks.specification import Scale
+
+SandboxName = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")]
+ScaleName = Annotated[str, typer.Option(help="tiny, small or full.")]
+RunsFolder = Annotated[Path, typer.Option(help="Where the run directory is written.")]
+Resume = Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")]
+ExamsAtOnce = Annotated[int | None, typer.Option(min=1, help="Exams to run concurrently; default: one per core.")]
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class ModelOptions:
         Raises:
             typer.BadParameter: there is a limit on cost, but no price; or there is no such way to call tools.
             ChatError: there is no API key, and the endpoint is OpenAI's.
+            PackageMissing: the package openai is not installed.
         """
         if self.tool_calls not in ("native", "text", "auto"):
             raise typer.BadParameter(f"--tool-calls is {self.tool_calls!r}; it must be native, text or auto")
@@ -90,11 +97,11 @@ class EnvOptions:
 
     task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = ""
     domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = ""
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small"
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto"
+    scale: ScaleName = "small"
+    sandbox: SandboxName = "auto"
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None
     max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10
-    runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs")
+    runs: RunsFolder = Path("runs")
 
     def make(self, on_progress: Callable[[Progress], None] | None = None, **changes: Any) -> gym.Env[Any, Any]:
         """The environment; ``changes`` replace or add arguments of :class:`discoenv.env.DiscoGenEnv`."""
@@ -113,7 +120,7 @@ class EnvOptions:
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """A function for :func:`typer.run`: arguments that are dataclasses of options become their fields.
 
-    Errors that a user can mend are one message without a traceback.
+    Errors of :class:`discoenv.errors.DiscoenvError` are printed as one message, without a traceback.
     """
     hints = get_type_hints(function, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
@@ -133,13 +140,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(**values: Any) -> None:
-        filled = {
-            name: cast(Any, group)(**{each.name: values.pop(each.name) for each in fields(group)})
-            for name, group in groups.items()
-        }
+        filled = {}
+        for name, group in groups.items():
+            given = {each.name: values.pop(each.name) for each in fields(group) if each.name in values}
+            filled[name] = cast(Any, group)(**given)
         try:
             function(**filled, **values)
-        except (ChatError, TaskError, UnknownName, SandboxError) as error:
+        except DiscoenvError as error:
             Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
 

@@ -43,7 +43,7 @@ def audit(
     def chosen(name: str, kind: str) -> bool:
         return (not only or name in only or kind in only) and (not brief or name in BRIEF)
 
-    known: list[Exploit | ActionExploit] = [*exploits_of(domain), *ACTIONS]
+    known: list[Exploit | ActionExploit] = [*exploits_of(found), *ACTIONS]
     for word in only or []:
         names = [*CLASSES, *(each.name for each in known)]
         if word not in names:
@@ -51,7 +51,7 @@ def audit(
     findings = []
     host = Host(provider, exams_at_once=Cores(1, pin=False))  # exploits may use all cores, as attackers would
     with host, Auditor(found, host, scale=scale.value) as auditor:
-        for exploit in exploits_of(domain):
+        for exploit in exploits_of(found):
             if chosen(exploit.name, exploit.kind):
                 log.print(f"{exploit.kind}: {exploit.name} …", highlight=False, markup=False)
                 findings.append(auditor.attempt(exploit))

@@ -59,7 +59,7 @@ def serve(
         _say(f"the episode is over; reward {session.reward:.3f}")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what trains is ended, too
-    episode = mcp.Episode(make_session, report_end)
+    episode = mcp.ServedEpisode(make_session, report_end)
     try:
         _say(f"task {episode.session.info['task_id']}, recorded in {episode.session.info['run_directory']}")
         if not http:

@@ -39,39 +39,38 @@ def replay(
 
     from discoenv import objectives
     from discoenv.episodes.evaluation import Evaluation  # runs exams, and so needs NumPy
-    from discoenv.episodes.record import Run
+    from discoenv.episodes.record import EpisodeRecord
     from discoenv.exams.host import Host
     from discoenv.tasks.registry import load_pack
 
-    recorded = Run(run)
-    for pack in recorded.setup.get("packs", []):
+    recorded = EpisodeRecord.load(run, events=False)
+    for pack in recorded.setup.packs:
         load_pack(pack)
-    modules = recorded.submission()
+    modules = recorded.modules()
     objective = objectives.get(recorded.task.objective)
     reward_of = _function(reward_fn) if reward_fn else objective.reward
-    on = device.value if device else ("cpu" if recorded.setup.get("device", "cpu") == "cpu" else "gpu")
-    with Host(sandbox or recorded.setup["sandbox"], device=on) as host:
+    on = device.value if device else ("cpu" if recorded.setup.device == "cpu" else "gpu")
+    with Host(sandbox or recorded.setup.sandbox, device=on) as host:
         evaluation = Evaluation(
             recorded.task,
             host,
-            seed=int(recorded.setup["episode_seed"]),
-            budget_scale=float(recorded.setup["budget_scale"]),
+            seed=recorded.setup.episode_seed,
+            budget_scale=recorded.setup.budget_scale,
             costs=objective.measured,
             on_progress=_show_progress,
         )
         with contextlib.closing(evaluation):
             scores = evaluation.examine(modules, "meta_test")
     reward = reward_of(recorded.task, scores, modules).value
-    before = (recorded.result or {}).get("meta_test", {})
+    before = (recorded.result and recorded.result.meta_test) or {}
     table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
     for score in scores:
-        old = before.get(score.dataset, {}).get("value")
-        table.add_row(score.dataset, "–" if old is None else f"{old:.6g}", f"{score.record()['value']:.6g}")
+        old = before.get(score.dataset)
+        table.add_row(score.dataset, "–" if old is None else f"{old.metric:.6g}", f"{score.metric:.6g}")
     _console.print(table, soft_wrap=False)
-    old_reward = (recorded.result or {}).get("reward")
-    shown = "not finished" if old_reward is None else f"{old_reward:.6f}"
+    shown = "not finished" if recorded.result is None else f"{recorded.result.reward:.6f}"
     _console.print(f"reward: recorded {shown}, again {reward:.6f}")
-    own = recorded.setup.get("reward_fn")
+    own = recorded.setup.reward_fn
     if own and not reward_fn:
         _errors.print(
             f"The recorded reward was made by {own}, the one above by the objective {recorded.task.objective!r}; "

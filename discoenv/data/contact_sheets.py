@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from discoenv.data.generated.exact import Bytes
 from discoenv.data.generated.store import GENERATORS, load
-from discoenv.data.images import Images, Split
+from discoenv.data.images import Bytes, Images, Split
 from discoenv.machine import atomic
 
 #: Grey between images.

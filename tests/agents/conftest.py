@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from discoenv.agents.llm.chat import ChatModel
+from discoenv.agents.search.islands import Individual
 from discoenv.env import DiscoGenEnv
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
@@ -17,6 +18,13 @@ from discoenv.tools import ToolSession
 MakeSession = Callable[..., ToolSession]
 MakeModel = Callable[..., ChatModel]
 KEY = "sk-test-0123456789abcdef"
+
+
+def ended(directory: Path) -> dict[int, tuple[Any, ...]]:
+    """Of a run of evolution: what must not depend on whether it was interrupted."""
+    folder = directory / "individuals"
+    loaded = [Individual.load(path) for path in folder.glob("*.json")]
+    return {each.number: (each.modules, each.parents, each.score, each.island, each.evaluated) for each in loaded}
 
 
 @pytest.fixture

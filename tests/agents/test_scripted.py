@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
-
 import pytest
-from rich.console import Console
 
 from discoenv.agents import scripted
-from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.tasks.registry import get_domain, get_domains
-from discoenv.tasks.task import Setting
 
 
 @pytest.mark.parametrize("domain", get_domains())
@@ -23,39 +16,39 @@ def test_every_file_of_a_candidate_is_a_module(domain: str) -> None:
         assert files <= set(get_domain(domain).modules), candidate
 
 
-def test_an_episode_is_printed_as_it_goes_and_beats_the_baseline(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scripted.main(domain="GreenhouseGasPrediction", scale="tiny", seed=1, runs=tmp_path)
-    printed = capsys.readouterr().out
-    for expected in ("meta-train", "meta-test", "episode over", "discoenv replay"):
-        assert expected in printed
-    (result,) = tmp_path.glob("*/result.json")
-    assert json.loads(result.read_text())["reward"] > 1.0
-
-
 def test_the_best_candidate_on_meta_train_is_submitted() -> None:
     agent = scripted.ScriptedAgent("GreenhouseGasPrediction")
     files = {"model.py": "", "data_processing.py": ""}
     scores = [0.2, 0.9, 0.1, 0.3][: len(agent.names)]
-    action = agent.act({"files": files, "score": 0.0, "steps_left": 9})
+    action = agent.act({"files": files, "steps_left": 9}, {})
     for score in scores:
         assert action["command"] == "run"
-        action = agent.act({"files": files, "score": score, "steps_left": 9})
+        action = agent.act({"files": files, "steps_left": 9}, {"score": score, "meta_train_reward": score})
     assert action["command"] == "submit"
     assert agent.names[agent.best] == agent.names[1]
+
+
+def test_costs_decide_where_costs_count_and_of_equal_candidates_the_first() -> None:
+    agent = scripted.ScriptedAgent("GreenhouseGasPrediction")
+    info: dict[str, float] = {}
+    for score, reward in [(0.5, 2.0), (0.9, 1.0), (0.5, 2.0)]:
+        agent.act({"files": {}, "steps_left": 9}, info)
+        info = {"score": score, "meta_train_reward": reward}
+    agent.act({"files": {}, "steps_left": 1}, info)
+    assert agent.best == 0
 
 
 def test_the_last_action_is_always_a_submission() -> None:
     agent = scripted.ScriptedAgent("GreenhouseGasPrediction")
     files = {"model.py": ""}
-    assert agent.act({"files": files, "score": 0.0, "steps_left": 2})["command"] == "run"
-    assert agent.act({"files": files, "score": 0.5, "steps_left": 1})["command"] == "submit"
+    assert agent.act({"files": files, "steps_left": 2}, {})["command"] == "run"
+    scores = {"score": 0.5, "meta_train_reward": 0.5}
+    assert agent.act({"files": files, "steps_left": 1}, scores)["command"] == "submit"
 
 
 def test_a_module_that_a_candidate_lacks_is_the_baselines() -> None:
     agent = scripted.ScriptedAgent("OnPolicyRL")
-    action = agent.act({"files": {"activation.py": ""}, "score": 0.0, "steps_left": 9})
+    action = agent.act({"files": {"activation.py": ""}, "steps_left": 9}, {})
     base = get_domain("OnPolicyRL").module_text("activation", backend="default", start="base")
     assert action["edits"] == [{"path": "activation.py", "content": base}]
 
@@ -63,11 +56,3 @@ def test_a_module_that_a_candidate_lacks_is_the_baselines() -> None:
 def test_no_candidates_is_an_error_that_says_where_to_put_them() -> None:
     with pytest.raises(LookupError, match="candidates/Nowhere"):
         scripted.ScriptedAgent("Nowhere")
-
-
-def test_progress_without_a_result_shows_a_spinner_that_ends() -> None:
-    display = scripted.Display(Console(file=io.StringIO()))
-    setting = Setting(get_domain("GreenhouseGasPrediction"), "default", "BoxModel/CO2", "tiny")
-    display.progress(Progress(ExamSpec(setting, 1, 60.0), 1, 2))
-    assert display._live is not None
-    display._live.stop()

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from discoenv.agents.llm import best_of_n, react
+from agents import best_of_n, react
 from discoenv.cli.main import app
 from discoenv.tools import TOOLS
 

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from discoenv.agents import options
-from discoenv.agents.prompts import study
-from discoenv.agents.search import evolve, random_search
+from agents import evolve, prompt_optimiser, random_search
 from discoenv.env import DiscoGenEnv
 from discoenv.exams.host import Host
 from discoenv.vector import DiscoGenVectorEnv
@@ -24,14 +22,14 @@ GUIDE = (ROOT / "docs/search.md").read_text(encoding="utf-8")
 def declared(command: Any) -> set[str]:
     """Names of the options of a program."""
     app = typer.Typer()
-    app.command()(options.command(command))
+    app.command()(command)
     return {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
 
 
 KNOWN = {
     "random_search.py": declared(random_search.main),
     "evolve.py": declared(evolve.main),
-    "prompt_optimiser.py": declared(study.main),
+    "prompt_optimiser.py": declared(prompt_optimiser.main),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,9 +11,12 @@ import gymnasium as gym
 import yaml
 
 import discoenv  # noqa: F401 - registers the environment
-from discoenv.agents import scripted
+from agents import scripted
+from discoenv.agents.scripted import ScriptedAgent
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.record import Recorder
+from discoenv.episodes import jsonl
+from discoenv.episodes.record import EVENTS, EventRecord, SetupRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.episodes.transcript import CallRecorder
 from discoenv.tasks.task import Task
 
@@ -43,7 +47,7 @@ def scripted_run(root: Path) -> Path:
     root.mkdir(parents=True)
     task = root.parent / f"{root.name}.yaml"
     task.write_text(yaml.safe_dump(TASK))
-    scripted.main(scale="tiny", task=task, runs=root)
+    scripted.main(scale="tiny", task=str(task), runs=root)
     (run,) = root.iterdir()
     return run
 
@@ -73,7 +77,7 @@ def chat_run(root: Path) -> Path:
         )
         talk.asks(1, "Now train.", "run", {"datasets": ["BoxModel/CFC"]}, "ValueError", steps=1)
         env.step({"edits": [{"path": "model.py", "content": BROKEN}], "command": "run"})
-        good = scripted.ScriptedAgent(TASK["domain"]).act({"files": observation["files"], "steps_left": 9})
+        good = ScriptedAgent(TASK["domain"]).act({"files": observation["files"], "steps_left": 9}, {})
         talk.asks(2, "It raised. I write it again.", "run", {}, "mean 1.5", steps=1)
         env.step(good)
         talk.asks(3, "Good enough.", "submit", {}, "reward", steps=1)
@@ -139,15 +143,20 @@ class Talk:
         )
 
 
+def write_line(recorder: Recorder, line: Mapping[str, Any]) -> None:
+    """Append anything to a run's ``episode.jsonl``, as another version or a stranger might."""
+    jsonl.append(recorder.directory / EVENTS, json.dumps(line))
+
+
 def hostile_run(root: Path) -> Path:
     """A run that is going on, and tries to become markup wherever a text can stand."""
     task = Task(domain="Toy", modules=("model",), meta_train=(MARKUP,), meta_test=("Wave",), scale="tiny")
-    setup = {"episode_seed": 1, "sandbox": MARKUP, "budget_scale": 3.0, "task_id": MARKUP, "max_steps": 4}
+    setup = SetupRecord(episode_seed=1, sandbox=MARKUP, budget_scale=3.0, task_id=MARKUP, max_steps=4)
     recorder = Recorder(root, task, setup)
-    recorder.files(0, {"model.py": "start\n"})
-    recorder.event({"event": "reset", "text": f"# {MARKUP}\n\n| {MARKUP} |\n|---|\n| {MARKUP} |\n", "info": {}})
-    recorder.files(1, {"model.py": f"{MARKUP}\n'''{MARKUP}\n"})
-    recorder.event(hostile_step(1))
+    recorder.modules(0, {"model.py": "start\n"})
+    recorder.event(EventRecord(event="reset", text=f"# {MARKUP}\n\n| {MARKUP} |\n|---|\n| {MARKUP} |\n"))
+    recorder.modules(1, {"model.py": f"{MARKUP}\n'''{MARKUP}\n"})
+    write_line(recorder, hostile_step(1))
     calls = CallRecorder(recorder.directory)
     calls.agent(MARKUP, {MARKUP: MARKUP})
     call = {"id": MARKUP, "function": {"name": MARKUP, "arguments": json.dumps({MARKUP: f"{MARKUP}\n{MARKUP}"})}}
@@ -161,18 +170,24 @@ def hostile_run(root: Path) -> Path:
 
 def hostile_step(number: int) -> dict[str, Any]:
     """A step whose texts are all markup, and whose numbers are not all numbers."""
+    exam = {
+        "status": MARKUP,
+        "seconds": 1.0,
+        "joules": None,
+        "memory_method": MARKUP,
+        "energy_method": MARKUP,
+        "message": MARKUP,
+        "traceback": MARKUP,
+        "stdout": MARKUP,
+    }
     score = {
         "normalised": 0.5 * number,
         "standard_error": float("nan"),
-        "value": float("inf"),
-        "statuses": ["error"],
-        "seconds": [1.0],
-        "joules": [None],
-        "messages": [MARKUP],
-        "traceback": MARKUP,
-        "stdout": MARKUP,
-        "metric": MARKUP,
+        "metric": float("inf"),
+        "metric_name": MARKUP,
+        "floor": MARKUP,
+        "exams": [exam],
     }
-    info = {"meta_train": {MARKUP: score}, "score": 0.5 * number, "refused": MARKUP}
+    info = {"version": 2, "meta_train": {MARKUP: score}, "score": 0.5 * number, "refused": MARKUP}
     action = {"edits": [], "command": MARKUP}
     return {"event": "step", "step": number, "action": action, "text": MARKUP, "reward": 0.0, "info": info}

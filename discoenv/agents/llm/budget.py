@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from discoenv.errors import BudgetSpent
+
 _PER_MILLION: Final = 1e-6
 
 
@@ -65,18 +67,6 @@ class Spent:
         """As plain values."""
         record = {**asdict(self), "tokens": self.tokens}
         return record | {"cost": round(self.cost, 8), "seconds": round(self.seconds, 3)}
-
-
-class BudgetSpent(Exception):
-    """The next request could exceed the budget, so it was not sent.
-
-    Attributes:
-        what: ``tokens``, ``cost``, ``seconds`` or ``calls``.
-    """
-
-    def __init__(self, what: str, message: str) -> None:
-        super().__init__(message)
-        self.what = what
 
 
 @dataclass(frozen=True)

@@ -16,34 +16,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from discoenv.agents.llm import text_tools
-from discoenv.agents.llm.budget import BudgetSpent, Ledger, Reservation
+from discoenv.agents.llm.budget import Ledger, Reservation
 from discoenv.agents.llm.context import MESSAGE_OVERHEAD, Message, TokenCounts
 from discoenv.agents.llm.event_loop import EventLoop
 from discoenv.agents.llm.failures import Failure, classify
 from discoenv.agents.llm.streams import Answer, collect, from_completion
 from discoenv.episodes.transcript import CallRecorder
-
-try:
-    import openai
-except ModuleNotFoundError as error:  # pragma: no cover - a message instead of a traceback
-    raise SystemExit("the agents need the openai package: pip install 'discoenv[agents]'") from error
+from discoenv.errors import BudgetSpent, ChatError, PackageMissing
 
 ToolCalls = Literal["auto", "native", "text"]
 
 #: An answer that must be shorter than this is of no use, so it is not asked for.
 LEAST_COMPLETION_TOKENS: Final = 256
-
-
-class ChatError(Exception):
-    """The model cannot be had: it refused the request, or failed at every attempt.
-
-    Attributes:
-        context: whether the messages were too long for the model.
-    """
-
-    def __init__(self, message: str, *, context: bool = False) -> None:
-        super().__init__(message)
-        self.context = context
 
 
 @dataclass(frozen=True)
@@ -88,7 +72,7 @@ class ChatModel:
         temperature: None leaves it to the server.
         max_completion_tokens: most tokens of one answer, reasoning included.
         context_tokens: tokens of prompt and answer that the model can take.
-        stream: read answers as they are written; servers then notice sooner that nobody waits any more.
+        stream: read answers as they are written; servers then notice sooner when the client has gone.
         tool_calls: ``native`` uses the API's tools; ``text`` asks for them in the text; ``auto`` is native until the
             server says that it has no tools.
         retries: attempts after the first, for failures that may pass.
@@ -97,7 +81,8 @@ class ChatModel:
         sleep, jitter: how to wait between attempts; jitter gives numbers in [0, 1).
 
     Raises:
-        ChatError: at OpenAI's own address, without a key.
+        ChatError: there is no key, and the address is OpenAI's own.
+        PackageMissing: the package openai is not installed.
     """
 
     def __init__(
@@ -118,6 +103,10 @@ class ChatModel:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        try:
+            import openai  # slow to import, and an extra
+        except ModuleNotFoundError as error:
+            raise PackageMissing("chat models need the package openai: pip install 'discoenv[agents]'") from error
         base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
         api_key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
         if api_key is None:
@@ -205,7 +194,7 @@ class ChatModel:
         }
 
     def tool_results(self, reply: Reply, results: Sequence[tuple[ToolCall, str]]) -> list[Message]:
-        """Messages that tell the model what came of its calls; append them after ``reply.message``."""
+        """Messages with the results of the model's calls; append them after ``reply.message``."""
         if "tool_calls" in reply.message:
             return [{"role": "tool", "tool_call_id": call.id, "content": text} for call, text in results]
         return [{"role": "user", "content": text_tools.results([(call.name, text) for call, text in results])}]
@@ -337,7 +326,7 @@ class ChatModel:
         self, call: _Call, reservation: Reservation, answer: Answer, messages: list[Message], tools: list[Any]
     ) -> None:
         usage = answer.usage
-        if usage is None:  # the server does not tell: what we can see, and no less
+        if usage is None:  # the server does not report it: what we can see, and no less
             seen = len(answer.text.encode()) + len(answer.reasoning.encode()) + MESSAGE_OVERHEAD
             seen += sum(len(call_["arguments"]) + len(call_["name"]) for call_ in answer.tool_calls)
             completion = min(reservation.completion_tokens, seen)

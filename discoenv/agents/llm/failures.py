@@ -7,11 +7,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
-
-import openai
+from typing import TYPE_CHECKING, Final
 
 from discoenv.agents.llm.streams import BrokenAnswer
+
+if TYPE_CHECKING:
+    import openai
 
 _LONGEST_BACKOFF_S: Final = 60.0
 _LONGEST_PATIENCE_S: Final = 600.0
@@ -51,6 +52,8 @@ class Failure:
 
 def classify(error: BaseException) -> Failure | None:
     """What an exception means; None if it is not the server's or the connection's doing."""
+    import openai  # slow to import, and an extra
+
     message = f"{type(error).__name__}: {error}"[:2000]
     if isinstance(error, openai.APIStatusError):
         return _status(error, message)

@@ -1,28 +1,34 @@
-"""How an episode of an agent ended."""
+"""What all agents with a chat model share: the record of an episode, the submission at its end, and the outcome."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from discoenv.agents.llm.budget import Ledger, Spent
+from discoenv.agents.llm.budget import Spent
+from discoenv.agents.llm.chat import ChatModel
+from discoenv.errors import BudgetSpent, ChatError
 from discoenv.tools import ToolSession
 
+if TYPE_CHECKING:
+    from discoenv.agents.display import ChatDisplay
+
 #: ``submit``: the model did; ``steps``: the environment's steps or compute are used up; ``budget``, ``model_error``,
-#: ``silent`` (no more tool calls), ``samples`` (all were tried): the agent submitted the best run by itself.
+#: ``silent`` (no more tool calls), ``samples`` (all were tried): the best run was submitted for the model.
 EndedBy = Literal["submit", "steps", "budget", "model_error", "silent", "samples"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How an episode ended.
+class AgentOutcome:
+    """How the episode of an agent ended.
 
     Attributes:
         reward: of the episode.
         ended_by: why no further call of the model was made.
         reason: the same in words, where there is more to say.
-        runs: ``run`` commands of the episode.
+        runs: number of ``run`` commands in the episode.
         spent: tokens, cost, seconds and calls of the whole ledger.
         run_directory: where the episode is recorded.
     """
@@ -35,15 +41,53 @@ class Outcome:
     run_directory: Path | None
 
 
-def finish(session: ToolSession, ledger: Ledger, ended_by: EndedBy, reason: str = "") -> Outcome:
-    """Submit the best run if nothing was submitted yet, so that nothing is lost; record and return how it ended."""
+def play_episode(
+    session: ToolSession,
+    model: ChatModel,
+    turns: Callable[[], EndedBy],
+    *,
+    name: str,
+    options: Mapping[str, Any],
+    display: ChatDisplay | None = None,
+) -> AgentOutcome:
+    """Play the episode of a session to its end.
+
+    If ``turns`` ends without a submission, the files of the best run are submitted.
+
+    Args:
+        session: a new episode.
+        model: the model that decides.
+        turns: asks the model and acts until the agent is done; returns the reason. :class:`BudgetSpent` and
+            :class:`ChatError`, which it may raise, end the episode.
+        name: of the agent, for the record.
+        options: of the agent, for the record, besides those of the model.
+        display: prints the outcome.
+    """
+    if session.recorder is not None:
+        session.recorder.agent(name, {**model.describe(), **options})
+    reason = ""
+    ended_by: EndedBy
+    try:
+        ended_by = turns()
+    except BudgetSpent as error:
+        ended_by, reason = "budget", str(error)
+    except ChatError as error:
+        ended_by, reason = "model_error", str(error)
     if not session.over:
         session.submit_best()
-    directory = session.info["run_directory"]
-    outcome = Outcome(
-        session.reward, ended_by, reason, len(session.runs), ledger.spent, Path(directory) if directory else None
-    )
-    if session.recorder is not None:
-        facts = {"ended_by": ended_by, "reason": reason, "reward": session.reward, "spent": outcome.spent.record()}
-        session.recorder.end(facts)
+    outcome = _outcome(session, model, ended_by, reason)
+    if display:
+        display.end(outcome)
     return outcome
+
+
+def _outcome(session: ToolSession, model: ChatModel, ended_by: EndedBy, reason: str) -> AgentOutcome:
+    """How an episode ended, which is recorded, too."""
+    spent = model.ledger.spent
+    if session.recorder is not None:
+        facts = {"ended_by": ended_by, "reason": reason, "reward": session.reward, "spent": spent.record()}
+        session.recorder.end(facts)
+    directory = session.info["run_directory"]
+    return AgentOutcome(
+        session.reward, ended_by, reason, len(session.runs), spent, Path(directory) if directory else None
+    )

@@ -6,18 +6,16 @@ and models without tool calling.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
-
-from discoenv.agents.display import Display
-from discoenv.agents.llm.budget import BudgetSpent
-from discoenv.agents.llm.chat import ChatError, ChatModel, Reply
+from discoenv.agents.llm.chat import ChatModel, Reply
 from discoenv.agents.llm.context import Message, trim
-from discoenv.agents.llm.play import EndedBy, Outcome, finish
-from discoenv.agents.options import EnvOptions, ModelOptions, command
+from discoenv.agents.llm.play import AgentOutcome, EndedBy, play_episode
+from discoenv.errors import ChatError
 from discoenv.tools import TOOLS, ToolSession
+
+if TYPE_CHECKING:
+    from discoenv.agents.display import ChatDisplay
 
 INSTRUCTIONS: Final = """\
 You are a machine-learning researcher. You improve the algorithms of a small research code base by editing a few of \
@@ -26,7 +24,7 @@ you never see, so look for ideas that generalise, not for settings that fit the 
 
 Work like this: read the task and the files that your modules interact with; write a complete and correct first \
 version; run it; read scores, errors and output; change one thing at a time, and keep what helps. Make a note of what \
-you tried and what came of it. Submit when you have used your steps well, and before they run out."""
+you tried and of the result. Submit when you have used your steps well, and before they run out."""
 
 #: How often in a row a model may answer without a tool call before the agent submits by itself.
 MOST_SILENT: Final = 3
@@ -38,45 +36,34 @@ _CUT_OFF: Final = "Your answer was cut off because it was too long; write shorte
 
 
 def play(
-    session: ToolSession, model: ChatModel, *, instructions: str = INSTRUCTIONS, display: Display | None = None
-) -> Outcome:
+    session: ToolSession, model: ChatModel, *, instructions: str = INSTRUCTIONS, display: ChatDisplay | None = None
+) -> AgentOutcome:
     """Play the episode of a session to its end.
 
     When the budget does not allow another answer, or the model cannot be had, the files of the best run are submitted.
 
     Args:
         session: a new episode.
-        model: who decides.
+        model: the model that decides.
         instructions: the system prompt.
         display: prints what happens.
     """
-    if session.recorder is not None:
-        session.recorder.agent("react", {**model.describe(), "instructions": instructions})
-    conversation = _Conversation(session, model, instructions)
-    ended_by: EndedBy = "submit"
-    reason = ""
-    silent = 0
-    while not session.over and silent <= MOST_SILENT:
-        try:
+
+    def turns() -> EndedBy:
+        conversation = _Conversation(session, model, instructions)
+        silent = 0
+        while not session.over and silent <= MOST_SILENT:
             reply = conversation.next()
-        except BudgetSpent as error:
-            ended_by, reason = "budget", str(error)
-            break
-        except ChatError as error:
-            ended_by, reason = "model_error", str(error)
-            break
-        if display:
-            display.reply(reply, model.ledger)
-        silent = 0 if reply.tool_calls else silent + 1
-        conversation.answer(reply, display)
-    if session.over:
-        ended_by = "submit" if conversation.submitted else "steps"
-    elif silent > MOST_SILENT:
-        ended_by = "silent"
-    outcome = finish(session, model.ledger, ended_by, reason)
-    if display:
-        display.end(outcome)
-    return outcome
+            if display:
+                display.reply(reply, model.ledger)
+            silent = 0 if reply.tool_calls else silent + 1
+            conversation.answer(reply, display)
+        if not session.over:
+            return "silent"
+        return "submit" if conversation.submitted else "steps"
+
+    options = {"instructions": instructions}
+    return play_episode(session, model, turns, name="react", options=options, display=display)
 
 
 class _Conversation:
@@ -100,7 +87,7 @@ class _Conversation:
             reply = self._complete()
         except ChatError as error:
             before = len(self._messages)
-            if error.context:  # the server counts more tokens than we do, or its limit is lower than we were told
+            if error.context:  # the server counts more tokens than we do, or its limit is lower than configured
                 self._shorten(self._model.tokens(self._messages, self._tools) // 2)
             if len(self._messages) == before:
                 raise
@@ -108,8 +95,8 @@ class _Conversation:
         self._messages.append(reply.message)
         return reply
 
-    def answer(self, reply: Reply, display: Display | None) -> None:
-        """Use the tools that the model asked for, and tell it what came of it."""
+    def answer(self, reply: Reply, display: ChatDisplay | None) -> None:
+        """Use the tools that the model asked for, and append their results to the conversation."""
         session = self._session
         results = []
         for call in reply.tool_calls:
@@ -139,27 +126,3 @@ class _Conversation:
 
 def _budget_left(model: ChatModel) -> str:
     return ", ".join(f"{max(0, left):,.4g} {name}" for name, left in model.ledger.left().items())
-
-
-@command
-def main(
-    model_options: ModelOptions,
-    env_options: EnvOptions,
-    prompt_file: Annotated[Path | None, typer.Option(help="A file with another system prompt.")] = None,
-) -> None:
-    """Play one episode with a chat model that calls tools."""
-    display = Display()
-    instructions = prompt_file.read_text(encoding="utf-8") if prompt_file else INSTRUCTIONS
-    model = model_options.make()
-    env = env_options.make(display.progress)
-    try:
-        session = ToolSession(env, seed=env_options.seed)
-        display.begin(session, "react", model.model)
-        play(session, model, instructions=instructions, display=display)
-    finally:
-        env.close()
-        model.close()
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -16,7 +16,7 @@ class Answer:
     """What a model answered.
 
     Attributes:
-        text, reasoning: what it said and, where the server tells, thought.
+        text, reasoning: what it said and, where the server reports it, thought.
         tool_calls: dicts of id, name and arguments (JSON text).
         finish_reason: why it ended.
         usage: prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, source; None if the server is silent.

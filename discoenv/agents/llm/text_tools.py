@@ -49,7 +49,7 @@ def parse_calls(text: str) -> list[tuple[str, str]]:
 
 
 def results(pairs: Sequence[tuple[str, str]]) -> str:
-    """The message that tells the results of calls: name and text of each."""
+    """The message with the results of calls: name and text of each."""
     return "\n\n".join(f"Result of {name}:\n\n{text}" for name, text in pairs)
 
 

@@ -17,10 +17,11 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from discoenv.agents.llm.chat import ChatModel
-from discoenv.agents.llm.play import Outcome
+from discoenv.agents.llm.play import AgentOutcome
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.record import StepRecord
 from discoenv.episodes.transcript import read_calls
-from discoenv.errors import InfraError, SamplingFailed, TaskError
+from discoenv.errors import EpisodeSpoilt, InfraError, SamplingFailed, TaskError
 from discoenv.exams.host import Host
 from discoenv.machine import atomic
 from discoenv.sandbox.base import Sandbox
@@ -38,13 +39,9 @@ _SHOWN_CHARACTERS: Final = 300
 class Player(Protocol):
     """Plays the episode of a session to its end; ``instructions`` is the prompt."""
 
-    def __call__(self, session: ToolSession, model: ChatModel, *, instructions: str) -> Outcome:
+    def __call__(self, session: ToolSession, model: ChatModel, *, instructions: str) -> AgentOutcome:
         """How it ended."""
         ...
-
-
-class EpisodeSpoilt(RuntimeError):
-    """The machine or the model's server failed, so an episode says nothing about its prompt."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Episode:
+class PlayedEpisode:
     """An episode that was played.
 
     Attributes:
@@ -64,7 +61,7 @@ class Episode:
         summary: what the task was, in one paragraph.
         actions: what the agent did, one line for each tool call.
         feedback: how it went: scores of the runs, meta-test scores, errors.
-        ended_by: see :class:`discoenv.agents.llm.play.Outcome`.
+        ended_by: see :class:`discoenv.agents.llm.play.AgentOutcome`.
         calls, tokens: spent on it.
     """
 
@@ -106,7 +103,7 @@ class EpisodePlayer:
         sandbox: str | Sandbox = "auto",
         parallel: int = 4,
         exams_at_once: int | None = None,
-        on_episode: Callable[[Episode], None] = lambda episode: None,
+        on_episode: Callable[[PlayedEpisode], None] = lambda episode: None,
     ) -> None:
         self._folder = directory / "episodes"
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +116,7 @@ class EpisodePlayer:
         self._parallel = parallel
         self._on_episode = on_episode
 
-    def play(self, assignments: Sequence[Assignment], prompt: str) -> list[Episode]:
+    def play(self, assignments: Sequence[Assignment], prompt: str) -> list[PlayedEpisode]:
         """One episode for each assignment.
 
         Raises:
@@ -137,19 +134,19 @@ class EpisodePlayer:
         """End what still runs."""
         self._host.close()
 
-    def _one(self, assignment: Assignment, prompt: str) -> Episode:
+    def _one(self, assignment: Assignment, prompt: str) -> PlayedEpisode:
         task = assignment.task
         identity = [prompt, task.task_id, assignment.seed, self._player]
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
         path = self._folder / f"{key}.json"
         if path.exists():
-            return Episode(**json.loads(path.read_text(encoding="utf-8")))
+            return PlayedEpisode(**json.loads(path.read_text(encoding="utf-8")))
         episode = self._played(key, assignment, prompt)
         atomic.write_text(path, json.dumps(asdict(episode), indent=1) + "\n")
         self._on_episode(episode)
         return episode
 
-    def _played(self, key: str, assignment: Assignment, prompt: str) -> Episode:
+    def _played(self, key: str, assignment: Assignment, prompt: str) -> PlayedEpisode:
         model = self._make_model()
         env = DiscoGenEnv(
             task=assignment.task,
@@ -169,7 +166,7 @@ class EpisodePlayer:
             raise EpisodeSpoilt(f"{assignment.task.task_id}: {session.info['infra_error']}")
         if outcome.ended_by == "model_error":
             raise EpisodeSpoilt(f"{assignment.task.task_id}: {outcome.reason}")
-        return Episode(
+        return PlayedEpisode(
             key=key,
             task_id=assignment.task.task_id,
             reward=outcome.reward,
@@ -184,7 +181,7 @@ class EpisodePlayer:
 
 
 def summary(task: Task) -> str:
-    """What a task is, for whoever rewrites the prompt: no names of its meta-test datasets."""
+    """A task in words, for the model that rewrites the prompt: without names of its meta-test datasets."""
     specification = task.resolve().specification
     return (
         f"{specification.title}: {specification.summary.strip()} The agent wrote {', '.join(task.modules)}, starting "
@@ -230,11 +227,11 @@ def _actions(run_directory: Path | None) -> list[str]:
     return lines[:_SHOWN_CALLS]
 
 
-def _feedback(session: ToolSession, outcome: Outcome) -> str:
+def _feedback(session: ToolSession, outcome: AgentOutcome) -> str:
     runs = ", ".join(f"{run.score:.3f}" for run in session.runs) or "none"
-    datasets = session.info.get("meta_test", {})
-    scores = ", ".join(f"{record['normalised']:.3f}" for record in datasets.values()) or "none"
-    errors = sorted({error for record in datasets.values() for error in record["messages"] if error})
+    tested = list((StepRecord.from_json(session.info).meta_test or {}).values())
+    scores = ", ".join(f"{score.normalised:.3f}" for score in tested) or "none"
+    errors = sorted({exam.message for score in tested for exam in score.exams if exam.message})
     lines = [
         f"Reward {outcome.reward:.3f} (0 is a trivial solution, 1 the baseline; more is better).",
         f"Mean normalised scores of its runs while it worked: {runs}.",

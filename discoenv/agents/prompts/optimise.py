@@ -12,18 +12,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from discoenv.agents.llm.chat import ChatError, ChatModel
-from discoenv.agents.prompts.episodes import Assignment, Episode, EpisodePlayer, EpisodeSpoilt
+from discoenv.agents.llm.chat import ChatModel
+from discoenv.agents.prompts.episodes import Assignment, EpisodePlayer, PlayedEpisode
+from discoenv.errors import ChatError, EpisodeSpoilt, PackageMissing
 from discoenv.machine import atomic
 
-try:
-    from gepa.api import optimize
-    from gepa.core.adapter import EvaluationBatch, GEPAAdapter
+if TYPE_CHECKING:
+    from gepa.core.adapter import EvaluationBatch, ProposalFn
     from gepa.core.result import GEPAResult
-except ModuleNotFoundError as error:  # pragma: no cover - a message instead of a traceback
-    raise SystemExit("the prompt optimiser needs the gepa package: pip install 'discoenv[agents]'") from error
 
 #: The part of the agent that is rewritten, as GEPA calls it.
 COMPONENT: Final = "instructions"
@@ -52,7 +50,7 @@ Answer with the new system prompt alone, within ``` blocks."""
 
 @dataclass(frozen=True)
 class Optimised:
-    """What came of a search.
+    """The best prompt of a search, and the others.
 
     Attributes:
         prompt: the best one, by its mean reward on the training tasks.
@@ -65,6 +63,18 @@ class Optimised:
     seed_score: float
     prompts: list[str]
     scores: list[float]
+
+
+def require_gepa() -> None:
+    """Raise an error if GEPA cannot be imported, before anything is spent.
+
+    Raises:
+        PackageMissing: the package gepa is not installed.
+    """
+    try:
+        import gepa.api  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise PackageMissing("the prompt optimiser needs the package gepa: pip install 'discoenv[agents]'") from error
 
 
 def most_episodes(tasks: int, *, rounds: int, minibatch: int) -> int:
@@ -107,16 +117,21 @@ class Reflector:
         return reply.text
 
 
-class DiscoGenAdapter(GEPAAdapter[Assignment, Episode, Episode]):
-    """How GEPA plays episodes and reads them."""
+class DiscoGenAdapter:
+    """How GEPA plays episodes and reads them: its protocol ``GEPAAdapter``."""
+
+    #: GEPA writes new prompts itself.
+    propose_new_texts: ProposalFn | None = None
 
     def __init__(self, player: EpisodePlayer) -> None:
         self._player = player
 
     def evaluate(
         self, batch: list[Assignment], candidate: dict[str, str], capture_traces: bool = False
-    ) -> EvaluationBatch[Episode, Episode]:
+    ) -> EvaluationBatch[PlayedEpisode, PlayedEpisode]:
         """Rewards of a prompt on some tasks."""
+        from gepa.core.adapter import EvaluationBatch
+
         episodes = self._player.play(batch, candidate[COMPONENT])
         scores = [episode.reward for episode in episodes]
         return EvaluationBatch(outputs=episodes, scores=scores, trajectories=episodes if capture_traces else None)
@@ -124,7 +139,7 @@ class DiscoGenAdapter(GEPAAdapter[Assignment, Episode, Episode]):
     def make_reflective_dataset(
         self,
         candidate: dict[str, str],
-        eval_batch: EvaluationBatch[Episode, Episode],
+        eval_batch: EvaluationBatch[PlayedEpisode, PlayedEpisode],
         components_to_update: list[str],
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """What the reflecting model reads about the episodes."""
@@ -174,9 +189,13 @@ def optimise(
     Raises:
         EpisodeSpoilt: the machine or a model failed; call again to go on.
         BudgetSpent: the reflecting model's budget is spent; call again, with a larger one, to go on.
+        PackageMissing: the package gepa is not installed.
     """
+    require_gepa()
+    from gepa.api import optimize
+
     directory.mkdir(parents=True, exist_ok=True)
-    result: GEPAResult[Episode, int] = optimize(
+    result: GEPAResult[PlayedEpisode, int] = optimize(
         seed_candidate={COMPONENT: prompt},
         trainset=list(assignments),
         adapter=DiscoGenAdapter(player),

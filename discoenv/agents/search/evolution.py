@@ -7,9 +7,7 @@ none is examined twice whose exams were over.
 
 from __future__ import annotations
 
-import datetime
 import json
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -20,11 +18,10 @@ import gymnasium as gym
 import numpy as np
 
 import discoenv  # noqa: F401 - registers the environment
-from discoenv.agents.llm.budget import BudgetSpent
 from discoenv.agents.search.islands import Individual, Islands
 from discoenv.agents.search.operators import Operator, OperatorFailed, Parent, Proposal
 from discoenv.env import DiscoGenEnv
-from discoenv.errors import InfraError
+from discoenv.errors import BudgetSpent, InfraError
 from discoenv.exams.host import Host
 from discoenv.machine import atomic
 from discoenv.tasks.task import Task
@@ -40,7 +37,7 @@ _MANY_STEPS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvolutionSettings:
     """What defines a run; ``evolve.json``.
 
     Attributes:
@@ -66,7 +63,7 @@ class Settings:
         atomic.write_text(directory / "evolve.json", json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
-    def load(cls, directory: Path) -> Settings:
+    def load(cls, directory: Path) -> EvolutionSettings:
         """Read ``evolve.json``.
 
         Raises:
@@ -79,8 +76,15 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What came of running modules on the meta-train datasets; ``infra_error`` is the machine's failure, if any."""
+class MetaTrainResult:
+    """Modules run on the meta-train datasets.
+
+    Attributes:
+        score: mean normalised score; None if there is none.
+        reward: the objective's value on these datasets; None if there is none.
+        feedback: scores and errors, as text.
+        infra_error: the machine's failure, if any.
+    """
 
     score: float | None
     reward: float | None
@@ -121,7 +125,7 @@ class ParallelEvaluator:
         )
         self._env.reset(seed=self._seeds)
 
-    def evaluate(self, candidates: Sequence[Mapping[str, str]]) -> list[Evaluation]:
+    def evaluate(self, candidates: Sequence[Mapping[str, str]]) -> list[MetaTrainResult]:
         """Run up to ``num_envs`` candidates (modules by file name) at once."""
         actions: list[dict[str, Any]] = [
             {"edits": [{"path": name, "content": text} for name, text in modules.items()], "command": "run"}
@@ -134,7 +138,9 @@ class ParallelEvaluator:
         if over.any():  # the machine failed: start again, with the same exams
             self._env.reset(seed=self._seeds, options={"reset_mask": over})
         return [
-            Evaluation(info.get("score"), info.get("meta_train_reward"), observation["text"], info.get("infra_error"))
+            MetaTrainResult(
+                info.get("score"), info.get("meta_train_reward"), observation["text"], info.get("infra_error")
+            )
             for observation, info in singles
         ]
 
@@ -163,7 +169,7 @@ class Evolution:
     def __init__(
         self,
         directory: Path,
-        settings: Settings,
+        settings: EvolutionSettings,
         operator: Operator,
         *,
         num_envs: int = 4,
@@ -343,15 +349,6 @@ class Evolution:
         """Best meta-train score up to each individual, in the order of their numbers; −∞ before the first score."""
         scores = [each.score if each.score is not None else -np.inf for _, each in sorted(self.individuals.items())]
         return [float(best) for best in np.maximum.accumulate(scores)]
-
-
-def new_directory(root: Path, task: Task) -> Path:
-    """A new run directory below ``root``."""
-    now = datetime.datetime.now().astimezone()
-    slug = task.domain.replace("/", "-")
-    directory = root / f"{now:%Y-%m-%d_%H-%M-%S}_evolve-{slug}_{uuid.uuid4().hex[:8]}"
-    directory.mkdir(parents=True)
-    return directory
 
 
 def sampled_task(seed: int, **arguments: Any) -> Task:

@@ -27,7 +27,7 @@ class Individual:
         description: what is new about it.
         score: mean normalised meta-train score; None before its exams, and if it has none.
         reward: the objective's value on the meta-train datasets; individuals are compared by it, then by the score.
-        feedback: scores and errors, as the environment tells them.
+        feedback: scores and errors, as text of the environment.
         failures: how often the machine, not the modules, failed at its exams.
     """
 

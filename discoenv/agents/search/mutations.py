@@ -139,15 +139,15 @@ def mutate(
             chosen.append((name, site))
         if len(chosen) == changes:
             break
-    result, told = dict(modules), []
+    result, described = dict(modules), []
     pieces: list[tuple[str, int, int, str]] = []
     for name, site in chosen:
         new = site.draw(rng)
         pieces += [(name, start, end, new) for start, end in site.spans]
-        told.append(f"{name}: {_short(site.old)} -> {_short(new)}")
+        described.append(f"{name}: {_short(site.old)} -> {_short(new)}")
     for name, start, end, new in sorted(pieces, reverse=True):  # from the end, so that positions stay right
         result[name] = result[name][:start] + new + result[name][end:]
-    return Mutation(result, tuple(told))
+    return Mutation(result, tuple(described))
 
 
 def sites(source: str, configuration: Mapping[str, object] | None = None) -> list[Site]:

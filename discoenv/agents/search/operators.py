@@ -10,6 +10,7 @@ import numpy as np
 
 from discoenv.agents.llm.code_blocks import INSTRUCTIONS, parse_modules
 from discoenv.agents.search.mutations import NothingToMutate, mutate
+from discoenv.errors import ChatError
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import describe
 
@@ -25,12 +26,12 @@ SYSTEM_PROMPT: Final = """\
 You are a researcher who discovers machine-learning algorithms. You are shown a task, a candidate solution with its \
 scores, and perhaps another candidate for inspiration. Propose a better one. Read the scores and errors, decide what \
 limits the candidate, and make one change that you can argue for: an idea, not a cosmetic edit. The modules must run \
-as they are and keep the interfaces that their docstrings promise. They are judged on datasets that nobody shows you, \
+as they are and keep the interfaces that their docstrings promise. They are judged on datasets that you are not shown, \
 so prefer what generalises."""
 
 
 class OperatorFailed(Exception):
-    """No new modules came of it; the message says why. Another attempt may succeed."""
+    """An operator made no new modules; the message names the reason. Another attempt may succeed."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Parent:
     Attributes:
         modules: source text by file name.
         score: mean normalised meta-train score, if it has one.
-        feedback: scores and errors, as the environment tells them.
+        feedback: scores and errors, as text of the environment.
     """
 
     modules: Mapping[str, str]
@@ -60,7 +61,7 @@ class Operator(Protocol):
     """Makes new modules; safe to call from several threads.
 
     Attributes:
-        attempts: how often to ask until something new comes of it.
+        attempts: how often to ask until a child differs from all earlier ones.
     """
 
     attempts: int
@@ -74,7 +75,7 @@ class Operator(Protocol):
             label: names the child in records.
 
         Raises:
-            OperatorFailed: no child came of it.
+            OperatorFailed: there is no child; another attempt may give one.
         """
 
 
@@ -96,18 +97,18 @@ class AstOperator:
 
     def propose(self, parents: Sequence[Parent], rng: np.random.Generator, *, label: str) -> Proposal:
         """As :class:`Operator`."""
-        modules, told = dict(parents[0].modules), []
+        modules, changes = dict(parents[0].modules), []
         if len(parents) > 1 and rng.random() < _CROSSOVER:
             for name, text in parents[1].modules.items():
                 if rng.random() < 0.5 and text != modules[name]:
                     modules[name] = text
-                    told.append(f"{name} of the second parent")
+                    changes.append(f"{name} of the second parent")
         count = int(rng.geometric(1 / self._changes))
         try:
             mutation = mutate(modules, rng, changes=count, configuration=self._configuration)
         except NothingToMutate as error:
             raise OperatorFailed(str(error)) from error
-        return Proposal(mutation.modules, "; ".join([*told, *mutation.changes]))
+        return Proposal(mutation.modules, "; ".join([*changes, *mutation.changes]))
 
 
 class LlmOperator:
@@ -142,8 +143,6 @@ class LlmOperator:
             OperatorFailed: the model's answer holds no new module, or the model cannot be had.
             BudgetSpent: there is nothing left to spend.
         """
-        from discoenv.agents.llm.chat import ChatError  # noqa: PLC0415 - needs openai, which random changes do not
-
         try:
             reply = self._model.complete(
                 self._messages(parents), recorder=self._recorder, conversation=label, label="mutation"

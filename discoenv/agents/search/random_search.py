@@ -8,20 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
-import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.panel import Panel
 
-import discoenv  # noqa: F401 - registers the environment
-from discoenv.agents.scripted import Display
+from discoenv.agents.loop import edits
 from discoenv.agents.search.mutations import Mutation, NothingToMutate, mutate
-from discoenv.env import DiscoGenEnv
+from discoenv.episodes.record import best_run
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
@@ -36,12 +29,14 @@ class Trial:
         changes: what was changed to get them.
         score: mean normalised meta-train score; −∞ if there is none.
         reward: what the task's objective makes of the meta-train scores: for costs, 0 below the threshold.
+        full: it was run on all meta-train datasets.
     """
 
     modules: dict[str, str]
     changes: tuple[str, ...]
     score: float
     reward: float
+    full: bool = True
 
 
 class RandomSearch:
@@ -68,7 +63,7 @@ class RandomSearch:
         self.trials: list[Trial] = []
 
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-        """The next action. Call it with the latest observation and info; the first call starts an episode."""
+        """The next action, given the latest observation and info; the first call starts an episode."""
         if self._running is not None:
             score, reward = (float(info.get(key, -np.inf)) for key in ("score", "meta_train_reward"))
             self.trials.append(Trial(self._running.modules, self._running.changes, score, reward))
@@ -77,13 +72,24 @@ class RandomSearch:
             self._running = self._next()
         if self._running is None:
             modules = self.best.modules if self.trials else base_modules(self._task)
-            return {"edits": _edits(modules), "command": "submit"}
-        return {"edits": _edits(self._running.modules), "command": "run"}
+            return {"edits": edits(modules), "command": "submit"}
+        return {"edits": edits(self._running.modules), "command": "run"}
+
+    def describe(self, action: Mapping[str, Any], files: Mapping[str, str]) -> tuple[str, list[dict[str, str]]]:
+        """For people: a title of the latest action, and its changes of the best modules so far."""
+        if action["command"] == "submit":
+            return f"submit candidate {self.trials.index(self.best) + 1 if self.trials else 0}", []
+        if not self.trials:
+            return "candidate 1: the base modules", []
+        changed = [edit for edit in action["edits"] if files[edit["path"]] != edit["content"]]
+        return f"candidate {len(self.trials) + 1}: a change of the best", changed
 
     @property
     def best(self) -> Trial:
-        """The trial with the best reward; of equal ones that with the best score, and of these the first."""
-        return max(self.trials, key=lambda trial: (trial.reward, trial.score))
+        """The best trial so far; see :func:`discoenv.episodes.record.best_run`."""
+        best = best_run(self.trials)
+        assert best is not None
+        return best
 
     def _next(self) -> Mutation | None:
         """Modules that were not run yet; None if no change leads to any."""
@@ -102,86 +108,3 @@ class RandomSearch:
     def _remembered(self, mutation: Mutation) -> Mutation:
         self._seen.add(tuple(mutation.modules.values()))
         return mutation
-
-
-def _edits(modules: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"path": name, "content": text} for name, text in modules.items()]
-
-
-def play(
-    env: gym.Env[Any, Any], *, seed: int | None = None, changes: float = 1.5, display: Display | None = None
-) -> tuple[float, list[Trial]]:
-    """Play one episode: its reward, and what was run."""
-    observation, info = env.reset(seed=seed)
-    if display:
-        display.task(info)
-    agent = RandomSearch(info["task"], seed=seed or 0, changes=changes)
-    reward, ended = 0.0, False
-    while not ended:
-        action = agent.act(observation, info)
-        if display:
-            _announce(display, agent, action, observation["files"])
-        observation, step_reward, terminated, truncated, info = env.step(action)
-        reward, ended = float(step_reward), terminated or truncated
-        if display:
-            _report(display, info)
-    return reward, agent.trials
-
-
-def _announce(display: Display, agent: RandomSearch, action: dict[str, Any], files: Mapping[str, str]) -> None:
-    if action["command"] == "submit":
-        number = agent.trials.index(agent.best) + 1 if agent.trials else 0
-        display.action(f"submit candidate {number}", files, [])
-        return
-    what = "the base modules" if not agent.trials else "a change of the best"
-    edits = [edit for edit in action["edits"] if files[edit["path"]] != edit["content"]]
-    display.action(f"candidate {len(agent.trials) + 1}: {what}", files, edits if agent.trials else [])
-
-
-def _report(display: Display, info: Mapping[str, Any]) -> None:
-    for side, title in (("meta_train", "meta-train"), ("meta_test", "meta-test (never seen before)")):
-        if side in info:
-            display.scores(title, info[side])
-    for problem in ("refused", "infra_error"):
-        if problem in info:
-            display.console.print(f"[red]{problem}: {escape(info[problem])}")
-
-
-def main(
-    domain: Annotated[str, typer.Option(help="Domain to play.")] = "GreenhouseGasPrediction",
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "tiny",
-    task: Annotated[str | None, typer.Option(help="A task's YAML file, or the name of a DiscoBench task.")] = None,
-    steps: Annotated[int, typer.Option(min=2, help="Actions, the submission included.")] = 10,
-    changes: Annotated[float, typer.Option(min=1, help="Mean number of changes per candidate.")] = 1.5,
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the episode and of the changes.")] = 0,
-    runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
-) -> None:
-    """Play one episode of random search."""
-    console = Console()
-    display = Display(console)
-    env = gym.make(
-        "DiscoGen-v0",
-        domain=domain,
-        task=task,
-        scale=scale,
-        sandbox=sandbox,
-        max_steps=steps,
-        runs_dir=runs,
-        on_progress=display.progress,
-        disable_env_checker=True,
-    )
-    try:
-        reward, trials = play(env, seed=seed, changes=changes, display=display)
-        run = cast(DiscoGenEnv, env.unwrapped).run_directory
-    finally:
-        env.close()
-    best = max((trial.score for trial in trials), default=float("nan"))
-    console.print(
-        Panel(f"[bold]reward {reward:.3f}[/]   (best meta-train score {best:.3f})", title="episode over", expand=False)
-    )
-    console.print(f"recorded in {run}", highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    typer.run(main)

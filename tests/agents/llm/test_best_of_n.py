@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from discoenv.agents.display import Display
+from discoenv.agents.display import ChatDisplay
 from discoenv.agents.llm import best_of_n
 from discoenv.agents.llm.budget import Budget, Ledger
 from discoenv.episodes.transcript import read_calls
@@ -28,7 +28,7 @@ def test_the_best_sample_is_submitted(
     session = make_session(max_steps=10)
     with FakeOpenAI([sample(base), sample(incomplete), Fail(503), sample(good), sample(broken)]) as server:
         model = make_model(server.url)
-        outcome = best_of_n.play(session, model, samples=4, display=Display())
+        outcome = best_of_n.play(session, model, samples=4, display=ChatDisplay())
     assert (outcome.ended_by, outcome.runs) == ("samples", 3)
     assert outcome.reward > 1
     assert session.observation["files"] == good

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from discoenv.agents.llm.budget import Budget, BudgetSpent, Ledger, Prices
+from discoenv.agents.llm.budget import Budget, Ledger, Prices
+from discoenv.errors import BudgetSpent
 
 
 def spent_of(ledger: Ledger, prompt: int, completion: int, at_least: int = 1) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from discoenv.agents.llm import chat as chat_module
-from discoenv.agents.llm.budget import Budget, BudgetSpent, Ledger, Prices
-from discoenv.agents.llm.chat import ChatError
+from discoenv.agents.llm.budget import Budget, Ledger, Prices
 from discoenv.episodes.transcript import CallRecorder, read_calls
+from discoenv.errors import BudgetSpent, ChatError
 from tests.agents.conftest import KEY, MakeModel
 from tests.agents.llm.openai_server import Answer, Break, Fail, FakeOpenAI, Say, tokens
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from discoenv.agents.display import Display
+from discoenv.agents.display import ChatDisplay
 from discoenv.agents.llm import react
 from discoenv.agents.llm.budget import Budget, Ledger
 from discoenv.episodes.transcript import read_calls
@@ -46,7 +42,7 @@ def test_an_episode_with_every_fault_is_played_to_its_end(
     ]
     session = make_session(max_steps=3)
     with FakeOpenAI(script) as server:
-        outcome = react.play(session, make_model(server.url), display=Display())
+        outcome = react.play(session, make_model(server.url), display=ChatDisplay())
     assert outcome.reward == session.reward > 1
     assert (outcome.ended_by, outcome.runs) == ("submit", 1)
     assert server.problems == []
@@ -188,59 +184,3 @@ def test_an_answer_that_was_cut_off_is_remarked_upon(make_session: MakeSession, 
     with FakeOpenAI(script) as server:
         react.play(make_session(), make_model(server.url, max_completion_tokens=500))
     assert "Your answer was cut off" in server.requests[1]["messages"][-1]["content"]
-
-
-def test_the_command_plays_an_episode_and_prints_it(tmp_path: Path) -> None:
-    module = (ROOT / "agents/candidates/GreenhouseGasPrediction/01_harmonics/model.py").read_text()
-    task = tmp_path / "task.yaml"
-    task.write_text(
-        "domain: GreenhouseGasPrediction\nmodules: [model]\nmeta_train: [BoxModel/N2O]\nmeta_test: [BoxModel/SF6]\n"
-        "scale: tiny\ntest_seeds: 1\n"
-    )
-    options: list[str | Path] = [
-        "--model",
-        "fake",
-        "--task",
-        task,
-        "--max-tokens",
-        "100000",
-        "--runs",
-        tmp_path / "runs",
-    ]
-    script = [Say("I write.", writing({"model.py": module})), Say("", [("run", {})]), Say("", [("submit", {})])]
-    with FakeOpenAI(script) as server:
-        done = subprocess.run(
-            [sys.executable, ROOT / "agents/react.py", *options, "--base-url", server.url],
-            env={"PATH": "/usr/bin:/bin:/usr/sbin", "HOME": str(tmp_path), "OPENAI_API_KEY": KEY},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "→ write_file" in done.stdout
-    assert "ended by submit" in done.stdout
-    (run,) = (tmp_path / "runs").iterdir()
-    assert json.loads((run / "result.json").read_text())["reward"] > 0
-    assert all(KEY not in path.read_text() for path in run.rglob("*") if path.is_file())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--max-cost", "1"], "--prompt-price"),
-        (["--tool-calls", "maybe"], "must be native, text or auto"),
-        (["--task", "OnPolicyRL_lost"], "OnPolicyRL_loss"),
-        (["--base-url", ""], "set OPENAI_API_KEY"),
-        (["--max-calls", "0"], "--max-calls"),
-    ],
-)
-def test_wrong_options_are_one_message(monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    app = typer.Typer()
-    app.command()(react.main)
-    done = CliRunner().invoke(app, ["--model", "fake", "--base-url", "http://127.0.0.1:9/v1", *arguments])
-    assert done.exit_code != 0
-    assert isinstance(done.exception, SystemExit)
-    assert message in done.stderr

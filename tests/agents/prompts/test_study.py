@@ -16,13 +16,12 @@ from typing import Any
 
 import pytest
 
-from discoenv.agents import options
 from discoenv.agents.llm import best_of_n, react
-from discoenv.agents.prompts import study as studies
-from discoenv.agents.prompts.episodes import Assignment, Episode, EpisodePlayer, EpisodeSpoilt, sample_assignments
-from discoenv.agents.prompts.optimise import Reflector, most_episodes
-from discoenv.agents.prompts.study import LlmOptions, Settings, StudyOptions, new_settings
-from discoenv.errors import TaskError
+from discoenv.agents.prompts.episodes import Assignment, EpisodePlayer, PlayedEpisode, sample_assignments
+from discoenv.agents.prompts.optimise import Reflector
+from discoenv.agents.prompts.study import StudySettings, run_study
+from discoenv.agents.prompts.study_options import AgentModelOptions, StudyOptions, new_settings
+from discoenv.errors import EpisodeSpoilt, TaskError
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks import stubs
 from discoenv.tasks.task import Task
@@ -50,7 +49,7 @@ def a_model_that_follows_advice(request: dict[str, Any]) -> Answer:
 
 
 @pytest.fixture
-def settings(toy: Any, task: Task, tmp_path: Path) -> Settings:
+def settings(toy: Any, task: Task, tmp_path: Path) -> StudySettings:
     """A search over one and over two tasks of the toy domain, and a task to test on."""
     (tmp_path / "held_out.yaml").write_text(task.to_yaml())
     study = StudyOptions(
@@ -62,7 +61,7 @@ def settings(toy: Any, task: Task, tmp_path: Path) -> Settings:
         scale="tiny",
         held_out=[str(tmp_path / "held_out.yaml")],
     )
-    made = new_settings(study, LlmOptions(model="fake", max_calls=6, max_tokens=60_000))
+    made = new_settings(study, AgentModelOptions(model="fake", max_calls=6, max_tokens=60_000))
     return replace(made, ks=[1, 2])
 
 
@@ -81,15 +80,15 @@ def make_player(make_model: MakeModel, sandbox: Sandbox, tmp_path: Path) -> Iter
 
 
 def test_a_better_prompt_is_found_and_helps_on_held_out_tasks(
-    settings: Settings, make_player: Any, make_model: MakeModel, tmp_path: Path
+    settings: StudySettings, make_player: Any, make_model: MakeModel, tmp_path: Path
 ) -> None:
-    played: list[Episode] = []
+    played: list[PlayedEpisode] = []
     with FakeOpenAI(a_model_that_follows_advice) as server:
         player = make_player(server.url, on_episode=played.append)
         reflecting = make_model(server.url)
-        study = studies.run(tmp_path / "run", settings, player, lambda folder: Reflector(folder, reflecting))
+        study = run_study(tmp_path / "run", settings, player, lambda folder: Reflector(folder, reflecting))
         requests = len(server.requests)
-        again = studies.run(tmp_path / "run", settings, player, lambda folder: Reflector(folder, reflecting))
+        again = run_study(tmp_path / "run", settings, player, lambda folder: Reflector(folder, reflecting))
         assert len(server.requests) == requests  # all of it was on disk
     assert again == study
     assert [row["k"] for row in study["rows"]] == [0, 1, 2]
@@ -108,11 +107,11 @@ def test_a_better_prompt_is_found_and_helps_on_held_out_tasks(
 
 
 def test_the_reflecting_model_reads_what_happened_and_nothing_of_the_hidden_datasets_but_scores(
-    settings: Settings, make_player: Any, make_model: MakeModel, tmp_path: Path
+    settings: StudySettings, make_player: Any, make_model: MakeModel, tmp_path: Path
 ) -> None:
     with FakeOpenAI(a_model_that_follows_advice) as server:
         reflecting = make_model(server.url)
-        studies.run(
+        run_study(
             tmp_path / "run", replace(settings, ks=[2], rounds=1), make_player(server.url),
             lambda folder: Reflector(folder, reflecting),
         )  # fmt: skip
@@ -177,7 +176,7 @@ def test_a_killed_study_goes_on_and_ends_as_one_that_was_not(tmp_path: Path, tas
 
 
 def test_best_of_n_is_optimised_too(
-    settings: Settings, make_player: Any, make_model: MakeModel, tmp_path: Path
+    settings: StudySettings, make_player: Any, make_model: MakeModel, tmp_path: Path
 ) -> None:
     def answer(request: dict[str, Any]) -> Answer:
         said = a_model_that_follows_advice({"messages": request["messages"][:2]})
@@ -190,8 +189,8 @@ def test_best_of_n_is_optimised_too(
         reflecting = make_model(server.url)
         one = replace(settings, agent="best_of_n", prompt=best_of_n.INSTRUCTIONS, ks=[1], rounds=1)
         player = make_player(server.url)
-        player._play = studies._player(one)
-        study = studies.run(tmp_path / "run", one, player, lambda folder: Reflector(folder, reflecting))
+        player._play = one.player()
+        study = run_study(tmp_path / "run", one, player, lambda folder: Reflector(folder, reflecting))
     assert study["rows"][1]["held_out_mean"] > study["rows"][0]["held_out_mean"] + 0.05
 
 
@@ -234,46 +233,11 @@ def test_fewer_training_tasks_are_the_first_of_more(toy: Any) -> None:
         sample_assignments(2, seed=3, domains=["Toy"], scale="full")
 
 
-def test_the_budget_is_stated_and_nothing_is_spent_on_a_dry_run(
-    toy: Any, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "task.yaml").write_text(task.to_yaml())
-    study = StudyOptions(study=True, rounds=4, domain=["Toy"], scale="tiny", held_out=[str(tmp_path / "task.yaml")])
-    llm = LlmOptions(model="fake", max_calls=10, max_tokens=1000, context_tokens=2000)
-    studies.main(study, llm, dry_run=True, runs=tmp_path / "runs")
-    searches = [most_episodes(k, rounds=4, minibatch=3) for k in (1, 5, 10, 30)]
-    assert searches == [1 + 4 * 3, 5 + 4 * 11, 10 + 4 * 16, 30 + 4 * 36]
-    episodes = sum(searches) + 5
-    printed = " ".join(capsys.readouterr().out.split())
-    assert (
-        f"{episodes:,} episodes, {10 * episodes + 16:,} model calls, {1000 * episodes + 16 * 2000:,} tokens" in printed
-    )
-    assert not (tmp_path / "runs").exists()
-
-
 def test_held_out_tasks_are_drawn_from_discobench() -> None:
     drawn = new_settings(
-        StudyOptions(k=1, domain=["GreenhouseGasPrediction"], scale="tiny", held_out_count=2), LlmOptions(model="fake")
+        StudyOptions(k=1, domain=["GreenhouseGasPrediction"], scale="tiny", held_out_count=2),
+        AgentModelOptions(model="fake"),
     )
     assert len(drawn.held_out) == 2
     assert all(each["task"]["domain"] == "GreenhouseGasPrediction" for each in drawn.held_out)
     assert drawn.training[0]["task"] not in [each["task"] for each in drawn.held_out]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [([], "--model is needed"), (["--model", "m", "--agent", "x"], "known are react"), (["-r", "no"], "not a run")],
-)
-def test_wrong_options_are_explained(
-    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    import typer
-    from typer.testing import CliRunner
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DISCOENV_MODEL", raising=False)
-    app = typer.Typer()
-    app.command()(options.command(studies.main))
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 2
-    assert message in " ".join(result.output.replace("│", " ").split())

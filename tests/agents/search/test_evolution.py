@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.agents import options
+from discoenv.agents.display import EvolutionDisplay
 from discoenv.agents.llm.budget import Budget, Ledger
-from discoenv.agents.search import evolve
-from discoenv.agents.search.evolution import Evolution, ParallelEvaluator, Settings
+from discoenv.agents.search.evolution import Evolution, EvolutionSettings, ParallelEvaluator
 from discoenv.agents.search.islands import Individual, Islands
 from discoenv.agents.search.operators import AstOperator, LlmOperator, Operator
 from discoenv.episodes.transcript import CallRecorder, read_calls
@@ -27,16 +21,16 @@ from discoenv.errors import InfraError
 from discoenv.exams.host import Host
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
-from tests.agents.conftest import MakeModel
+from tests.agents.conftest import MakeModel, ended
 from tests.agents.llm.openai_server import Answer, Fail, FakeOpenAI, Say
-from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox
-from tests.episodes.conftest import tiny_task
+from tests.conftest import POLYNOMIAL_FEATURES, FailingSandbox
+from tests.real_domains import tiny_task
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def settings_for(task: Task, **changes: Any) -> Settings:
-    settings = Settings(
+def settings_for(task: Task, **changes: Any) -> EvolutionSettings:
+    settings = EvolutionSettings(
         task=task.model_dump(mode="json"),
         seed=0,
         generations=3,
@@ -47,13 +41,6 @@ def settings_for(task: Task, **changes: Any) -> Settings:
         operator={"name": "ast", "changes": 1.5},
     )
     return replace(settings, **changes)
-
-
-def ended(directory: Path) -> dict[int, tuple[Any, ...]]:
-    """What must not depend on whether a run was interrupted."""
-    folder = directory / "individuals"
-    loaded = [Individual.load(path) for path in folder.glob("*.json")]
-    return {each.number: (each.modules, each.parents, each.score, each.island, each.evaluated) for each in loaded}
 
 
 def test_random_changes_raise_the_score_over_generations(task: Task, tmp_path: Path, sandbox: Sandbox) -> None:
@@ -90,7 +77,7 @@ def test_random_changes_raise_the_score_in_reinforcement_learning(tmp_path: Path
 
 
 class Interrupted(Exception):
-    """Stands for the end of the process at an inconvenient time."""
+    """Ends a run as a kill does, at an inconvenient time."""
 
 
 class InterruptedOperator:
@@ -118,49 +105,12 @@ def test_an_interrupted_run_goes_on_and_ends_as_one_that_was_not(task: Task, tmp
         with pytest.raises(Interrupted):
             Evolution(tmp_path / "parts", settings, broken, num_envs=1, host=Host(sandbox)).run()
     parts = Evolution(
-        tmp_path / "parts", Settings.load(tmp_path / "parts"), operator, num_envs=3, host=Host(sandbox)
+        tmp_path / "parts", EvolutionSettings.load(tmp_path / "parts"), operator, num_envs=3, host=Host(sandbox)
     ).run()
     assert ended(tmp_path / "parts") == ended(tmp_path / "whole")
     assert {key: parts[key] for key in ("reward", "best")} == {key: whole[key] for key in ("reward", "best")}
     again = Evolution(tmp_path / "parts", settings, operator, host=Host(FailingSandbox(sandbox, failures=99))).run()
     assert again == parts  # nothing is left to do
-
-
-def test_a_killed_run_goes_on_from_the_command_line(tmp_path: Path, task: Task, sandbox_name: str) -> None:
-    outside = task.model_copy(update={"domain": "toy/Toy"})
-    (tmp_path / "task.yaml").write_text(outside.to_yaml())
-    environment = {**os.environ, "DISCOENV_PACKS": str(TOY), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = [sys.executable, str(ROOT / "agents/evolve.py"), "--sandbox", sandbox_name, "--num-envs", "2"]
-    new = [
-        "--task",
-        str(tmp_path / "task.yaml"),
-        "--generations",
-        "4",
-        "--children",
-        "2",
-        "--runs",
-        str(tmp_path / "runs"),
-    ]
-    process = subprocess.Popen([*command, *new], env=environment, stdout=subprocess.PIPE, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 120
-        while len(list(tmp_path.glob("runs/*/individuals/*.json"))) < 4:
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.02)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    (directory,) = (tmp_path / "runs").iterdir()
-    before = {number: each for number, each in ended(directory).items() if each[-1]}
-    assert not (directory / "result.json").exists()
-    finished = subprocess.run(
-        [*command, "-r", str(directory)], env=environment, capture_output=True, text=True, check=True
-    )
-    assert "submitted" in finished.stdout
-    after = ended(directory)
-    assert len(after) == 9
-    assert {number: after[number] for number in before} == before
-    assert json.loads((directory / "result.json").read_text())["individuals"] == 9
 
 
 GOOD = f"Polynomials fit curves.\n\n### `features.py`\n\n```python\n{POLYNOMIAL_FEATURES}```\n"
@@ -283,41 +233,12 @@ def test_rewards_come_before_scores_and_better_parents_are_drawn_more_often() ->
     assert all(len({each.number for each in parents}) == len(parents) for parents in drawn)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--operator", "magic"], "known are ast and llm"),
-        (["-r", "nowhere"], "evolve.json is missing"),
-        (["--operator", "llm", "--domain", "Toy", "--scale", "tiny"], "needs --model"),
-    ],
-)
-def test_wrong_options_are_explained(
-    arguments: list[str], message: str, toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from typer.testing import CliRunner
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DISCOENV_MODEL", raising=False)
-    app = typer_app(options.command(evolve.main))
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 2
-    assert message in " ".join(result.output.replace("│", " ").split())
-
-
-def typer_app(function: Callable[..., None]) -> Any:
-    import typer
-
-    app = typer.Typer()
-    app.command()(function)
-    return app
-
-
 def test_generations_are_reported(
     task: Task, tmp_path: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rich.console import Console
 
-    display = evolve.Display(Console(width=200))
+    display = EvolutionDisplay(Console(width=200))
     settings = settings_for(task, generations=1, children=1)
     seen: list[tuple[int, int]] = []
 

@@ -7,20 +7,19 @@ from typing import Any
 
 import pytest
 
-from discoenv.agents.search import random_search
-from discoenv.agents.search.random_search import RandomSearch, play
+from discoenv.agents import loop
+from discoenv.agents.search.random_search import RandomSearch
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.record import Run
+from discoenv.episodes.record import EpisodeRecord
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
-from tests.episodes.conftest import tiny_task
+from tests.real_domains import tiny_task
 
 
 def recorded_scores(runs: Path) -> list[float]:
     """Meta-train scores in the record of the only episode below ``runs``."""
     (directory,) = runs.iterdir()
-    infos = [event["info"] for event in Run(directory).events() if event["event"] == "step"]
-    return [info["score"] for info in infos if "score" in info]
+    return [run.score for run in EpisodeRecord.load(directory).runs]
 
 
 def searched(task: Task, tmp_path: Path, sandbox: Sandbox, *, steps: int, seed: int) -> list[float]:
@@ -29,14 +28,15 @@ def searched(task: Task, tmp_path: Path, sandbox: Sandbox, *, steps: int, seed: 
         task=task, max_steps=steps, runs_dir=tmp_path / "runs", sandbox=sandbox, limits={"budget_scale": 50.0}
     )
     try:
-        _, trials = play(env, seed=seed)
+        _, agent = loop.play(env, lambda info: RandomSearch(info["task"], seed=seed), seed=seed)
     finally:
         env.close()
+    trials = agent.trials
     scores = recorded_scores(tmp_path / "runs")
     assert scores == [trial.score for trial in trials]
     (directory,) = (tmp_path / "runs").iterdir()
     best = max(trials, key=lambda trial: trial.score)
-    assert Run(directory).submission() == best.modules
+    assert EpisodeRecord.load(directory).modules() == best.modules
     return scores
 
 
@@ -93,12 +93,3 @@ def test_no_candidate_is_tried_twice_and_the_last_action_submits(task: Task) -> 
     assert agent.act({"steps_left": 1}, info)["command"] == "submit"
     with pytest.raises(ValueError, match="changes nothing"):
         RandomSearch(task, changes=0.5)
-
-
-def test_the_command_prints_an_episode_as_it_goes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], toy: Any, sandbox_name: str
-) -> None:
-    random_search.main(domain="Toy", scale="tiny", steps=3, sandbox=sandbox_name, seed=0, runs=tmp_path, changes=1.5)
-    printed = capsys.readouterr().out
-    for expected in ("the base modules", "a change of the best", "submit candidate", "meta-test", "episode over"):
-        assert expected in printed

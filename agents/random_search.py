@@ -1,0 +1,48 @@
+"""Random changes of the base modules, keeping what scores better: hill climbing in one episode, without a model.
+
+``python agents/random_search.py --domain GreenhouseGasPrediction --steps 20``; see docs/search.md and
+:mod:`discoenv.agents.search.random_search`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from discoenv.agents import loop
+from discoenv.agents.display import EpisodeDisplay
+from discoenv.agents.options import EnvOptions, RunsFolder, SandboxName, ScaleName, command
+from discoenv.agents.search.random_search import RandomSearch
+from discoenv.env import DiscoGenEnv
+
+
+@command
+def main(
+    domain: Annotated[str, typer.Option(help="Domain to play.")] = "GreenhouseGasPrediction",
+    scale: ScaleName = "tiny",
+    task: Annotated[str, typer.Option(help="A task's YAML file, or the name of a DiscoBench task.")] = "",
+    steps: Annotated[int, typer.Option(min=2, help="Actions, the submission included.")] = 10,
+    changes: Annotated[float, typer.Option(min=1, help="Mean number of changes per candidate.")] = 1.5,
+    sandbox: SandboxName = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the episode and of the changes.")] = 0,
+    runs: RunsFolder = Path("runs"),
+) -> None:
+    """Play one episode of random search."""
+    display = EpisodeDisplay()
+    options = EnvOptions(task=task, domain=domain, scale=scale, sandbox=sandbox, max_steps=steps, runs=runs)
+    env = options.make(display.progress)
+    try:
+        reward, agent = loop.play(
+            env, lambda info: RandomSearch(info["task"], seed=seed, changes=changes), seed=seed, display=display
+        )
+        run = cast(DiscoGenEnv, env.unwrapped).run_directory
+    finally:
+        env.close()
+    best = max((trial.score for trial in agent.trials), default=float("nan"))
+    display.end(reward, f"best meta-train score {best:.3f}", run)
+
+
+if __name__ == "__main__":
+    typer.run(main)
