@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +120,18 @@ def _steps(env: Watched) -> list[dict[str, Any]]:
 
     assert env.run_directory is not None
     return [event for event in Run(env.run_directory).events() if event["event"] == "step"]
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("discoenv.agents", ("gymnasium", "numpy", "rich", "typer", "openai", "gepa", "pydantic")),
+        ("discoenv.agents.registry", ("rich", "typer", "openai", "gepa", "jax")),
+        ("discoenv.agents.llm.react", ("openai", "gepa", "jax")),
+        ("discoenv.agents.prompts.study", ("openai", "gepa", "jax")),
+    ],
+)
+def test_agents_load_what_they_need_when_they_need_it(module: str, heavy: tuple[str, ...]) -> None:
+    program = f"import {module}, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
