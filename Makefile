@@ -1,53 +1,136 @@
-# `make demo` and `make test` set up what they need by themselves. Override PYTHON to choose an interpreter (>= 3.11).
+# Targets set up what they need by themselves. Override PYTHON to choose an interpreter (>= 3.11).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Each test process trains on one core and takes about 1 GiB.
 JOBS ?= --numprocesses=auto --maxprocesses=4 --dist=worksteal
 BENCH ?=
-# constraints.txt: see there; without it torch can come with gigabytes of CUDA.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# What `make lock` may change: everything. LOCK= keeps what is locked; LOCK="--upgrade-package ruff" frees one package.
+LOCK ?= --upgrade
+# Where the stages of .ci/run keep what is not in $(VENV).
+CI_DIR ?= build/ci
+DISCOGEN := $(abspath $(CI_DIR))/discogen
+# The environment of `make newest`, and its tests: quick ones, which between them use most of the packages.
+NEWEST ?= $(CI_DIR)/newest
+NEWEST_TESTS ?= -m "not slow" tests/test_import.py tests/test_mcp.py
+# constraints.txt says which versions, of build requirements too; constraints.in says why.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python $(PIP_INSTALL) -c constraints.txt --build-constraint constraints.txt
 
-.PHONY: demo test test-all lint types bench calibrate clean
+.DEFAULT_GOAL := demo
+.PHONY: help demo test test-all lint types format bench calibrate lock newest clean \
+  ci-demo ci-lint ci-docker ci-viewer ci-discogen ci-bench ci-newest ci-tests
 
-demo: $(VENV)/.demo
+help: ## List the targets
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Play one episode with hand-written candidates
 	@$(BIN)/discoenv doctor --fix --quiet
 	@$(BIN)/python agents/scripted.py --domain GreenhouseGasPrediction --scale small --seed 0
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev ## Run the default tests
 	@$(BIN)/discoenv doctor --fix --quiet
 	$(BIN)/python -m pytest $(JOBS) -m "not slow"
 
-test-all: $(VENV)/.dev
+test-all: $(VENV)/.dev ## Run all tests, the slow ones too
 	@$(BIN)/discoenv doctor --fix --quiet
 	$(BIN)/python -m pytest $(JOBS)
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev
+types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev
+format: $(VENV)/.dev ## Format, and correct what can be corrected
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Run the benchmarks of speed; BENCH="--only startup" chooses
 	@$(BIN)/discoenv doctor --fix --quiet
 	$(BIN)/python -m benchmarks $(BENCH)
 
-calibrate: $(VENV)/.dev
+calibrate: $(VENV)/.dev ## Measure all floors and baselines (hours)
 	$(BIN)/discoenv calibrate all
 
-clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+lock: | $(BIN)/python ## Choose again which versions are installed: writes constraints.txt
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt uv
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest $(LOCK) --all-extras \
+	  --no-annotate --custom-compile-command "make lock" --output-file constraints.txt pyproject.toml constraints.in
+
+newest: ## Try the newest versions that pyproject.toml allows, in an environment of their own
+	@rm -rf $(NEWEST)
+	@$(PYTHON) -m venv $(NEWEST)
+	@$(NEWEST)/bin/python $(PIP_INSTALL) --upgrade pip
+	@$(NEWEST)/bin/python $(PIP_INSTALL) -e ".[dev]"
+	@$(NEWEST)/bin/discoenv doctor --fix --quiet
+	@$(NEWEST)/bin/python .ci/locked.py || true
+	@failed=""; \
+	$(NEWEST)/bin/ruff check --quiet . || failed="$$failed ruff"; \
+	$(NEWEST)/bin/mypy || failed="$$failed mypy"; \
+	$(NEWEST)/bin/python -m pytest -q $(JOBS) $(NEWEST_TESTS) || failed="$$failed pytest"; \
+	[ -z "$$failed" ] || { echo "With the newest versions, this fails:$$failed"; exit 1; }
+
+clean: ## Remove environments and caches
+	rm -rf $(VENV) build/ci .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# ---- the stages of .ci/run, each of which can be repeated alone
+
+ci-demo: ## The demo in its own minimal environment beats the baseline
+	@$(MAKE) --no-print-directory demo VENV=$(CI_DIR)/demo
+	@$(CI_DIR)/demo/bin/python .ci/reward.py
+
+ci-lint: lint types ## Style and types are clean, and what is installed is what is locked
+	$(BIN)/python .ci/locked.py
+
+ci-docker: $(VENV)/.dev ## Containers work, with an engine that is started if none answers
+	@$(BIN)/discoenv doctor --fix --quiet
+	@PYTHON=$(BIN)/python DISCOENV_TEST_ENGINE=$(abspath $(CI_DIR))/engine .ci/docker
+
+ci-viewer: $(VENV)/.dev ## The viewer's pages work in a browser, which is installed if it can be
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromedriver >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core; \
+	fi
+	$(BIN)/python -m pytest -q tests/viewer/test_page.py
+
+ci-discogen: $(DISCOGEN)/.done ## The discogen package is a pack, and its published scores come out
+	@$(BIN)/discoenv doctor --fix --quiet
+	@DISCOGEN_PACK=$(DISCOGEN) $(BIN)/python -m pytest -q tests/packs
+
+$(DISCOGEN)/.done: | $(VENV)/.dev
+	@$(BIN)/python -m pip download --quiet discogen==1.3.0 --no-deps --only-binary=:all: --python-version 3.12 --dest $(@D)
+	@$(BIN)/python -m zipfile -e $(@D)/*.whl $(@D)
+	@touch $@
+
+ci-bench: $(DISCOGEN)/.done ## The benchmarks of speed run, small
+	@DISCOGEN_PACK=$(DISCOGEN) $(MAKE) --no-print-directory bench BENCH="--only startup --only generation --only overhead \
+	  --repeats 3 --most-sampled 1000 --most-written 100 --domain GreenhouseGasPrediction --domain OnPolicyRL \
+	  --out '$(CI_DIR)/bench.json'"
+
+ci-tests: $(DISCOGEN)/.done ## All tests pass
+	@DISCOGEN_PACK=$(DISCOGEN) $(MAKE) --no-print-directory test-all
+
+ci-newest: ## The newest versions are tried; says what broke, and never fails
+	@timeout --kill-after=30 600 $(MAKE) --no-print-directory newest || \
+	  echo "The newest versions do not pass, see above (124: out of time). What is locked is not affected."
+
+# ---- environments
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "discoenv needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.pip: constraints.txt | $(BIN)/python
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt pip
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml $(VENV)/.pip
 	$(PIP) -e ".[sklearn]"
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: pyproject.toml $(VENV)/.pip
 	$(PIP) -e ".[dev]"
 	@touch $@ $(VENV)/.demo

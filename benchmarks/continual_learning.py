@@ -10,16 +10,10 @@ is nothing to forget.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import itertools
-import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -27,13 +21,11 @@ import typer
 from rich.console import Console
 
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer
-from discoenv.exams.examiner import Array, Learner
 from discoenv.exams.runner import learner_seed
-from discoenv.kits import exam
 from discoenv.machine import atomic
-from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
+from discoenv.testing import InProcessLearner, import_learner
 
 FINE_TUNING = Path(__file__).resolve().parents[1] / "agents/candidates/ContinualLearning/01_fine_tuning"
 METHODS = ("fine-tuning", "baseline", "joint training")
@@ -43,70 +35,12 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 _BEGIN, _END = "<!-- benchmark: written by benchmarks/continual_learning.py -->", "<!-- /benchmark -->"
 
 
-class InProcess(Learner):
-    """A learner without a sandbox. ``seconds`` is what it took to answer."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.seconds = 0.0
-
-    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
-        """Call the method here."""
-        return returns.check(self._call(method, args), method)
-
-    def tell(self, method: str, *args: Any) -> None:
-        """Call the method here."""
-        self._call(method, args)
-
-    def _call(self, method: str, args: tuple[Any, ...]) -> Any:
-        begin = time.monotonic()
-        answer = getattr(self.model, method)(*args)
-        self.seconds += time.monotonic() - begin
-        return answer
-
-
-@contextlib.contextmanager
-def imported(
-    domain: Domain,
-    backend: str = "default",
-    override: Path | None = None,
-    render: Callable[[str, str], str] = stubs.base,
-) -> Iterator[Any]:
-    """The files of a learner's folder as modules: ``code.learner``, ``code.memory`` and so on.
-
-    Args:
-        domain, backend: whose.
-        override: a folder; the modules in it replace the domain's own.
-        render: makes a module of its marked source and its file's name.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file in domain.specification.fixed_files:
-            shutil.copy(domain.file(file, dataset=domain.datasets[0], backend=backend), folder)
-        for module in domain.modules:
-            text = render(domain.module_source(module, backend=backend), f"{module}.py")
-            (folder / f"{module}.py").write_text(text, encoding="utf-8")
-        for path in [*(override.glob("*.py") if override else []), Path(str(exam.__file__))]:
-            shutil.copy(path, folder)
-        names = sorted(path.stem for path in folder.glob("*.py"))
-        before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-        sys.path.insert(0, str(folder))
-        importlib.invalidate_caches()
-        try:
-            yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-        finally:
-            sys.path.remove(str(folder))
-            for module in names:
-                sys.modules.pop(module, None)
-            sys.modules.update(before)
-
-
-def learner(code: Any, config: Mapping[str, Any], seed: int) -> InProcess:
+def learner(code: Any, config: Mapping[str, Any], seed: int) -> InProcessLearner:
     """A learner of one exam, as ``main.py`` makes it, on one thread."""
     import torch  # noqa: PLC0415 - takes seconds
 
     torch.set_num_threads(1)
-    return InProcess(code.learner.ContinualLearner(MappingProxyType(dict(config)), learner_seed(seed)))
+    return InProcessLearner(code.learner.ContinualLearner(MappingProxyType(dict(config)), learner_seed(seed)))
 
 
 def jointly(code: Any, examiner: ContinualLearningExaminer, seed: int) -> dict[str, float]:
@@ -132,10 +66,10 @@ def measure(
     """Metrics of each method, one dict per seed."""
     examiner = ContinualLearningExaminer(dataset, scale, domain.config(dataset, scale))
     found: dict[Method, list[dict[str, float]]] = {}
-    with imported(domain, backend, FINE_TUNING) as code:
+    with import_learner(domain, backend=backend, modules=FINE_TUNING) as code:
         found["fine-tuning"] = [examiner.examine(learner(code, examiner.config, seed), seed) for seed in seeds]
         joint = [jointly(code, examiner, seed) for seed in seeds]
-    with imported(domain, backend) as code:
+    with import_learner(domain, backend=backend) as code:
         found["baseline"] = [examiner.examine(learner(code, examiner.config, seed), seed) for seed in seeds]
     return found | {"joint training": joint}
 

@@ -7,7 +7,6 @@ JSON; ``tables(figures)`` shows them; ``bounds(figures)`` says which limits are 
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import platform
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import Any, Final, Protocol
 
 import rich.table
 
-from discoenv.machine import atomic, hardware
+from discoenv.machine import atomic, hardware, packages
 from discoenv.tasks.specification import Scale
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -135,17 +134,11 @@ def bounds_table(bounds: Sequence[Bound]) -> Table:
 
 def describe(options: Options) -> dict[str, Any]:
     """When, where, with what and how a run was made."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "hardware": hardware.hardware(),
-        "versions": versions,
+        "versions": {"python": platform.python_version(), **packages.versions(_PACKAGES)},
         "options": asdict(options),
     }
 

@@ -5,6 +5,8 @@ solutions whose score passes a threshold, compared with the cost of the baseline
 
 Installed packages declare further ones by entry points of the group ``discoenv.objectives``
 (:mod:`discoenv.machine.entry_points`), which name functions with the decorator :func:`register`.
+
+Importing this is cheap, because help texts and workspaces name objectives: NumPy is imported by what computes a reward.
 """
 
 from __future__ import annotations
@@ -12,16 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from discoenv.errors import UnknownName
-from discoenv.exams.result import ExamResult
 from discoenv.machine import entry_points
-from discoenv.scoring.baselines import Entry
-from discoenv.scoring.scores import Score
-from discoenv.tasks.task import Task
+
+if TYPE_CHECKING:
+    from discoenv.exams.result import ExamResult
+    from discoenv.scoring.baselines import Entry
+    from discoenv.scoring.scores import Score
+    from discoenv.tasks.task import Task
 
 #: Normalised scores are clipped to this range before they are averaged, so that one dataset cannot decide alone.
 CLIP = (-1.0, 10.0)
@@ -31,22 +33,32 @@ RATIO_CLIP = (0.0, 100.0)
 
 @dataclass(frozen=True)
 class Reward:
-    """A reward and what it was computed from, for ``info["reward"]``."""
+    """A reward and what it was computed from, for ``info["reward_parts"]``."""
 
     value: float
     parts: Mapping[str, Any] = field(default_factory=dict)
 
 
 #: (task, scores of the meta-test datasets, module texts by file name) -> reward.
-RewardFunction = Callable[[Task, Sequence[Score], Mapping[str, str]], Reward]
+RewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward]"
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A registered objective. ``measured``: it compares costs with the baseline's, measured on this machine."""
+    """A registered objective.
+
+    Attributes:
+        name: what tasks call it.
+        reward: computes the reward of an episode.
+        description: one line about the reward.
+        cost: what is to be saved, as a phrase of which the agent is told to need as little as possible; empty: nothing.
+        measured: whether it compares costs with the baseline's, measured on this machine.
+    """
 
     name: str
     reward: RewardFunction
+    description: str = ""
+    cost: str = ""
     measured: bool = False
 
 
@@ -55,16 +67,21 @@ GROUP = "discoenv.objectives"
 _REGISTRY: dict[str, Objective] = {}
 
 
-def register(name: str, *, measured: bool = False) -> Callable[[RewardFunction], RewardFunction]:
+def register(
+    name: str, *, description: str = "", cost: str = "", measured: bool = False
+) -> Callable[[RewardFunction], RewardFunction]:
     """Register an objective under ``name``; use as a decorator. An existing name is replaced.
 
     Args:
         name: what tasks call it.
+        description: one line about the reward; default: the first line of the function's docstring.
+        cost: what is to be saved, in words for the agent, such as ``peak memory of the training process``.
         measured: whether ``score.cost_entry``, this machine's own baseline, must be there for each dataset.
     """
 
     def add(function: RewardFunction) -> RewardFunction:
-        _REGISTRY[name] = Objective(name, function, measured)
+        line = description or (function.__doc__ or "").strip().partition("\n")[0]
+        _REGISTRY[name] = Objective(name, function, line, cost, measured)
         return function
 
     return add
@@ -103,11 +120,13 @@ def passes(score: Score, baseline_scale: float) -> bool:
 @register("performance")
 def performance(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Mean over meta-test datasets of the normalised score n_d, each clipped to [−1, 10]."""
+    import numpy as np
+
     clipped = {score.dataset: float(np.clip(score.normalised, *CLIP)) for score in scores}
     return Reward(float(np.mean(list(clipped.values()))), {"objective": "performance", "clipped": clipped})
 
 
-@register("time", measured=True)
+@register("time", cost="seconds of training and answering", measured=True)
 def time(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Seconds of training and answering per exam, beside the baseline's."""
 
@@ -117,7 +136,7 @@ def time(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Rew
     return _frugality("time", "s", task, scores, lambda score: _mean(score, seconds), lambda entry: entry.seconds.mean)
 
 
-@register("energy", measured=True)
+@register("energy", cost="energy drawn while training and answering", measured=True)
 def energy(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Joules per exam, beside the baseline's by the same method."""
     return _frugality(
@@ -130,7 +149,7 @@ def energy(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> R
     )
 
 
-@register("memory", measured=True)
+@register("memory", cost="peak memory of the training process and its children", measured=True)
 def memory(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Peak memory of the learner's processes, scratch files and GPU memory included, beside the baseline's."""
     return _frugality(
@@ -143,7 +162,7 @@ def memory(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> R
     )
 
 
-@register("golf")
+@register("golf", cost="bytes of the files that you may edit")
 def golf(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Bytes of UTF-8 of all editable modules, beside those of their base implementations."""
     size = float(sum(len(text.encode()) for text in modules.values()))
@@ -166,6 +185,8 @@ def _frugality(
     baseline_cost: Callable[[Entry], float],
 ) -> Reward:
     """0 if any dataset fails :func:`passes`; else the geometric mean of baseline cost / cost, each in [0, 100]."""
+    import numpy as np
+
     parts: dict[str, Any] = {"objective": name, "unit": unit, "baseline_scale": task.baseline_scale}
     for key in ("passes", "threshold", "cost", "baseline_cost", "ratio"):
         parts[key] = {}
@@ -186,4 +207,6 @@ def _frugality(
 
 
 def _mean(score: Score, cost: Callable[[ExamResult], float]) -> float:
+    import numpy as np
+
     return float(np.mean([cost(result) for result in score.results]))

@@ -14,6 +14,7 @@ from discoenv.scoring import baselines
 from discoenv.scoring.scores import Score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, Task
+from discoenv.tasks.workspace import describe
 
 MakeScore = Callable[[str, float], Score]
 
@@ -61,3 +62,33 @@ def test_names_are_known_and_misspellings_corrected() -> None:
     assert {"performance", "time", "energy", "memory", "golf"} <= set(objectives.names())
     with pytest.raises(UnknownName, match="no objective is called 'preformance'; did you mean 'performance'"):
         objectives.get("preformance")
+
+
+def test_every_objective_says_in_a_line_what_it_rewards() -> None:
+    for name in objectives.names():
+        line = objectives.get(name).description
+        assert line.endswith(".")
+        assert "\n" not in line
+    assert objectives.get("golf").description.startswith("Bytes of UTF-8")
+
+
+def test_the_agent_is_told_the_cost_of_an_objective_registered_by_a_user(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objectives, "_REGISTRY", dict(objectives._REGISTRY))
+    register = objectives.register("questions", description="Few questions.", cost="questions that the examiner asks")
+    register(objectives.performance)
+    assert objectives.get("questions").description == "Few questions."
+
+    def told(objective: str) -> str:
+        side = task.model_copy(update={"objective": objective, "baseline_scale": 0.5}).side("meta_train")
+        return describe(side).partition(f"Objective: `{objective}`")[2].partition(". Scale:")[0]
+
+    costs = {"questions": "questions that the examiner asks", "time": "seconds of training and answering"}
+    for name, cost in costs.items():
+        assert told(name) == (
+            f" — the fewer the {cost}, the better, compared with the baseline's; but nothing counts unless the "
+            "normalised score of every dataset reaches 0.5"
+        )
+    assert told("performance") == ""
+    assert told("registered in another process") == ""

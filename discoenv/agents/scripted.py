@@ -7,9 +7,11 @@ It is the demo (``make demo``) and the first test of the whole loop. The candida
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from discoenv.episodes.record import best_run
 from discoenv.tasks.registry import get_domain
 
 _CHECKOUT = Path(__file__).resolve().parents[2] / "agents/candidates"
@@ -21,8 +23,25 @@ def candidates_of(domain: str) -> Path:
     return inside if inside.is_dir() or not (_CHECKOUT / domain).is_dir() else _CHECKOUT / domain
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A candidate that was run.
+
+    Attributes:
+        candidate: its index.
+        score: mean normalised meta-train score; −∞ if there is none.
+        reward: what the task's objective makes of the meta-train scores; −∞ if there is none.
+        full: it was run on all meta-train datasets.
+    """
+
+    candidate: int
+    score: float = float("-inf")
+    reward: float = float("-inf")
+    full: bool = True
+
+
 class ScriptedAgent:
-    """Proposes one candidate per step, then submits the one with the best meta-train score.
+    """Proposes one candidate per step, then submits the one whose run was the best.
 
     Args:
         domain: name of the domain; its candidates are tried in the order of their folders' names. A module that a
@@ -31,7 +50,7 @@ class ScriptedAgent:
 
     Attributes:
         names: the candidates' names, in the order in which they are tried.
-        tried: the score of each candidate so far; −∞ if it has none.
+        tried: the candidates so far.
 
     Raises:
         UnknownName: no domain has that name.
@@ -50,15 +69,16 @@ class ScriptedAgent:
             for folder in folders
         ]
         self.names = [folder.name for folder in folders]
-        self.tried: list[float] = []
+        self.tried: list[Attempt] = []
 
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-        """The next action, given the latest observation; the first call starts an episode."""
+        """The next action, given the latest observation and info; the first call starts an episode."""
         step = len(self.tried)
         if step:
-            self.tried[-1] = float(observation["score"])
+            score, reward = (float(info.get(key, "-inf")) for key in ("score", "meta_train_reward"))
+            self.tried[-1] = Attempt(step - 1, score, reward)
         if step < len(self._candidates) and observation["steps_left"] > 1:
-            self.tried.append(float("-inf"))
+            self.tried.append(Attempt(step))
             return {"edits": self._edits(step, observation["files"]), "command": "run"}
         return {"edits": self._edits(self.best, observation["files"]), "command": "submit"}
 
@@ -70,8 +90,10 @@ class ScriptedAgent:
 
     @property
     def best(self) -> int:
-        """Index of the candidate with the best meta-train score so far; of equal ones the first."""
-        return max(range(len(self.tried)), key=self.tried.__getitem__)
+        """Index of the best candidate so far; see :func:`discoenv.episodes.record.best_run`."""
+        best = best_run(self.tried)
+        assert best is not None
+        return best.candidate
 
     def _edits(self, index: int, files: Mapping[str, str]) -> list[dict[str, str]]:
         candidate = self._candidates[index]

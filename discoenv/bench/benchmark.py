@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import json
 import platform
 import socket
@@ -20,6 +19,7 @@ from discoenv.bench.playing import INFRA_ERRORS, play_cell
 from discoenv.errors import BenchError
 from discoenv.experiment import Config, Finished, Grid, RunDirectory, run_experiment
 from discoenv.experiment.layout import ExperimentFolder
+from discoenv.machine import packages
 from discoenv.machine.hardware import hardware
 from discoenv.tasks.task import Task
 
@@ -290,10 +290,8 @@ class Benchmark:
 
 def versions() -> dict[str, str]:
     """Versions of Python, discoenv and what its exams depend on."""
-    found = {"python": platform.python_version(), "discoenv": discoenv.__version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {
+        "python": platform.python_version(),
+        "discoenv": discoenv.__version__,
+        **packages.versions(_PACKAGES),
+    }

@@ -35,10 +35,10 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Write the table as Markdown.", show_default=False)] = None,
 ) -> None:
     """Try every known exploit on a domain. The exit code is 1 if one of them gains anything."""
-    from discoenv.audit import report  # noqa: PLC0415 - NumPy and Gymnasium are not needed by the other commands' help
-    from discoenv.audit.auditor import Auditor  # noqa: PLC0415
-    from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of  # noqa: PLC0415
-    from discoenv.sandbox import get_sandbox  # noqa: PLC0415
+    from discoenv.audit import report  # NumPy and Gymnasium are not needed by the other commands' help
+    from discoenv.audit.auditor import Auditor
+    from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of
+    from discoenv.sandbox import get_sandbox
 
     found = get_domain(domain)
     console, log = Console(), Console(stderr=True)
@@ -52,7 +52,7 @@ def audit(
     def chosen(name: str, kind: str) -> bool:
         return (not only or name in only or kind in only) and (not brief or name in BRIEF)
 
-    known: list[Exploit | ActionExploit] = [*exploits_of(domain), *ACTIONS]
+    known: list[Exploit | ActionExploit] = [*exploits_of(found), *ACTIONS]
     for word in only or []:
         names = [*CLASSES, *(each.name for each in known)]
         if word not in names:
@@ -60,7 +60,7 @@ def audit(
     findings = []
     host = Host(provider, exams_at_once=Cores(1, pin=False))  # exploits may use all cores, as attackers would
     with host, Auditor(found, host, scale=_scale(scale)) as auditor:
-        for exploit in exploits_of(domain):
+        for exploit in exploits_of(found):
             if chosen(exploit.name, exploit.kind):
                 log.print(f"{exploit.kind}: {exploit.name} …", highlight=False, markup=False)
                 findings.append(auditor.attempt(exploit))

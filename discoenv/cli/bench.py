@@ -115,10 +115,10 @@ def run(
     ] = False,
 ) -> None:
     """Play agents × tasks × seeds. Stop it whenever you like: the same command, or `bench resume`, goes on."""
-    from discoenv.bench.agents import parse_agents  # noqa: PLC0415 - other commands' help needs none of this
-    from discoenv.bench.benchmark import Benchmark  # noqa: PLC0415
-    from discoenv.bench.tasks import parse_tasks  # noqa: PLC0415
-    from discoenv.tasks.registry import load_pack  # noqa: PLC0415
+    from discoenv.bench.agents import parse_agents  # other commands' help needs none of this
+    from discoenv.bench.benchmark import Benchmark
+    from discoenv.bench.tasks import parse_tasks
+    from discoenv.tasks.registry import load_pack
 
     means = _Means(workers, dask, gpus_per_cell, memory_per_cell, retries, retry_failed, cell_timeout)
     if resume_directory is not None:
@@ -184,7 +184,7 @@ def resume(
     cell_timeout: CellTimeout = None,
 ) -> None:
     """Go on with a benchmark: cells that are not done, and those at which the machine failed."""
-    from discoenv.bench.benchmark import Benchmark  # noqa: PLC0415
+    from discoenv.bench.benchmark import Benchmark
 
     means = _Means(workers, dask, gpus_per_cell, memory_per_cell, retries, retry_failed, cell_timeout)
     _run(Benchmark(directory), means)
@@ -192,7 +192,7 @@ def resume(
 
 def status(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.")]) -> None:
     """Show how far a benchmark is, and what went wrong."""
-    from discoenv.bench.benchmark import Benchmark  # noqa: PLC0415
+    from discoenv.bench.benchmark import Benchmark
 
     benchmark = Benchmark(directory)
     console = Console()
@@ -206,7 +206,7 @@ def status(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.
 
 def report(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.")]) -> None:
     """Write a report of a benchmark: tables, intervals, plots."""
-    from discoenv.bench.report.build import report as write  # noqa: PLC0415
+    from discoenv.bench.report.build import report as write
 
     Console().print(str(write(directory)), highlight=False, markup=False, soft_wrap=True)
 
@@ -217,7 +217,7 @@ def _show_plan(console: Console, agents: list[str], tasks: list[str], means: _Me
     for task in tasks:
         console.print(Text(f"task  {task}"), soft_wrap=True)
     if means.dask.startswith("slurm:"):
-        from discoenv.experiment.cluster import slurm_script  # noqa: PLC0415
+        from discoenv.experiment.cluster import slurm_script
 
         script = slurm_script(Path(means.dask.removeprefix("slurm:")), resources=means.resources)
         console.print(script, markup=False, highlight=False, soft_wrap=True)
@@ -259,7 +259,7 @@ def _run(benchmark: Benchmark, means: _Means) -> None:
 
 @contextmanager
 def _connected(means: _Means, directory: Path, console: Console) -> Iterator[Any]:
-    from discoenv.experiment.cluster import connect  # noqa: PLC0415 - few runs need Dask
+    from discoenv.experiment.cluster import connect  # few runs need Dask
 
     folder = directory / "dask"
     folder.mkdir(exist_ok=True)

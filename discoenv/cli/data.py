@@ -26,7 +26,7 @@ def fetch(
     """Fetch the data of a domain, once, into the cache; every file is checked by its SHA-256."""
     loaded = get_domain(domain)
     loaded.require(dataset=dataset)
-    names = [name for name in loaded.datasets if loaded.specification.datasets[name].files]
+    names = [name for name in loaded.datasets if loaded.specification.datasets[name].to_fetch]
     chosen = [dataset] if dataset else names
     if not set(chosen) & set(names):
         typer.echo(f"{domain}: nothing has to be fetched" + (f" for {dataset}" if dataset else ""))

@@ -24,7 +24,7 @@ from discoenv.cli import tasks as generation_commands
 from discoenv.cli import viewer as viewer_commands
 from discoenv.episodes import plots
 from discoenv.episodes.evaluation import Evaluation
-from discoenv.episodes.record import Run
+from discoenv.episodes.record import EpisodeRecord
 from discoenv.errors import (
     DiscoenvError,
     InfraError,
@@ -246,37 +246,36 @@ def replay(
     ] = "",
 ) -> None:
     """Score a recorded submission again on the meta-test datasets, with the seeds of the run."""
-    from discoenv import objectives  # noqa: PLC0415 - numpy is not needed by the other commands' help
+    from discoenv import objectives  # numpy is not needed by the other commands' help
 
-    recorded = Run(run)
-    for pack in recorded.setup.get("packs", []):
+    recorded = EpisodeRecord.load(run, events=False)
+    for pack in recorded.setup.packs:
         load_pack(pack)
-    modules = recorded.submission()
+    modules = recorded.modules()
     objective = objectives.get(recorded.task.objective)
     reward_of = _function(reward_fn) if reward_fn else objective.reward
-    device = device or ("cpu" if recorded.setup.get("device", "cpu") == "cpu" else "gpu")
-    with Host(_sandbox(sandbox or recorded.setup["sandbox"]), device=device) as host:
+    device = device or ("cpu" if recorded.setup.device == "cpu" else "gpu")
+    with Host(_sandbox(sandbox or recorded.setup.sandbox), device=device) as host:
         evaluation = Evaluation(
             recorded.task,
             host,
-            seed=int(recorded.setup["episode_seed"]),
-            budget_scale=float(recorded.setup["budget_scale"]),
+            seed=recorded.setup.episode_seed,
+            budget_scale=recorded.setup.budget_scale,
             costs=objective.measured,
             on_progress=_show_progress,
         )
         with contextlib.closing(evaluation):
             scores = evaluation.examine(modules, "meta_test")
     reward = reward_of(recorded.task, scores, modules).value
-    before = (recorded.result or {}).get("meta_test", {})
+    before = (recorded.result and recorded.result.meta_test) or {}
     table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
     for score in scores:
-        old = before.get(score.dataset, {}).get("value")
-        table.add_row(score.dataset, "–" if old is None else f"{old:.6g}", f"{score.record()['value']:.6g}")
+        old = before.get(score.dataset)
+        table.add_row(score.dataset, "–" if old is None else f"{old.metric:.6g}", f"{score.metric:.6g}")
     console.print(table)
-    old_reward = (recorded.result or {}).get("reward")
-    shown = "not finished" if old_reward is None else f"{old_reward:.6f}"
+    shown = "not finished" if recorded.result is None else f"{recorded.result.reward:.6f}"
     console.print(f"reward: recorded {shown}, again {reward:.6f}", highlight=False)
-    own = recorded.setup.get("reward_fn")
+    own = recorded.setup.reward_fn
     if own and not reward_fn:
         errors.print(
             f"The recorded reward was made by {own}, the one above by the objective {recorded.task.objective!r}; "
@@ -319,8 +318,8 @@ def _show_progress(progress: Progress) -> None:
 
 def _missing(domain: Domain) -> list[str]:
     """Requirements of a domain that are not installed."""
-    import importlib.metadata  # noqa: PLC0415
-    import re  # noqa: PLC0415
+    import importlib.metadata
+    import re
 
     missing = []
     for requirement in domain.specification.requirements:

@@ -39,11 +39,11 @@ def serve(
 ) -> None:
     """Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md)."""
     try:
-        from discoenv.adapters import mcp  # noqa: PLC0415 - the package mcp is optional
+        from discoenv.adapters import mcp  # the package mcp is optional
     except ModuleNotFoundError as error:
         raise TaskError(f"{error.name} is missing: pip install 'discoenv[mcp]'") from error
-    from discoenv.env import DiscoGenEnv  # noqa: PLC0415 - heavy
-    from discoenv.tools import ToolSession  # noqa: PLC0415
+    from discoenv.env import DiscoGenEnv  # heavy
+    from discoenv.tools import ToolSession
 
     def make_session(on_progress: Callable[[Any], None]) -> ToolSession:
         env = DiscoGenEnv(

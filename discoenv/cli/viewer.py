@@ -34,9 +34,9 @@ def view(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Look at recorded runs, finished or still running, in a browser."""
-    from discoenv.viewer.api import Api  # noqa: PLC0415 - the other commands need no server
-    from discoenv.viewer.index import RunIndex  # noqa: PLC0415
-    from discoenv.viewer.server import ViewerServer, is_local  # noqa: PLC0415
+    from discoenv.viewer.api import Api  # the other commands need no server
+    from discoenv.viewer.index import RunIndex
+    from discoenv.viewer.server import ViewerServer, is_local
 
     if not runs.is_dir():
         raise typer.BadParameter(f"{runs} is not a folder; episodes are recorded in runs/ unless told otherwise")
@@ -64,7 +64,7 @@ def export(
     html: Annotated[Path, typer.Option("--html", help="The file to write.", show_default=False)],
 ) -> None:
     """Write a run as one HTML file that opens anywhere, without discoenv and without network."""
-    from discoenv.viewer import export as exporter  # noqa: PLC0415 - the other commands need no page
+    from discoenv.viewer import export as exporter  # the other commands need no page
 
     exporter.export(run, html)
     _console.print(f"{html}: {html.stat().st_size / 1e6:.1f} MB", markup=False)

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
             for name, generate in GENERATORS.items():
                 print(f'    "{name}": "{generate().digest()}",', flush=True)
         case ["sheets", folder]:
-            from discoenv.data import contact_sheets  # noqa: PLC0415 - needs Pillow
+            from discoenv.data import contact_sheets  # needs Pillow
 
             for path in contact_sheets.write_all(Path(folder)):
                 print(path)

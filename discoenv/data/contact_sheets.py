@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from discoenv.data.generated.exact import Bytes
 from discoenv.data.generated.store import GENERATORS, load
-from discoenv.data.images import Images, Split
+from discoenv.data.images import Bytes, Images, Split
 from discoenv.machine import atomic
 
 #: Grey between images.
@@ -52,7 +51,7 @@ def write(images: Images, path: Path) -> None:
 
 def write_png(pixels: Bytes, path: Path) -> None:
     """An image, uint8[H, W, 3], in 48 colours."""
-    from PIL import Image  # noqa: PLC0415 - comes with matplotlib, and only pictures need it
+    from PIL import Image  # comes with matplotlib, and only pictures need it
 
     file = io.BytesIO()
     Image.fromarray(pixels).quantize(48).save(file, "png", optimize=True)

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Labels = np.ndarray[Any, np.dtype[np.int64]]
+
 #: Parts of an image set, in the order in which they are stored and checked.
 SPLITS = ("train", "validation", "test")
 
@@ -21,8 +24,8 @@ class Split:
         y: int64[N], read-only; the classes, 0 … classes - 1.
     """
 
-    x: np.ndarray[Any, np.dtype[np.uint8]]
-    y: np.ndarray[Any, np.dtype[np.int64]]
+    x: Bytes
+    y: Labels
 
     def __post_init__(self) -> None:
         if self.x.dtype != np.uint8 or self.x.ndim != 4 or self.y.dtype != np.int64 or self.y.shape != self.x.shape[:1]:
@@ -42,8 +45,8 @@ class Images:
     """An image set in three parts that share no image.
 
     Attributes:
-        name: what :func:`discoenv.data.generated.load` calls it.
-        classes: number of classes; each is in every part.
+        name: what :func:`discoenv.data.sets.load` calls it.
+        classes: number of classes; each is in every part but a validation part that is empty.
     """
 
     name: str

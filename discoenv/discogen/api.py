@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from discoenv import objectives
 from discoenv.discogen.config import (
     Configuration,
     config_from_task,
@@ -266,8 +267,6 @@ def read(task: str | Path) -> TaskSide | Task:
 
 
 def _objectives(eval_type: str) -> list[str]:
-    from discoenv import objectives  # noqa: PLC0415 - it imports what runs exams, and users register their own
-
     if eval_type == "random":
         return objectives.names()
     objectives.get(eval_type)

@@ -21,7 +21,16 @@ import yaml
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.specification import Backend, Dataset, Integrity, Metric, Module, ResourceLimits, Specification
+from discoenv.tasks.specification import (
+    Backend,
+    Dataset,
+    Integrity,
+    Metric,
+    Module,
+    ResourceLimits,
+    Scale,
+    Specification,
+)
 
 #: DiscoGen bounds nothing; an exam of ours always ends.
 _BUDGET_S = 24 * 3600.0
@@ -86,7 +95,7 @@ class DiscogenDomain(Domain):
             raise UnknownName("scale", scale, ["full"], f"{self.name}, a pack in DiscoGen's format")
         return {}
 
-    def scales(self, dataset: str) -> list[str]:
+    def scales(self, dataset: str) -> list[Scale]:
         """``full`` only."""
         return ["full"]
 

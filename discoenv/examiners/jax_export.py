@@ -12,12 +12,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import io
 import json
 import os
 import platform
-import re
 import stat
 import time
 import zipfile
@@ -29,7 +27,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import export
 
-from discoenv.machine import atomic, cache
+from discoenv.machine import atomic, cache, packages
 
 #: Entries that are kept; the one that has not been used for longest goes first.
 MOST_ENTRIES = 256
@@ -162,17 +160,5 @@ def _digest(path: Path) -> str:
 
 @functools.cache
 def _versions(names: tuple[str, ...]) -> dict[str, str]:
-    """Versions of those distributions, and of all that they require without extras, that are installed."""
-    versions: dict[str, str] = {}
-    waiting, seen = list(names), set()
-    while waiting:
-        match = re.match(r"[\w.-]+", waiting.pop())
-        name = re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""
-        if not name or name in seen:
-            continue
-        seen.add(name)
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            distribution = importlib.metadata.distribution(name)
-            versions[name] = distribution.version
-            waiting += [text for text in distribution.requires or () if "extra" not in text.partition(";")[2]]
-    return versions
+    """Versions of those packages, and of all that they require without extras, that are installed."""
+    return {each.name: each.version for each in packages.closure(names).values() if each.version is not None}

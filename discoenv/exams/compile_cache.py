@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import platform
 import re
 import shutil
@@ -23,7 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from discoenv.machine import cache
+from discoenv.machine import cache, packages
 from discoenv.sandbox.base import Mount
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting
@@ -65,7 +64,7 @@ def environment() -> dict[str, str]:
 
 def compiles(domain: Domain) -> bool:
     """Whether learners of the domain compile programs that can be kept."""
-    return any(re.fullmatch(r"jax\b.*", requirement) for requirement in domain.specification.requirements)
+    return "jax" in packages.names(domain.specification.requirements)
 
 
 def of_base(setting: Setting) -> Path:
@@ -122,9 +121,5 @@ def _platform() -> str:
         elif not line and features:
             break
     versions = [platform.machine(), platform.python_version()]
-    for package in ("jax", "jaxlib", "flax", "optax"):
-        try:
-            versions.append(importlib.metadata.version(package))
-        except importlib.metadata.PackageNotFoundError:
-            versions.append("-")
+    versions += [packages.version(package) or "-" for package in ("jax", "jaxlib", "flax", "optax")]
     return "-".join([*versions, hashlib.sha256(features.encode()).hexdigest()[:12]])

@@ -46,9 +46,12 @@ def load_domain_file(directory: Path, stem: str) -> ModuleType:
     The folder is imported as a package of its own, so that its files can import each other (``from . import data``).
     """
     name = f"discoenv_domain_{directory.name}"
-    package = ModuleType(name)
-    package.__path__ = [str(directory)]
-    sys.modules[name] = package
+    if getattr(sys.modules.get(name), "__path__", None) != [str(directory)]:
+        for known in [each for each in sys.modules if each == name or each.startswith(f"{name}.")]:
+            del sys.modules[known]  # of a folder with the same name, as packs may have
+        package = ModuleType(name)
+        package.__path__ = [str(directory)]
+        sys.modules[name] = package
     return importlib.import_module(f"{name}.{stem}")
 
 

@@ -177,6 +177,8 @@ class Host:
                 try:
                     return run.run()
                 except InfraError:
+                    if group.cancelled:
+                        raise
                     return run.run()
 
     def run_all(

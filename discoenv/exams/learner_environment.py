@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
+
+from discoenv.machine import packages
 
 #: What a learner that requires a package may have imported before it starts: modules whose import starts no thread and
 #: touches no device. A fork after an operation of JAX or torch hangs; gymnax and brax compute on import, so what they
@@ -37,5 +38,4 @@ def on_cpu(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def preloaded(requirements: Iterable[str]) -> tuple[str, ...]:
     """The modules that can be imported before a learner with these requirements is forked, sorted."""
-    names = (re.split(r"[^a-z0-9.-]", requirement.lower(), maxsplit=1)[0] for requirement in requirements)
-    return tuple(sorted({module for name in names for module in _PRELOADED.get(name, ())}))
+    return tuple(sorted({module for name in packages.names(requirements) for module in _PRELOADED.get(name, ())}))

@@ -36,3 +36,11 @@ def owner_pid(name: str) -> int:
 
 def _pid_namespace() -> int:
     return Path("/proc/self/ns/pid").stat().st_ino
+
+
+def boot_id() -> str:
+    """A name of this boot of this machine; empty where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

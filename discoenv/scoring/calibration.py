@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import platform
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from discoenv.errors import CalibrationFailed, InfraError
 from discoenv.exams.host import Cancellation, Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec
-from discoenv.machine import hardware, scratch
+from discoenv.machine import hardware, packages, scratch
 from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, TaskSide
@@ -104,19 +102,15 @@ def _sample(values: list[float]) -> baselines.Sample:
 
 def _versions(domain: Domain, dataset: str) -> dict[str, str]:
     """Versions of Python and of what the domain and the dataset require; with JAX's that of jaxlib, its compiler."""
-    versions = {"python": platform.python_version(), "discoenv": importlib.metadata.version("discoenv")}
     specification = domain.specification
-    names = [re.split(r"[^A-Za-z0-9._-]", each, maxsplit=1)[0] for each in specification.requirements]
-    providers = importlib.metadata.packages_distributions()  # datasets require by the names that are imported
-    names += [providers.get(each, [each])[0] for each in specification.datasets[dataset].requires]
+    names = packages.names(specification.requirements)
+    names += [packages.provider(module) for module in specification.datasets[dataset].requires]
     if "jax" in names:
         names.append("jaxlib")
-    for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            raise InfraError(f"{name} is not installed; pip install 'discoenv[{domain.specification.extra}]'") from None
-    return versions
+    missing = packages.missing(names)
+    if missing:
+        raise InfraError(f"{missing[0]} is not installed; pip install 'discoenv[{specification.extra}]'")
+    return {"python": platform.python_version(), **packages.versions(["discoenv", *names])}
 
 
 def destination(domain: Domain, *, local: bool, device: str = "cpu") -> Path:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
 from discoenv.tasks import stubs
-from discoenv.tasks.specification import SCALES, Metric, Specification
+from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 
 class Domain:
@@ -153,7 +153,7 @@ class Domain:
         Raises:
             DatasetUnavailable: they have not been fetched; nothing is fetched here.
         """
-        files = self.specification.datasets[dataset].files
+        files = self.specification.datasets[dataset].to_fetch
         return downloads.folder(self.name, dataset, files, cache_root) if files else None
 
     def fetch(
@@ -163,12 +163,12 @@ class Domain:
         on_file: Callable[[downloads.File, str], None] = lambda file, source: None,
     ) -> Path:
         """Fetch a dataset's files, unless they are there, and return their folder; see :func:`downloads.fetch`."""
-        files = self.specification.datasets[dataset].files
+        files = self.specification.datasets[dataset].to_fetch
         return downloads.fetch(self.name, dataset, files, cache_root, on_file)
 
     def missing_packages(self, dataset: str) -> list[str]:
         """What a dataset requires beyond the rest of its domain and is not installed here."""
-        return [name for name in self.specification.datasets[dataset].requires if not _is_installed(name)]
+        return [name for name in self.specification.datasets[dataset].packages if not _is_installed(name)]
 
     def prompt(self, module: str, *, backend: str) -> str:
         """What the agent is told about a module."""
@@ -199,7 +199,7 @@ class Domain:
             raise UnknownName("scale", scale, [key for key in content if key != "all"], str(path))
         return copy.deepcopy({**content.get("all", {}), **content[scale]})
 
-    def scales(self, dataset: str) -> list[str]:
+    def scales(self, dataset: str) -> list[Scale]:
         """Scales that a dataset has, smallest first."""
         content = _load_config(self.directory / "datasets" / dataset / "config.yaml")
         return [scale for scale in SCALES if scale in content]

@@ -6,13 +6,24 @@ import re
 from collections.abc import Container
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from discoenv.data import downloads
+from discoenv.data.published.sources import source
 
 Scale = Literal["tiny", "small", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
 
+
+def _published(name: str) -> str:
+    source(name)  # raises if there is no such set
+    return name
+
+
+_PublishedSets = Annotated[
+    tuple[Annotated[str, AfterValidator(_published)], ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
@@ -44,15 +55,39 @@ class Dataset(_Record):
 
     Attributes:
         source: ``offline`` needs no network; ``download`` is fetched once into the cache.
-        files: what is fetched, for the examiner alone; see :mod:`discoenv.data.downloads`.
+        data: the published sets that it is made of, one name or several; see :mod:`discoenv.data.published`.
+        files: what else is fetched; see :mod:`discoenv.data.downloads`.
         gpu: scales at which it cannot train usefully on a CPU.
-        requires: packages, by the names that they are imported by, that this dataset needs and others do not.
+        requires: packages, by the names that they are imported by, that this dataset needs and others do not, beside
+            those that readers of ``data`` need.
     """
 
     source: Literal["offline", "download"]
+    data: _PublishedSets = ()
     files: tuple[downloads.File, ...] = ()
     gpu: tuple[Scale, ...] = ()
     requires: tuple[str, ...] = ()
+
+    @property
+    def to_fetch(self) -> tuple[downloads.File, ...]:
+        """All files that are fetched, for the examiner alone: those of its published sets, then ``files``."""
+        return (*(file for name in self.data for file in source(name).files), *self.files)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """All packages that it needs and others do not, each once."""
+        of_readers = [package for name in self.data for package in source(name).requires]
+        return tuple(dict.fromkeys([*of_readers, *self.requires]))
+
+    @model_validator(mode="after")
+    def _files_are_known_and_distinct(self) -> Dataset:
+        names = [file.name for file in self.to_fetch]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"data, files: {', '.join(twice)} is listed twice")
+        if names and self.source == "offline":
+            raise ValueError("source: it is 'offline', but data or files have to be fetched; write 'download'")
+        return self
 
 
 class Metric(_Record):

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from discoenv import objectives
 from discoenv.machine import atomic
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Scale
@@ -41,14 +42,6 @@ if __name__ == "__main__":
     sys.argv[1:1] = ["exam", str(Path(__file__).resolve().parent)]
     main()
 '''
-
-
-_COSTS: Final = {
-    "time": "seconds of training and answering",
-    "energy": "energy drawn while training and answering",
-    "memory": "peak memory of the training process and its children",
-    "golf": "bytes of the files that you may edit",
-}
 
 
 def initial_modules(task: Selection) -> dict[str, str]:
@@ -114,10 +107,11 @@ def _contract(domain: Domain) -> str:
 
 
 def _explained(task: TaskSide) -> str:
-    if task.objective not in _COSTS:
+    cost = objectives.get(task.objective).cost if task.objective in objectives.names() else ""
+    if not cost:
         return ""
     return (
-        f" — the fewer the {_COSTS[task.objective]}, the better, compared with the baseline's; but nothing counts "
+        f" — the fewer the {cost}, the better, compared with the baseline's; but nothing counts "
         f"unless the normalised score of every dataset reaches {task.baseline_scale:g}"
     )
 

@@ -11,6 +11,7 @@ import pytest
 
 from discoenv.agents import registry
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.record import EpisodeRecord, RunRecord
 from discoenv.episodes.transcript import read_calls
 from discoenv.errors import InfraError
 from discoenv.sandbox.base import Sandbox
@@ -68,7 +69,7 @@ def test_searches_keep_to_their_steps_and_to_their_seed(agent: Any, env: Watched
 
 def test_evolution_submits_the_best_that_it_tried(env: Watched) -> None:
     registry.evolve(env, 0, steps=5, islands=2)
-    scores = [event["info"]["meta_train_reward"] for event in _steps(env)[:-1]]
+    scores = [run.reward for run in _runs(env)]
     assert len(scores) == 4
     best = env.submitted[:-1][scores.index(max(scores))]
     assert env.submitted[-1] == best
@@ -115,11 +116,9 @@ def test_mistakes_in_options_are_told(options: dict[str, Any], message: str, env
         registry.react(env, 0, **options)
 
 
-def _steps(env: Watched) -> list[dict[str, Any]]:
-    from discoenv.episodes.record import Run
-
+def _runs(env: Watched) -> list[RunRecord]:
     assert env.run_directory is not None
-    return [event for event in Run(env.run_directory).events() if event["event"] == "step"]
+    return EpisodeRecord.load(env.run_directory).runs
 
 
 @pytest.mark.parametrize(

@@ -24,24 +24,35 @@ def test_the_best_candidate_on_meta_train_is_submitted() -> None:
     agent = scripted.ScriptedAgent("GreenhouseGasPrediction")
     files = {"model.py": "", "data_processing.py": ""}
     scores = [0.2, 0.9, 0.1, 0.3][: len(agent.names)]
-    action = agent.act({"files": files, "score": 0.0, "steps_left": 9}, {})
+    action = agent.act({"files": files, "steps_left": 9}, {})
     for score in scores:
         assert action["command"] == "run"
-        action = agent.act({"files": files, "score": score, "steps_left": 9}, {})
+        action = agent.act({"files": files, "steps_left": 9}, {"score": score, "meta_train_reward": score})
     assert action["command"] == "submit"
     assert agent.names[agent.best] == agent.names[1]
+
+
+def test_costs_decide_where_costs_count_and_of_equal_candidates_the_first() -> None:
+    agent = scripted.ScriptedAgent("GreenhouseGasPrediction")
+    info: dict[str, float] = {}
+    for score, reward in [(0.5, 2.0), (0.9, 1.0), (0.5, 2.0)]:
+        agent.act({"files": {}, "steps_left": 9}, info)
+        info = {"score": score, "meta_train_reward": reward}
+    agent.act({"files": {}, "steps_left": 1}, info)
+    assert agent.best == 0
 
 
 def test_the_last_action_is_always_a_submission() -> None:
     agent = scripted.ScriptedAgent("GreenhouseGasPrediction")
     files = {"model.py": ""}
-    assert agent.act({"files": files, "score": 0.0, "steps_left": 2}, {})["command"] == "run"
-    assert agent.act({"files": files, "score": 0.5, "steps_left": 1}, {})["command"] == "submit"
+    assert agent.act({"files": files, "steps_left": 2}, {})["command"] == "run"
+    scores = {"score": 0.5, "meta_train_reward": 0.5}
+    assert agent.act({"files": files, "steps_left": 1}, scores)["command"] == "submit"
 
 
 def test_a_module_that_a_candidate_lacks_is_the_baselines() -> None:
     agent = scripted.ScriptedAgent("OnPolicyRL")
-    action = agent.act({"files": {"activation.py": ""}, "score": 0.0, "steps_left": 9}, {})
+    action = agent.act({"files": {"activation.py": ""}, "steps_left": 9}, {})
     base = get_domain("OnPolicyRL").module_text("activation", backend="default", start="base")
     assert action["edits"] == [{"path": "activation.py", "content": base}]
 

@@ -116,5 +116,7 @@ def test_the_page_has_a_place_for_every_benchmark_and_its_options_exist() -> Non
     known = {name for each in typer.main.get_command(app).params for name in each.opts}
     outside = re.sub(r"<!-- benchmark.*?<!-- /benchmark[^>]*-->", "", text, flags=re.DOTALL)
     assert options_in(outside) == known - {"--help"}
-    ci = (ROOT / ".ci/run").read_text(encoding="utf-8").partition('BENCH="')[2].partition('"\n')[0]
-    assert options_in(ci) <= known
+    stage = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nci-bench:")[2]
+    chosen = options_in(stage.partition('BENCH="')[2].partition('"\n')[0])
+    assert chosen
+    assert chosen <= known

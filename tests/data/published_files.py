@@ -101,11 +101,11 @@ def cifar10_c(folder: Path) -> None:
     pack(folder / "CIFAR-10-C.tar", members, "w")
 
 
-def cifar100(folder: Path) -> None:
+def cifar100(folder: Path, count: int = 200) -> None:
     members = {}
-    for name, count in (("train", 200), ("test", 100)):
-        fine = [row % 100 for row in range(count)]
-        batch = {b"data": pixels(count, 3072), b"fine_labels": fine, b"coarse_labels": [each // 5 for each in fine]}
+    for name, size in (("train", count), ("test", count // 2)):
+        fine = [row % 100 for row in range(size)]
+        batch = {b"data": pixels(size, 3072), b"fine_labels": fine, b"coarse_labels": [each // 5 for each in fine]}
         members[f"cifar-100-python/{name}"] = python2_pickle(batch)
     pack(folder / "cifar-100-python.tar.gz", members)
 
@@ -147,30 +147,33 @@ def cars(folder: Path) -> None:
     (folder / "cars_test_annos_withlabels.mat").write_bytes(annotations["test"])
 
 
-def tiny_imagenet(folder: Path) -> None:
-    names = [f"n{number:08}" for number in range(4)]
-    with zipfile.ZipFile(folder / "tiny-imagenet-200.zip", "w") as archive:
-        archive.writestr("tiny-imagenet-200/wnids.txt", "\n".join(names) + "\n")
+def tiny_imagenet(folder: Path, classes: int = 4, each: int = 5, held_out: int = 1) -> None:
+    """``each`` training images and ``held_out`` others of each class, which are not in order in the archive."""
+    names = [f"n{number:08}" for number in range(classes)]
+    root = "tiny-imagenet-200"
+    with zipfile.ZipFile(folder / f"{root}.zip", "w") as archive:
+        archive.writestr(f"{root}/wnids.txt", "\n".join(names) + "\n")
         lines = []
-        for label, name in enumerate(names):
-            for number in range(5):
-                path = f"tiny-imagenet-200/train/{name}/images/{name}_{number}.JPEG"
-                archive.writestr(path, jpeg(64, 64, colour_of(label)))
-            archive.writestr(f"tiny-imagenet-200/val/images/val_{label}.JPEG", jpeg(64, 64, colour_of(label)))
-            lines.append(f"val_{label}.JPEG\t{name}\t0\t0\t9\t9")
-        archive.writestr("tiny-imagenet-200/test/images/test_0.JPEG", jpeg(64, 64, (0, 0, 0)))
-        archive.writestr("tiny-imagenet-200/val/val_annotations.txt", "\n".join(lines) + "\n")
+        for label, name in reversed(list(enumerate(names))):
+            picture = jpeg(64, 64, colour_of(label))
+            for number in range(each):
+                archive.writestr(f"{root}/train/{name}/images/{name}_{number}.JPEG", picture)
+            for number in range(label * held_out, (label + 1) * held_out):
+                archive.writestr(f"{root}/val/images/val_{number}.JPEG", picture)
+                lines.append(f"val_{number}.JPEG\t{name}\t0\t0\t9\t9")
+        archive.writestr(f"{root}/test/images/test_0.JPEG", b"not read")
+        archive.writestr(f"{root}/val/val_annotations.txt", "\n".join(lines) + "\n")
 
 
-#: By dataset: writes its files into a folder.
+#: By image set: writes its files into a folder.
 WRITERS: dict[str, Callable[[Path], None]] = {
-    "MNIST": mnist,
-    "FashionMNIST": mnist,
-    "CIFAR10": cifar10,
-    "CIFAR10LT": cifar10,
-    "CIFAR10C": cifar10_c,
-    "CIFAR100": cifar100,
-    "OxfordFlowers": flowers,
-    "StanfordCars": cars,
-    "TinyImageNet": tiny_imagenet,
+    "mnist": mnist,
+    "fashion_mnist": mnist,
+    "cifar10": cifar10,
+    "cifar10_lt": cifar10,
+    "cifar10_c": cifar10_c,
+    "cifar100": cifar100,
+    "flowers": flowers,
+    "cars": cars,
+    "tiny_imagenet": tiny_imagenet,
 }

@@ -87,6 +87,17 @@ def test_a_name_is_a_plain_one(source: Path, name: str) -> None:
         listed(source, name=name)
 
 
+def test_files_that_were_copied_by_hand_are_found_and_checked(tmp_path: Path) -> None:
+    """As the description of StanfordCars says: content, by its SHA-256, in the folder ``sha256`` of the cache."""
+    content = b"the annotations"
+    digest = hashlib.sha256(content).hexdigest()
+    wanted = File(name="cars.mat", urls=("https://localhost:9/gone",), sha256=digest, size=len(content))
+    (tmp_path / "sha256").mkdir()
+    (tmp_path / "sha256" / digest).write_bytes(content)
+    folder = downloads.fetch("ComputerVisionClassification", "StanfordCars", [wanted], tmp_path)
+    assert (folder / "cars.mat").read_bytes() == content
+
+
 @pytest.fixture
 def wave(make_variant: MakeVariant, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Domain:
     """A domain with a dataset that has to be fetched."""
@@ -114,6 +125,29 @@ def test_the_command_fetches_what_an_exam_asks_for(wave: Domain) -> None:
     finally:
         host.close()
     assert wave.held_data(wave.datasets[1]) is None
+
+
+def test_a_dataset_has_the_files_of_its_published_sets_and_its_own(make_variant: MakeVariant, source: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        own = listed(source).model_dump(mode="json")
+        first = next(iter(content["datasets"]))
+        content["datasets"][first] = {
+            "source": "download", "data": "tiny_imagenet", "files": [own], "requires": ["numpy"],
+        }  # fmt: skip
+
+    domain = make_variant(change=change)
+    dataset = domain.specification.datasets[domain.datasets[0]]
+    assert [file.name for file in dataset.to_fetch] == ["tiny-imagenet-200.zip", "numbers.bin"]
+    assert dataset.packages == ("PIL", "numpy")
+    with pytest.raises(DatasetUnavailable, match=rf"{domain.name}: the data of .*https.*tiny-imagenet.*numbers\.bin"):
+        domain.held_data(domain.datasets[0], source.parent)
+
+
+def test_domains_share_what_was_fetched(source: Path, tmp_path: Path) -> None:
+    file, origins = listed(source), []
+    for domain in ("A", "B"):
+        downloads.fetch(domain, "one", [file], tmp_path / "cache", lambda file, origin: origins.append(origin))
+    assert origins == [source.as_uri(), "cache"]
 
 
 def test_a_domain_without_downloads_has_nothing_to_fetch() -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from discoenv.exams.examiner import Array, Learner, ProtocolError
-from discoenv.kits import exam
+from discoenv.exams.examiner import ProtocolError
 from discoenv.scoring import baselines
-from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
 from discoenv.tasks.task import Setting
+from discoenv.testing import InProcessLearner, import_learner, import_workspace
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -42,39 +37,9 @@ CANDIDATES = sorted((Path(__file__).parents[2] / "agents/candidates/BayesianOpti
 CONFIG = {**DOMAIN.config("Branin2d", "tiny"), "BATCH_SIZE": 2, "BUDGET": 12, "INITIAL_SAMPLES": 4}
 
 
-def write_code(folder: Path, render: Callable[[str, str], str] = stubs.base) -> Path:
-    """A dataset's folder of a workspace, its modules rendered as bases or stubs."""
-    folder.mkdir()
-    for name in DOMAIN.specification.fixed_files:
-        shutil.copy(DOMAIN.file(name, dataset="Branin2d", backend="default"), folder)
-    for module in DOMAIN.modules:
-        source = render(DOMAIN.module_source(module, backend="default"), f"{module}.py")
-        (folder / f"{module}.py").write_text(source, encoding="utf-8")
-    shutil.copy(str(exam.__file__), folder / "exam.py")
-    return folder
-
-
-@contextlib.contextmanager
-def imported(folder: Path) -> Iterator[SimpleNamespace]:
-    """All modules of a folder, imported under their plain names, which then mean again what they meant before."""
-    names = [path.stem for path in folder.glob("*.py")]
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    double = jax.config.jax_enable_x64
-    sys.path.insert(0, str(folder))
-    try:
-        modules: dict[str, ModuleType] = {name: importlib.import_module(name) for name in names}
-        yield SimpleNamespace(**modules)
-    finally:
-        jax.config.update("jax_enable_x64", double)
-        sys.path.remove(str(folder))
-        for name in names:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
-
-
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with imported(write_code(tmp_path_factory.mktemp("bayesian_optimisation") / "base")) as modules:
+def code() -> Iterator[Any]:
+    with import_learner(DOMAIN) as modules:
         yield modules
 
 
@@ -102,21 +67,6 @@ def matern(a: Any, b: Any) -> Any:
 
 def examiner(dataset: str, scale: str = "tiny", **changes: Any) -> BayesianOptimisationExaminer:
     return BayesianOptimisationExaminer(dataset, scale, {**DOMAIN.config(dataset, scale), **changes})
-
-
-class InProcessLearner(Learner):
-    """Answers with a Python object's methods; answers are checked as those of a process."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.questions = 0
-
-    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
-        self.questions += 1
-        return returns.check(np.asarray(getattr(self._model, method)(*args)), f"{method}()")
-
-    def tell(self, method: str, *args: Any) -> None:
-        getattr(self._model, method)(*args)
 
 
 class Fixed:
@@ -283,7 +233,7 @@ def test_fitting_finds_a_better_likelihood_and_never_a_worse_one(code: Any) -> N
 # --- acquisition ------------------------------------------------------------------------------------------------------
 
 
-def acquisition_of(candidate: str, code: Any, tmp_path: Path, mean: Any, variance: Any, best: float, key: Any) -> Any:
+def acquisition_of(candidate: str, code: Any, mean: Any, variance: Any, best: float, key: Any) -> Any:
     """Acquisition values for a posterior that is simply given."""
     known = code.observations.Observations(jnp.zeros((3, 2)), jnp.array([best, best - 1, 9.0]), jnp.arange(3) < 2)
     queries = jnp.asarray(np.random.default_rng(0).random((len(mean), 2)))
@@ -294,10 +244,7 @@ def acquisition_of(candidate: str, code: Any, tmp_path: Path, mean: Any, varianc
     if candidate == "base":
         return code.acq_fn.acq_fn(queries, posterior, known, key, CONFIG)
     (folder,) = (path for path in CANDIDATES if path.name == candidate)
-    copy = tmp_path / "copy"
-    copy.mkdir(exist_ok=True)
-    shutil.copy(folder / "acq_fn.py", copy)
-    with imported(copy) as modules:
+    with import_workspace(folder, "acq_fn") as modules:
         jax.config.update("jax_enable_x64", True)
         return modules.acq_fn.acq_fn(queries, posterior, known, key, CONFIG)
 
@@ -306,13 +253,13 @@ MEAN = np.array([0.0, 0.5, -1.0, 2.0, -3.0])
 VARIANCE = np.array([1.0, 0.25, 4.0, 0.01, 1.0])
 
 
-def test_improvements_agree_with_closed_forms_and_samples(code: Any, tmp_path: Path) -> None:
+def test_improvements_agree_with_closed_forms_and_samples(code: Any) -> None:
     best, std = 0.4, np.sqrt(VARIANCE)
     samples = MEAN + std * np.random.default_rng(0).normal(size=(200_000, 5))
     z = (MEAN - best) / std
     expected = (MEAN - best) * scipy_stats.norm.cdf(z) + std * scipy_stats.norm.pdf(z)
     found = {
-        name: np.asarray(acquisition_of(name, code, tmp_path, MEAN, VARIANCE, best, jax.random.key(0)))
+        name: np.asarray(acquisition_of(name, code, MEAN, VARIANCE, best, jax.random.key(0)))
         for name in ("base", "01_probability_of_improvement", "02_upper_confidence_bound", "04_log_improvement")
     }
     np.testing.assert_allclose(found["base"], expected, atol=1e-6)
@@ -325,22 +272,19 @@ def test_improvements_agree_with_closed_forms_and_samples(code: Any, tmp_path: P
     np.testing.assert_allclose(found["02_upper_confidence_bound"], MEAN + 2 * std, atol=1e-6)
 
 
-def test_log_improvement_is_finite_where_improvement_is_not_seen_any_more(code: Any, tmp_path: Path) -> None:
+def test_log_improvement_is_finite_where_improvement_is_not_seen_any_more(code: Any) -> None:
     mean = -np.array([5.0, 30.0, 99.0, 101.0, 1e4])
-    values = np.asarray(acquisition_of("04_log_improvement", code, tmp_path, mean, np.ones(5), 0.0, jax.random.key(0)))
+    values = np.asarray(acquisition_of("04_log_improvement", code, mean, np.ones(5), 0.0, jax.random.key(0)))
     assert np.isfinite(values).all() and (np.diff(values) < 0).all()
     # The expansion of φ(z) + z Φ(z) by Mills' ratio: φ(z) / z² (1 − 3 / z² + 15 / z⁴ …).
     expected = scipy_stats.norm.logpdf(mean) - 2 * np.log(-mean) + np.log1p(-3 / mean**2 + 15 / mean**4)
     np.testing.assert_allclose(values[1:], expected[1:], rtol=1e-6)
 
 
-def test_thompson_samples_have_mean_and_variance_of_the_posterior(code: Any, tmp_path: Path) -> None:
+def test_thompson_samples_have_mean_and_variance_of_the_posterior(code: Any) -> None:
     (folder,) = (path for path in CANDIDATES if path.name == "03_thompson_sampling")
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    shutil.copy(folder / "acq_fn.py", copy)
     queries = jnp.asarray(np.random.default_rng(0).random((5, 2)))
-    with imported(copy) as modules:
+    with import_workspace(folder, "acq_fn") as modules:
         jax.config.update("jax_enable_x64", True)
         known = observations(code, used=3)
         keys = jax.random.split(jax.random.key(0), 10_000)
@@ -402,7 +346,8 @@ def test_a_whole_exam_is_compiled_once_and_is_better_than_the_floor(code: Any) -
     judge = examiner("Branin2d")
     metrics = judge.examine(learner, 0)
     assert optimiser._suggest._cache_size() == 1
-    assert learner.questions == config["DRAWS"] * config["BUDGET"] // config["BATCH_SIZE"]
+    batches = config["BUDGET"] // config["BATCH_SIZE"]
+    assert learner.questions == config["DRAWS"] * (1 + 2 * batches)  # start(), and ask() and tell() for each batch
     assert metrics["log_regret"] < judge.floor(0)["log_regret"]
     assert set(metrics) == {DOMAIN.specification.metric.name, *DOMAIN.specification.other_metrics}
 
@@ -416,10 +361,8 @@ def test_values_are_standardised_over_the_rows_in_use(code: Any) -> None:
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda path: path.name)
-def test_candidates_keep_the_interfaces(candidate: Path, tmp_path: Path) -> None:
-    folder = write_code(tmp_path / "candidate")
-    shutil.copytree(candidate, folder, dirs_exist_ok=True)
-    with imported(folder) as code:
+def test_candidates_keep_the_interfaces(candidate: Path) -> None:
+    with import_learner(DOMAIN, modules=candidate) as code:
         params = code.surrogate.init_params(CONFIG)
         known = observations(code, used=5)
         suggest = code.optimiser.make_suggest(CONFIG)
@@ -428,8 +371,8 @@ def test_candidates_keep_the_interfaces(candidate: Path, tmp_path: Path) -> None
         assert jax.tree.structure(fitted) == jax.tree.structure(params)
 
 
-def test_stubs_import_cleanly_and_refuse_to_run(tmp_path: Path) -> None:
-    with imported(write_code(tmp_path / "stub", stubs.stub)) as stub:
+def test_stubs_import_cleanly_and_refuse_to_run() -> None:
+    with import_learner(DOMAIN, stubs=DOMAIN.modules) as stub:
         calls: dict[str, Callable[[], Any]] = {
             "acq_fn": lambda: stub.acq_fn.acq_fn(None, None, None, None, CONFIG),
             "acq_optimizer": lambda: stub.acq_optimizer.maximise(None, None, None, CONFIG),

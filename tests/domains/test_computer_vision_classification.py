@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import importlib
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from discoenv.exams.examiner import Array, Learner, ProtocolError, RuleBroken
+from discoenv.exams.examiner import ProtocolError, RuleBroken
 from discoenv.exams.examiner_process import load_domain_file
 from discoenv.exams.host import Host
-from discoenv.kits import exam
 from discoenv.scoring import baselines
 from discoenv.scoring.calibration import calibrate
-from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
 from discoenv.tasks.task import Setting
+from discoenv.testing import InProcessLearner, import_learner
 
 torch = pytest.importorskip("torch")
 
@@ -47,33 +42,16 @@ def examiner(dataset: str = "Digits", scale: str = "tiny", **changes: Any) -> Co
 
 
 @contextlib.contextmanager
-def imported(folder: Path, render: Callable[[str, str], str] = stubs.base) -> Iterator[Any]:
-    """The files of a dataset's folder of a workspace, imported under their plain names."""
-    folder.mkdir()
-    for name in DOMAIN.specification.fixed_files:
-        shutil.copy(DOMAIN.file(name, dataset="Digits", backend="default"), folder)
-    for module in DOMAIN.modules:
-        source = render(DOMAIN.module_source(module, backend="default"), f"{module}.py")
-        (folder / f"{module}.py").write_text(source, encoding="utf-8")
-    shutil.copy(str(exam.__file__), folder / "exam.py")
-    names = [path.stem for path in folder.glob("*.py")]
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    sys.path.insert(0, str(folder))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    finally:
-        torch.set_num_threads(threads)
-        sys.path.remove(str(folder))
-        for name in names:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
+def on_one_thread(**settings: Any) -> Iterator[Any]:
+    """The learner's code; torch has its own number of threads again afterwards."""
+    with import_learner(DOMAIN, **settings) as modules:
+        torch.set_num_threads(1)
+        yield modules
 
 
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with imported(tmp_path_factory.mktemp("cv") / "base") as modules:
+def code() -> Iterator[Any]:
+    with on_one_thread() as modules:
         yield modules
 
 
@@ -81,22 +59,21 @@ def trained(code: Any, exam_: ComputerVisionClassificationExaminer, seed: int = 
     return code.main.train(dict(exam_.config), exam_.training_data(0), torch.device("cpu"), seed)
 
 
-class InProcess(Learner):
+class Classifier:
     """Answers ``logits(images)`` by a function, and keeps what it was asked."""
 
-    def __init__(self, answer: Callable[[Any], Any], parameters: int = 10) -> None:
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
         self.answer = answer
-        self.parameters = parameters
         self.asked: list[Any] = []
 
-    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
-        if method == "parameter_count":
-            return returns.check(self.parameters, method)
-        assert method == "logits"
-        (images,) = args
+    def logits(self, images: Any) -> Any:
         assert images.dtype == np.uint8
         self.asked.append(images)
-        return returns.check(np.asarray(self.answer(images)), method)
+        return self.answer(images)
+
+
+def classifying(answer: Callable[[Any], Any], parameters: int = 10) -> InProcessLearner:
+    return InProcessLearner(Classifier(answer), parameter_count=parameters)
 
 
 def knowing(exam_: ComputerVisionClassificationExaminer, right: float = 1.0) -> Callable[[Any], Any]:
@@ -222,9 +199,9 @@ def test_the_learner_gets_images_to_train_on_and_none_that_are_held_out(dataset:
     assert data["train_images"].shape[1:] == exam_.images.shape
     assert len(data["train_labels"]) <= (exam_.config["TRAIN_SAMPLES"] or 10**6)
     given = {x.tobytes() for name in ("train_images", "validation_images") for x in data[name]}
-    learner = InProcess(lambda images: np.zeros((len(images), exam_.images.classes)))
-    exam_.examine(learner, 3)
-    shown = [x.tobytes() for images in learner.asked for x in images]
+    blind = Classifier(lambda images: np.zeros((len(images), exam_.images.classes)))
+    exam_.examine(InProcessLearner(blind, parameter_count=10), 3)
+    shown = [x.tobytes() for images in blind.asked for x in images]
     assert not given & set(shown)
     assert len(set(shown)) > 0.98 * exam_.config["EXAM_SAMPLES"]  # a corruption can make two images the same
 
@@ -238,7 +215,7 @@ def test_a_seed_fixes_what_is_drawn() -> None:
 @pytest.mark.parametrize(("right", "low", "high"), [(1.0, 1.0, 1.0), (0.5, 0.35, 0.65), (0.0, 0.0, 0.0)])
 def test_who_knows_is_scored_by_what_it_knows(right: float, low: float, high: float) -> None:
     exam_ = examiner()
-    found = exam_.examine(InProcess(knowing(exam_, right)), 0)
+    found = exam_.examine(classifying(knowing(exam_, right)), 0)
     assert low <= found["accuracy"] <= high
     assert found["parameter_count"] == 10
 
@@ -252,9 +229,9 @@ def test_the_floor_knows_the_frequencies_alone() -> None:
 
 def test_a_model_that_is_too_large_is_refused() -> None:
     exam_ = examiner(MAX_PARAMETERS=1000)
-    assert exam_.examine(InProcess(knowing(exam_), 1000), 0)["accuracy"] == 1.0
+    assert exam_.examine(classifying(knowing(exam_), 1000), 0)["accuracy"] == 1.0
     with pytest.raises(RuleBroken, match=r"1,001 parameters; the configuration allows 1,000: make it smaller"):
-        exam_.examine(InProcess(knowing(exam_), 1001), 0)
+        exam_.examine(classifying(knowing(exam_), 1001), 0)
 
 
 BATCHES = {
@@ -268,21 +245,21 @@ BATCHES = {
 @pytest.mark.parametrize("what", BATCHES)
 def test_logits_that_depend_on_more_than_the_image_are_refused(what: str) -> None:
     with pytest.raises(RuleBroken, match="must depend on that image alone"):
-        examiner().examine(InProcess(BATCHES[what]), 0)
+        examiner().examine(classifying(BATCHES[what]), 0)
 
 
 def test_rounding_is_allowed() -> None:
     exam_ = examiner()
     honest = knowing(exam_)
     noise = np.random.default_rng(0)
-    found = exam_.examine(InProcess(lambda images: honest(images) + 1e-4 * noise.normal(size=(len(images), 10))), 0)
+    found = exam_.examine(classifying(lambda images: honest(images) + 1e-4 * noise.normal(size=(len(images), 10))), 0)
     assert found["accuracy"] == 1.0
 
 
 @pytest.mark.parametrize("answer", [np.zeros((3, 10)), np.full((250, 10), np.nan), np.full((250, 10), 1e30), "cat"])
 def test_answers_that_are_no_logits_end_the_exam(answer: Any) -> None:
     with pytest.raises(ProtocolError, match="logits answered"):
-        examiner().examine(InProcess(lambda images: answer), 0)
+        examiner().examine(classifying(lambda images: answer), 0)
 
 
 @pytest.mark.parametrize("dataset", OFFLINE)
@@ -300,7 +277,7 @@ def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
     saved = []
     for number, dataset in enumerate(("Digits", "ProcFlowers")):
         exam_ = examiner(dataset)
-        learner = InProcess(
+        learner = classifying(
             lambda images: np.eye(60)[images[:, 0, 0, 0] % 60][:, : 10 if images.shape[-1] == 1 else 60]
         )
         exam_.examine(learner, 0)
@@ -354,7 +331,7 @@ def test_modules_hear_of_the_training_images_only(code: Any, monkeypatch: pytest
     monkeypatch.setattr(code.main, "compute_loss", listening)
     model, transform = trained(code, exam_)
     classifier = code.main.Classifier(model, transform, torch.device("cpu"))
-    learner = InProcess(classifier.logits, classifier.parameter_count())
+    learner = InProcessLearner(classifier)
     exam_.examine(learner, 0)
     data = exam_.training_data(0)
     labels, configs = zip(*heard, strict=True)
@@ -370,12 +347,9 @@ def test_a_model_over_the_cap_ends_training_with_a_reason(code: Any) -> None:
 
 
 @pytest.mark.parametrize("module", DOMAIN.modules)
-def test_stubs_import_and_name_what_is_missing(module: str, tmp_path: Path) -> None:
-    def render(source: str, name: str) -> str:
-        return stubs.stub(source, name) if name == f"{module}.py" else stubs.base(source, name)
-
+def test_stubs_import_and_name_what_is_missing(module: str) -> None:
     with (
-        imported(tmp_path / "stub", render) as modules,
+        on_one_thread(stubs=[module]) as modules,
         pytest.raises(NotImplementedError, match=rf"{module}\.py: [\w.]+ is not implemented"),
     ):
         trained(modules, examiner(TRAIN_SAMPLES=32, EPOCHS=1))
@@ -383,16 +357,12 @@ def test_stubs_import_and_name_what_is_missing(module: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("candidate", sorted(path.name for path in CANDIDATES.iterdir() if path.is_dir()))
 @pytest.mark.parametrize("dataset", ["DigitsLT", "ProcFlowers"])
-def test_candidates_train(candidate: str, dataset: str, tmp_path: Path) -> None:
-    def render(source: str, name: str) -> str:
-        own = CANDIDATES / candidate / name
-        return own.read_text(encoding="utf-8") if own.is_file() else stubs.base(source, name)
-
+def test_candidates_train(candidate: str, dataset: str) -> None:
     exam_ = examiner(dataset, TRAIN_SAMPLES=64, EPOCHS=1)
-    with imported(tmp_path / "candidate", render) as modules:
+    with on_one_thread(modules=CANDIDATES / candidate) as modules:
         model, transform = trained(modules, exam_)
         classifier = modules.main.Classifier(model, transform, torch.device("cpu"))
-        found = exam_.examine(InProcess(classifier.logits, classifier.parameter_count()), 0)
+        found = exam_.examine(InProcessLearner(classifier), 0)
     assert np.isfinite(list(found.values())).all()
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.continual_learning import FINE_TUNING, imported, learner
+from benchmarks.continual_learning import FINE_TUNING, learner
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer, metrics_of
-from discoenv.exams.examiner import Array, Learner, ProtocolError
+from discoenv.exams.examiner import ProtocolError
 from discoenv.exams.examiner_process import load_domain_file
 from discoenv.exams.host import Host
 from discoenv.scoring.calibration import calibrate
-from discoenv.tasks import stubs
 from discoenv.tasks.task import Setting
+from discoenv.testing import InProcessLearner, import_learner
 from tests.domains.continual_learning import DOMAIN, OFFLINE, config_of, examiner
 
 torch = pytest.importorskip("torch")
@@ -41,11 +41,11 @@ SHORT: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def code() -> Iterator[Any]:
-    with imported(DOMAIN) as modules:
+    with import_learner(DOMAIN) as modules:
         yield modules
 
 
-class Oracle(Learner):
+class Oracle:
     """Answers from the labels, which it is given: right with a probability that depends on the experience and on t."""
 
     def __init__(self, exam_: ContinualLearningExaminer, seed: int, knows: Any) -> None:
@@ -62,9 +62,7 @@ class Oracle(Learner):
         self.asked: list[set[bytes]] = []
         self.events: list[str] = []
 
-    def tell(self, method: str, *args: Any) -> None:
-        assert method == "learn"
-        images, labels, validation_images, validation_labels = args
+    def learn(self, images: Any, labels: Any, validation_images: Any, validation_labels: Any) -> None:
         assert images.dtype == validation_images.dtype == np.uint8
         assert labels.dtype == validation_labels.dtype == np.int64
         assert not {image.tobytes() for image in images} & set(self.labels)
@@ -73,16 +71,15 @@ class Oracle(Learner):
         self.places.append([])
         self.events.append("learn")
 
-    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
-        assert method == "predict"
+    def predict(self, images: Any) -> Any:
         self.events.append("predict")
         answers = []
-        for image in args[0]:
+        for image in images:
             task, label = self.labels[image.tobytes()]
             self.asked[-1].add(image.tobytes())
             self.places[-1].append(task)
             answers.append(label if self.knows(task, self.count - 1) else (label + 1) % self.classes)
-        return returns.check(np.array(answers), method)
+        return np.array(answers)
 
 
 # --- the metrics ------------------------------------------------------------------------------------------------------
@@ -128,7 +125,7 @@ def test_the_exam_measures_the_accuracy_matrix(dataset: str) -> None:
     def knows(task: int, t: int) -> bool:  # the second experience is forgotten when the fourth comes
         return task <= t and not (task == 1 and t >= 3)
 
-    found = exam_.examine(Oracle(exam_, 3, knows), 3)
+    found = exam_.examine(InProcessLearner(Oracle(exam_, 3, knows)), 3)
     wanted = np.array([[float(knows(i, t)) for t in range(tasks)] for i in range(tasks)])
     asked = ~np.isnan(exam_.artifacts["accuracy"])
     np.testing.assert_array_equal(exam_.artifacts["accuracy"][asked], wanted[asked].astype(np.float32))
@@ -142,7 +139,7 @@ def test_the_exam_measures_the_accuracy_matrix(dataset: str) -> None:
 def test_experiences_come_one_at_a_time_and_the_last_questions_are_new() -> None:
     exam_ = examiner("SplitGlyphs")
     oracle = Oracle(exam_, 0, lambda task, t: True)
-    exam_.examine(oracle, 0)
+    exam_.examine(InProcessLearner(oracle), 0)
     tasks = exam_.config["TASKS"]
     assert [event for event, after in zip(oracle.events, [*oracle.events[1:], ""], strict=True) if event != after] == [
         "learn",
@@ -158,7 +155,7 @@ def test_experiences_come_one_at_a_time_and_the_last_questions_are_new() -> None
 def test_a_question_does_not_tell_which_experience_an_image_is_from() -> None:
     exam_ = examiner("SplitGlyphs")
     oracle = Oracle(exam_, 0, lambda task, t: True)
-    exam_.examine(oracle, 0)
+    exam_.examine(InProcessLearner(oracle), 0)
     places = np.array(oracle.places[-1])
     runs = 1 + (np.diff(places) != 0).sum()
     assert runs > 0.7 * len(places)
@@ -167,12 +164,12 @@ def test_a_question_does_not_tell_which_experience_an_image_is_from() -> None:
 @pytest.mark.parametrize("answer", [-1, 10_000, 0.5])
 def test_an_answer_that_is_no_label_is_refused(answer: float) -> None:
     class Wrong(Oracle):
-        def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
-            return returns.check(np.full(len(args[0]), answer), method)
+        def predict(self, images: Any) -> Any:
+            return np.full(len(images), answer)
 
     exam_ = examiner()
     with pytest.raises(ProtocolError, match="predict"):
-        exam_.examine(Wrong(exam_, 0, None), 0)
+        exam_.examine(InProcessLearner(Wrong(exam_, 0, None)), 0)
 
 
 @pytest.mark.parametrize("dataset", OFFLINE)
@@ -416,7 +413,7 @@ def test_classes_to_come_are_not_predicted(code: Any) -> None:
 
 @pytest.mark.parametrize("dataset", ["PermutedDigits", "SplitGlyphs"])
 def test_a_head_learns_only_from_items_of_its_own_experience(dataset: str) -> None:
-    with imported(DOMAIN, "parameter_isolation", FINE_TUNING) as code:
+    with import_learner(DOMAIN, backend="parameter_isolation", modules=FINE_TUNING) as code:
         changes: dict[str, Any] = {"TASKS": 4} if dataset == "SplitGlyphs" else {}
         exam_ = short(dataset, **changes)
         model = learner(code, exam_.config, 0).model
@@ -434,7 +431,7 @@ def test_a_head_learns_only_from_items_of_its_own_experience(dataset: str) -> No
 
 
 def test_the_surest_head_answers_and_the_experience_is_not_told() -> None:
-    with imported(DOMAIN, "parameter_isolation") as code:
+    with import_learner(DOMAIN, backend="parameter_isolation") as code:
         config = config_of("SplitGlyphs", **SHORT) | {"TASKS": 2, "CLASSES_PER_TASK": 2, "CLASSES": 4}
         network = code.network.Network(config)
         network.begin_experience(0, torch.tensor([1, 3]))
@@ -459,7 +456,7 @@ def test_the_surest_head_answers_and_the_experience_is_not_told() -> None:
 @pytest.mark.parametrize("dataset", ["RotatedDigits", "SplitTextures"])
 def test_backends_learn(backend: str, dataset: str) -> None:
     exam_ = examiner(dataset)
-    with imported(DOMAIN, backend) as code:
+    with import_learner(DOMAIN, backend=backend) as code:
         found = exam_.examine(learner(code, exam_.config, 0), 0)
     assert found["average_accuracy"] > 2 * exam_.floor(0)["average_accuracy"]
 
@@ -472,17 +469,17 @@ def test_the_same_seed_gives_the_same_score_in_the_sandbox() -> None:
 
 @pytest.mark.parametrize("module", DOMAIN.modules)
 def test_stubs_import_and_name_what_is_missing(module: str) -> None:
-    def render(source: str, name: str) -> str:
-        return stubs.stub(source, name) if name == f"{module}.py" else stubs.base(source, name)
-
-    with imported(DOMAIN, render=render) as code, pytest.raises(NotImplementedError, match=rf"{module}\.py: .* is not"):
+    with (
+        import_learner(DOMAIN, stubs=[module]) as code,
+        pytest.raises(NotImplementedError, match=rf"{module}\.py: .* is not"),
+    ):
         learned(code, short(), 1)
 
 
 @pytest.mark.parametrize("candidate", sorted(path.name for path in CANDIDATES.iterdir() if path.is_dir()))
 @pytest.mark.parametrize("backend", DOMAIN.backends)
 def test_candidates_train(candidate: str, backend: str) -> None:
-    with imported(DOMAIN, backend, CANDIDATES / candidate) as code:
+    with import_learner(DOMAIN, backend=backend, modules=CANDIDATES / candidate) as code:
         model = learned(code, short())
     assert all(torch.isfinite(value).all() for value in model.parameters().values())
 
@@ -503,7 +500,7 @@ def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
     saved = []
     for number, dataset in enumerate(["PermutedDigits", "SplitTextures"]):
         exam_ = examiner(dataset)
-        exam_.examine(Oracle(exam_, 0, lambda task, t: task <= t), 0)
+        exam_.examine(InProcessLearner(Oracle(exam_, 0, lambda task, t: task <= t)), 0)
         assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 18
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]

@@ -7,10 +7,8 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,10 @@ import pytest
 
 from discoenv.domains.GreenhouseGasPrediction import box_model, records
 from discoenv.domains.GreenhouseGasPrediction.examiner import LOWEST_SKILL, GreenhouseGasExaminer
-from discoenv.exams.examiner import Array, ProtocolError
-from discoenv.tasks import stubs
+from discoenv.exams.examiner import ProtocolError
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
+from discoenv.testing import InProcessLearner, import_learner
 
 DOMAIN = Domain(BUILTIN / "GreenhouseGasPrediction")
 CANDIDATES = Path(__file__).resolve().parents[2] / "agents" / "candidates" / "GreenhouseGasPrediction"
@@ -30,20 +28,20 @@ SEEDS = (0, 1, 2)
 Table = np.ndarray[Any, Any]
 
 
-class InProcess:
-    """Asks and tells an object in this process, as ``Learner`` does over a socket, and notes what it was asked."""
+class Noting:
+    """Forecasts as another forecaster does, and notes what it was asked and told."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.log: list[tuple[str, Table]] = []
 
-    def ask(self, method: str, *args: Any, returns: Array) -> Table:
-        self.log.append((method, args[0]))
-        return returns.check(getattr(self.model, method)(*args), method)
+    def forecast(self, times: Table) -> Any:
+        self.log.append(("forecast", times))
+        return self.model.forecast(times)
 
-    def tell(self, method: str, *args: Any) -> None:
-        self.log.append((method, args[0]))
-        getattr(self.model, method)(*args)
+    def observe(self, rows: Table) -> None:
+        self.log.append(("observe", rows))
+        self.model.observe(rows)
 
 
 class Lambda:
@@ -61,35 +59,15 @@ def examiner(dataset: str, scale: str = "tiny") -> GreenhouseGasExaminer:
 
 
 def examine(exam: GreenhouseGasExaminer, model: Any, seed: int) -> dict[str, float]:
-    return exam.examine(InProcess(model), seed)  # type: ignore[arg-type]
-
-
-@contextmanager
-def learner_code(sources: Mapping[str, str]) -> Iterator[Any]:
-    """``Forecaster`` of the template, imported together with the modules given (base ones by default)."""
-    text = {name: stubs.base(DOMAIN.module_source(name, backend="default"), name) for name in DOMAIN.modules}
-    text |= sources
-    text["forecaster"] = DOMAIN.file("forecaster.py", dataset="MaunaLoa/CO2", backend="default").read_text()
-    before = {name: sys.modules.pop(name, None) for name in text}
-    try:
-        for name, source in text.items():
-            module = sys.modules[name] = ModuleType(name)
-            exec(compile(source, f"{name}.py", "exec"), module.__dict__)
-        yield sys.modules["forecaster"].Forecaster
-    finally:
-        for name, module_before in before.items():
-            sys.modules.pop(name)
-            if module_before is not None:
-                sys.modules[name] = module_before
+    return exam.examine(InProcessLearner(model), seed)
 
 
 def skills(dataset: str, scale: str, candidate: str | None = None) -> list[float]:
-    folder = CANDIDATES / (candidate or "")
-    sources = {name: (folder / f"{name}.py").read_text() for name in DOMAIN.modules} if candidate else {}
     exam = examiner(dataset, scale)
-    with learner_code(sources) as forecaster:
+    with import_learner(DOMAIN, modules=CANDIDATES / candidate if candidate else None) as code:
         return [
-            examine(exam, forecaster(exam.training_data(seed)["history"], exam.config), seed)["skill"] for seed in SEEDS
+            examine(exam, code.main.Forecaster(exam.training_data(seed)["history"], exam.config), seed)["skill"]
+            for seed in SEEDS
         ]
 
 
@@ -173,11 +151,11 @@ def test_rows_follow_the_schema(dataset: str, scale: str) -> None:
 def test_no_value_is_shown_before_it_had_to_be_forecast(dataset: str) -> None:
     exam = examiner(dataset)
     config = exam.config
-    learner = InProcess(Lambda(lambda times: np.zeros(len(times))))
-    exam.examine(learner, 3)  # type: ignore[arg-type]
+    model = Noting(Lambda(lambda times: np.zeros(len(times))))
+    examine(exam, model, 3)
     known = exam.training_data(3)["history"]
-    assert [method for method, _ in learner.log] == ["forecast", "observe"] * (config["origins"] - 1) + ["forecast"]
-    for method, rows in learner.log:
+    assert [method for method, _ in model.log] == ["forecast", "observe"] * (config["origins"] - 1) + ["forecast"]
+    for method, rows in model.log:
         assert rows[0, 0] > known[-1, 0]
         if method == "forecast":
             assert rows.shape[1] == 3
@@ -212,7 +190,7 @@ def test_an_explosion_costs_a_bounded_amount() -> None:
 
 @pytest.mark.parametrize("answer", [np.nan, np.inf])
 def test_a_forecast_that_is_not_finite_is_refused(answer: float) -> None:
-    with pytest.raises(ProtocolError, match=r"forecast answered .* NaN or infinite"):
+    with pytest.raises(ProtocolError, match=r"forecast\(\) answered .* NaN or infinite"):
         examine(examiner("BoxModel/SF6"), Lambda(lambda times: np.full(len(times), answer)), 0)
 
 
@@ -227,14 +205,13 @@ def test_mauna_loa_scores_do_not_depend_on_the_unknown_unit() -> None:
 
 @pytest.mark.parametrize("module", DOMAIN.modules)
 def test_stubs_import_and_name_what_is_missing(module: str) -> None:
-    source = stubs.stub(DOMAIN.module_source(module, backend="default"), f"{module}.py")
-    assert "LinearRegression()" not in source
+    assert "LinearRegression()" not in DOMAIN.module_text(module, backend="default", start="stub")
     exam = examiner("BoxModel/N2O")
     with (
-        learner_code({module: source}) as forecaster,
+        import_learner(DOMAIN, stubs=[module]) as code,
         pytest.raises(NotImplementedError, match=rf"{module}\.py: \w+ is not implemented"),
     ):
-        forecaster(exam.training_data(0)["history"], exam.config)
+        code.main.Forecaster(exam.training_data(0)["history"], exam.config)
 
 
 def test_what_the_learner_gets_does_not_import_discoenv() -> None:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import gzip
 import importlib
 import importlib.util
-import shutil
-import struct
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,15 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams.examiner import Array, Learner, ProtocolError, RuleBroken
+from discoenv.exams.examiner import ProtocolError, RuleBroken
 from discoenv.exams.examiner_process import load_domain_file
 from discoenv.exams.host import Host
-from discoenv.kits import exam
 from discoenv.scoring.calibration import calibrate
-from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
 from discoenv.tasks.task import Setting
+from discoenv.testing import InProcessLearner, import_learner
+from tests.data import published_files
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -56,50 +51,30 @@ def examiner(dataset: str = "GrowingButterfly", scale: str = "tiny", **changes: 
     return NeuralCellularAutomataExaminer(dataset, scale, config_of(dataset, scale, **changes))
 
 
-@contextlib.contextmanager
-def imported(folder: Path, render: Callable[[str, str], str] = stubs.base) -> Iterator[Any]:
-    """The files of a dataset's folder of a workspace, imported under their plain names."""
-    folder.mkdir()
-    for name in DOMAIN.specification.fixed_files:
-        shutil.copy(DOMAIN.file(name, dataset="GrowingButterfly", backend="default"), folder)
-    for module in DOMAIN.modules:
-        source = render(DOMAIN.module_source(module, backend="default"), f"{module}.py")
-        (folder / f"{module}.py").write_text(source, encoding="utf-8")
-    shutil.copy(str(exam.__file__), folder / "exam.py")
-    names = [path.stem for path in folder.glob("*.py")]
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    sys.path.insert(0, str(folder))
-    try:
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    finally:
-        sys.path.remove(str(folder))
-        for name in names:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
-
-
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with imported(tmp_path_factory.mktemp("nca") / "base") as modules:
+def code() -> Iterator[Any]:
+    with import_learner(DOMAIN) as modules:
         yield modules
 
 
-class InProcess(Learner):
-    """Answers by ``rule(states, noise) -> states``, one step at a time."""
+class Automaton:
+    """Grows by ``rule(states, noise) -> states``, one step at a time, and keeps the shapes of the noise."""
 
     def __init__(self, rule: Callable[[Any, Any], Any]) -> None:
         self.rule = rule
         self.asked: list[tuple[int, ...]] = []
 
-    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
-        assert method == "grow"
-        states, noise = args
+    def grow(self, states: Any, noise: Any) -> Any:
         assert states.dtype == np.float32
         assert noise.dtype == np.uint8
         self.asked.append(noise.shape)
         for each in noise:
             states = self.rule(states, each)
-        return returns.check(np.asarray(states), method)
+        return states
+
+
+def by_rule(rule: Callable[[Any, Any], Any]) -> InProcessLearner:
+    return InProcessLearner(Automaton(rule))
 
 
 def random_rule(code: Any, config: dict[str, Any], size: float = 0.3) -> Any:
@@ -342,7 +317,7 @@ def test_a_painter_is_found_out(dataset: str, follow_seed: bool, message: str) -
     found = []
     for seed in range(4):
         with pytest.raises(RuleBroken) as caught:
-            examiner(dataset).examine(InProcess(painter(dataset, follow_seed)), seed)
+            examiner(dataset).examine(by_rule(painter(dataset, follow_seed)), seed)
         found.append(str(caught.value))
     assert any(message in text for text in found)
 
@@ -358,23 +333,23 @@ def test_a_painter_is_found_out(dataset: str, follow_seed: bool, message: str) -
 )
 def test_a_rule_that_looks_beyond_the_neighbourhood_is_found_out(rule: Any) -> None:
     with pytest.raises(RuleBroken, match=r"the rule is not (local|the same everywhere)"):
-        examiner("SelfClassifyingDigits").examine(InProcess(rule), 0)
+        examiner("SelfClassifyingDigits").examine(by_rule(rule), 0)
 
 
 def test_questions_and_twins_look_alike() -> None:
     exam_ = examiner("GrowingButterfly")
-    learner = InProcess(lambda states, noise: states)
-    exam_.examine(learner, 0)
-    assert len({shape[1:] for shape in learner.asked}) == 1
-    assert {shape[0] for shape in learner.asked} == {1, 2}
-    assert sum(shape[0] for shape in learner.asked) == 3 * 3 * exam_.config["EXAM_STEPS"]
+    automaton = Automaton(lambda states, noise: states)
+    exam_.examine(InProcessLearner(automaton), 0)
+    assert len({shape[1:] for shape in automaton.asked}) == 1
+    assert {shape[0] for shape in automaton.asked} == {1, 2}
+    assert sum(shape[0] for shape in automaton.asked) == 3 * 3 * exam_.config["EXAM_STEPS"]
 
 
 def test_random_numbers_of_ones_own_are_found_out() -> None:
     own = np.random.default_rng(0)
     with pytest.raises(RuleBroken):
         examiner("DigitsInpainting").examine(
-            InProcess(lambda states, noise: (states + own.normal(size=states.shape)).astype(np.float32)), 0
+            by_rule(lambda states, noise: (states + own.normal(size=states.shape)).astype(np.float32)), 0
         )
 
 
@@ -426,12 +401,13 @@ def test_pictures_fit_the_grid_and_look_alike_at_all_resolutions(name: str) -> N
 
 
 def test_held_out_digits_are_not_among_the_training_digits() -> None:
-    training, held_out = images.load("digits", None, np.random.default_rng(0))
-    assert len(training.labels) == 1198
-    assert len(held_out.labels) == 599
-    known = {image.tobytes() for image in training.pixels}
-    assert sum(image.tobytes() in known for image in held_out.pixels) <= 5  # digits that occur twice
-    assert len(np.unique(training.labels)) == 10
+    training, held_out, white = images.load("digits", None, np.random.default_rng(0))
+    assert len(training) == 1198
+    assert len(held_out) == 599
+    assert training.x.max() == held_out.x.max() == white
+    known = {image.tobytes() for image in training.x}
+    assert sum(image.tobytes() in known for image in held_out.x) <= 5  # digits that occur twice
+    assert len(np.unique(training.y)) == 10
 
 
 def test_half_of_the_pixels_are_missing_and_the_known_ones_are_right() -> None:
@@ -487,28 +463,18 @@ def test_damage_hits_what_has_grown_wherever_it_is() -> None:
     np.testing.assert_array_equal(hurt[~removed], states[~removed])
 
 
-def write_idx(path: Path, values: np.ndarray[Any, Any]) -> None:
-    header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
-    path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes()))
-
-
 @pytest.mark.parametrize("dataset", ["MNISTInpainting", "SelfClassifyingMNIST"])
 def test_mnist_is_read_from_its_published_files(tmp_path: Path, dataset: str) -> None:
-    generator = np.random.default_rng(0)
-    for part in ("train", "t10k"):
-        write_idx(tmp_path / f"{part}-images-idx3-ubyte.gz", generator.integers(256, size=(30, 28, 28)))
-        write_idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", generator.integers(10, size=30))
-    names = [file.name for file in DOMAIN.specification.datasets[dataset].files]
+    published_files.mnist(tmp_path)
+    names = [file.name for file in DOMAIN.specification.datasets[dataset].to_fetch]
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
     exam_ = examiner(dataset)
-    with pytest.raises(FileNotFoundError, match="not been downloaded"):
+    with pytest.raises(FileNotFoundError, match="have not been fetched"):
         exam_.training_data(0)
     exam_.data = tmp_path
     assert exam_.training_data(0)["states"].shape == (500, 28, 28, exam_.config["CHANNELS"])
     assert np.isfinite(exam_.floor(0)["log10_loss"])
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x09only"))
-    with pytest.raises(ValueError, match="incomplete"):
-        exam_.training_data(1)
+    assert exam_.training_data(0)["states"].max() == 1.0
 
 
 def test_the_hidden_file_is_the_only_copy_of_the_digits() -> None:
@@ -527,7 +493,7 @@ def test_the_hidden_file_is_the_only_copy_of_the_digits() -> None:
 def test_perfect_outputs_beat_the_floor_and_doing_nothing_does_not(dataset: str) -> None:
     exam_ = examiner(dataset)
     floor = exam_.floor(7)
-    idle = exam_.examine(InProcess(lambda states, noise: states), 7)
+    idle = exam_.examine(by_rule(lambda states, noise: states), 7)
     assert idle["log10_loss"] == pytest.approx(floor["log10_loss"], abs=0.05)
     assert set(idle) == set(floor) <= {"log10_loss", *DOMAIN.specification.other_metrics}
     samples = exam_.draw(7)[1]
@@ -539,7 +505,7 @@ def test_perfect_outputs_beat_the_floor_and_doing_nothing_does_not(dataset: str)
 @pytest.mark.parametrize("answer", [np.nan, np.inf, 1e7])
 def test_an_answer_that_is_no_state_is_refused(answer: float) -> None:
     with pytest.raises(ProtocolError, match=r"grow answered"):
-        examiner().examine(InProcess(lambda states, noise: np.full_like(states, answer)), 0)
+        examiner().examine(by_rule(lambda states, noise: np.full_like(states, answer)), 0)
 
 
 def test_a_spread_of_coordinates_is_local() -> None:
@@ -563,7 +529,7 @@ def test_a_spread_of_coordinates_is_local() -> None:
         grown[..., :4] = np.where((grown[..., 4] > 0.5)[..., None], target[place[..., 0], place[..., 1]], 0.0)
         return grown
 
-    assert examiner("GrowingButterfly").examine(InProcess(rule), 0)["loss_persisted"] < 1e-6
+    assert examiner("GrowingButterfly").examine(by_rule(rule), 0)["loss_persisted"] < 1e-6
 
 
 @pytest.mark.parametrize("dataset", ["GrowingSpiral", "DigitsInpainting"])
@@ -573,25 +539,18 @@ def test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor(dataset: str) -> No
 
 
 @pytest.mark.parametrize("module", DOMAIN.modules)
-def test_stubs_import_and_name_what_is_missing(module: str, tmp_path: Path) -> None:
-    def render(source: str, name: str) -> str:
-        return stubs.stub(source, name) if name == f"{module}.py" else stubs.base(source, name)
-
+def test_stubs_import_and_name_what_is_missing(module: str) -> None:
     exam_ = examiner(TRAIN_STEPS=10)
-    with imported(tmp_path / "stub", render) as modules:
+    with import_learner(DOMAIN, stubs=[module]) as modules:
         data = modules.pool.Samples(**{name: jnp.asarray(values) for name, values in exam_.training_data(0).items()})
         with pytest.raises(NotImplementedError, match=rf"{module}\.py: [\w.]+ is not implemented"):
             modules.main.train(FrozenDict(exam_.config), data, jax.random.key(0))
 
 
 @pytest.mark.parametrize("candidate", sorted(path.name for path in CANDIDATES.iterdir() if path.is_dir()))
-def test_candidates_train(candidate: str, tmp_path: Path) -> None:
-    def render(source: str, name: str) -> str:
-        own = CANDIDATES / candidate / name
-        return own.read_text(encoding="utf-8") if own.is_file() else stubs.base(source, name)
-
+def test_candidates_train(candidate: str) -> None:
     exam_ = examiner("MatrixOperations", TRAIN_STEPS=20, STEPS=4, BATCH=4, FRESH=2)
-    with imported(tmp_path / "candidate", render) as modules:
+    with import_learner(DOMAIN, modules=CANDIDATES / candidate) as modules:
         data = modules.pool.Samples(**{name: jnp.asarray(values) for name, values in exam_.training_data(0).items()})
         before = modules.nca.NCA(FrozenDict(exam_.config)).init(jax.random.key(0), data.states[:1])
         _, params = modules.main.train(FrozenDict(exam_.config), data, jax.random.key(0))
@@ -616,7 +575,7 @@ def test_pictures_show_the_growth(tmp_path: Path) -> None:
     saved = []
     for number, dataset in enumerate(["GrowingButterfly", "SelfClassifyingDigits", "SteadyDiffusion"]):
         exam_ = examiner(dataset)
-        exam_.examine(InProcess(lambda states, noise: states), 0)
+        exam_.examine(by_rule(lambda states, noise: states), 0)
         assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 20
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]

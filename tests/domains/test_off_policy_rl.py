@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import itertools
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from discoenv.exams.examiner import Array, Learner, ProtocolError, RuleBroken
+from discoenv.exams.examiner import ProtocolError, RuleBroken
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec
-from discoenv.kits import exam
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
 from discoenv.tasks.task import Setting, Task
 from discoenv.tasks.workspace import materialise
+from discoenv.testing import InProcessLearner, import_learner
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -90,58 +87,15 @@ def get_replay_buffer(config, alpha=0.6, beta=0.4):
 '''
 
 
-def write_code(folder: Path, changed: dict[str, str] | None = None, *, start: str = "base") -> Path:
-    """A dataset's folder of a workspace, its modules rendered as bases or stubs, some of them replaced."""
-    folder.mkdir()
-    for name in DOMAIN.specification.fixed_files:
-        shutil.copy(DOMAIN.file(name, dataset=DOMAIN.datasets[0], backend="default"), folder)
-    for module in DOMAIN.modules:
-        text = (changed or {}).get(module) or DOMAIN.module_text(module, backend="default", start=start)
-        (folder / f"{module}.py").write_text(text, encoding="utf-8")
-    shutil.copy(str(exam.__file__), folder / "exam.py")
-    return folder
-
-
-@contextlib.contextmanager
-def imported(folder: Path) -> Iterator[SimpleNamespace]:
-    """All modules of a folder, imported under their plain names, which then mean again what they meant before."""
-    names = [path.stem for path in folder.glob("*.py")]
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    sys.path.insert(0, str(folder))
-    try:
-        modules: dict[str, ModuleType] = {name: importlib.import_module(name) for name in names}
-        yield SimpleNamespace(**modules)
-    finally:
-        sys.path.remove(str(folder))
-        for name in names:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
-
-
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with imported(write_code(tmp_path_factory.mktemp("off_policy_rl") / "base")) as modules:
+def code() -> Iterator[Any]:
+    with import_learner(DOMAIN) as modules:
         yield modules
 
 
 @pytest.fixture(scope="module")
 def cartpole() -> OffPolicyRLExaminer:
     return OffPolicyRLExaminer("Classic/CartPole", "tiny", {**CARTPOLE, "EVALUATION_EPISODES": 16})
-
-
-class InProcessLearner(Learner):
-    """Answers with a Python object's methods; answers are checked as those of a process."""
-
-    def __init__(self, model: Any, steps: int = 0) -> None:
-        self._model = model
-        self._steps = steps
-        self.questions = 0
-
-    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
-        if method == "env_steps":
-            return returns.check(getattr(self._model, "env_steps", lambda: self._steps)(), "env_steps()")
-        self.questions += 1
-        return returns.check(np.asarray(getattr(self._model, method)(*args)), f"{method}()")
 
 
 class Balancer:
@@ -288,10 +242,10 @@ def test_setting_priorities_leaves_the_uniform_buffer_as_it_is(code: Any) -> Non
     assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a == b).all()), state, after)))
 
 
-def test_the_candidate_with_three_steps_sums_them_up_to_the_end_of_the_episode(tmp_path: Path) -> None:
+def test_the_candidate_with_three_steps_sums_them_up_to_the_end_of_the_episode() -> None:
     source = (CANDIDATES / "02_three_steps/rb.py").read_text(encoding="utf-8")
     gamma, envs, rows, steps = 0.9, 2, 12, 17
-    with imported(write_code(tmp_path / "code", {"rb": source})) as code:
+    with import_learner(DOMAIN, modules={"rb": source}) as code:
         config = settings(code, NUM_ENVS=envs, BUFFER_SIZE=rows * envs, BATCH_SIZE=300, GAMMA=gamma)
         buffer, given = code.rb.get_replay_buffer(config), transitions(steps, envs, seed=4)
         batch = jax.jit(buffer.sample)(filled_buffer(code, buffer, given), jax.random.key(0))
@@ -312,8 +266,8 @@ def test_the_candidate_with_three_steps_sums_them_up_to_the_end_of_the_episode(t
     assert starts == set(range(steps - rows, steps - 2))
 
 
-def test_a_prioritised_buffer_works_through_the_interface(tmp_path: Path) -> None:
-    with imported(write_code(tmp_path / "code", {"rb": PRIORITISED})) as code:
+def test_a_prioritised_buffer_works_through_the_interface() -> None:
+    with import_learner(DOMAIN, modules={"rb": PRIORITISED}) as code:
         config = settings(code, NUM_ENVS=2, BUFFER_SIZE=6, BATCH_SIZE=20_000)
         buffer = code.rb.get_replay_buffer(config, alpha=1.0, beta=1.0)
         state = filled_buffer(code, buffer, transitions(5, 2))
@@ -370,9 +324,9 @@ def test_network_keeps_leading_axes(code: Any, leading: tuple[int, ...]) -> None
     assert network.apply(network.init(jax.random.key(0), obs), obs).shape == (*leading, 4)
 
 
-def test_what_is_given_wins_over_what_config_py_says(tmp_path: Path) -> None:
+def test_what_is_given_wins_over_what_config_py_says() -> None:
     source = 'def make_config(settings):\n    return {"LR": 0.1, "TOTAL_TIMESTEPS": 10**9, "NUM_ENVS": 1}\n'
-    with imported(write_code(tmp_path / "code", {"config": source})) as code:
+    with import_learner(DOMAIN, modules={"config": source}) as code:
         config = code.main.get_config(CARTPOLE)
         assert config["LR"] == 0.1
         for key in ("TOTAL_TIMESTEPS", "NUM_ENVS"):
@@ -384,9 +338,9 @@ def test_what_is_given_wins_over_what_config_py_says(tmp_path: Path) -> None:
             code.main.get_config(CARTPOLE)
 
 
-def test_stubs_import_cleanly_and_refuse_to_run(code: Any, tmp_path: Path) -> None:
+def test_stubs_import_cleanly_and_refuse_to_run(code: Any) -> None:
     config = settings(code)
-    with imported(write_code(tmp_path / "stub", start="stub")) as stub:
+    with import_learner(DOMAIN, stubs=DOMAIN.modules) as stub:
         network = stub.networks.QNetwork(3, config)
         calls: dict[str, list[Callable[[], Any]]] = {
             "config": [lambda: stub.main.get_config(CARTPOLE)],
@@ -420,9 +374,8 @@ def test_the_base_config_has_what_its_documentation_names(code: Any) -> None:
 
 
 @pytest.mark.parametrize("candidate", sorted(CANDIDATES.glob("[0-9]*")), ids=lambda path: path.name)
-def test_candidates_keep_the_interfaces(candidate: Path, tmp_path: Path) -> None:
-    changed = {path.stem: path.read_text(encoding="utf-8") for path in candidate.glob("*.py")}
-    with imported(write_code(tmp_path / "candidate", changed)) as code:
+def test_candidates_keep_the_interfaces(candidate: Path) -> None:
+    with import_learner(DOMAIN, modules=candidate) as code:
         result = jax.eval_shape(code.train.make_train(settings(code)), jax.random.key(0), jnp.float32(0.1))
         assert result["metrics"]["mean_training_return"].dtype == jnp.float32
         assert jax.tree.leaves(result["params"])
@@ -540,24 +493,24 @@ def test_late_returns_leave_out_where_no_episode_ended(code: Any) -> None:
 
 
 def test_a_good_policy_scores_far_above_the_floor(cartpole: OffPolicyRLExaminer) -> None:
-    metrics = cartpole.examine(InProcessLearner(Balancer()), seed=0)
+    metrics = cartpole.examine(InProcessLearner(Balancer(), env_steps=0), seed=0)
     assert set(metrics) == {"return_mean", *DOMAIN.specification.other_metrics} == set(cartpole.floor(0))
     assert metrics["return_mean"] > 100 + cartpole.floor(0)["return_mean"]
-    assert metrics == cartpole.examine(InProcessLearner(Balancer()), seed=0)
+    assert metrics == cartpole.examine(InProcessLearner(Balancer(), env_steps=0), seed=0)
     assert cartpole.floor(0) == cartpole.floor(0) != cartpole.floor(1)
 
 
 def test_too_many_steps_of_training_fail_the_exam(cartpole: OffPolicyRLExaminer) -> None:
     allowed = CARTPOLE["TOTAL_TIMESTEPS"]
-    assert cartpole.examine(InProcessLearner(Balancer(), steps=allowed), 0)["env_steps"] == allowed
-    learner = InProcessLearner(Balancer(), steps=allowed + 1)
+    assert cartpole.examine(InProcessLearner(Balancer(), env_steps=allowed), 0)["env_steps"] == allowed
+    learner = InProcessLearner(Balancer(), env_steps=allowed + 1)
     with pytest.raises(RuleBroken, match=rf"{allowed + 1:,} environment steps; the configuration allows {allowed:,}"):
         cartpole.examine(learner, 0)
-    assert learner.questions == 0
+    assert learner.questions == 1  # env_steps() and nothing else
     several = OffPolicyRLExaminer("Classic/CartPole", "tiny", {**SHORT, "NUM_SEEDS": 2, "LR_FACTORS": [1, 2, 3]})
-    assert several.examine(InProcessLearner(Balancer(), steps=6 * 400), 0)["env_steps"] == 2400
+    assert several.examine(InProcessLearner(Balancer(), env_steps=6 * 400), 0)["env_steps"] == 2400
     with pytest.raises(RuleBroken):
-        several.examine(InProcessLearner(Balancer(), steps=6 * 400 + 1), 0)
+        several.examine(InProcessLearner(Balancer(), env_steps=6 * 400 + 1), 0)
 
 
 def test_only_the_first_episode_of_each_environment_counts() -> None:
@@ -569,17 +522,18 @@ def test_only_the_first_episode_of_each_environment_counts() -> None:
         firsts.append(done)
         return np.zeros(len(obs), int)
 
-    learner = InProcessLearner(SimpleNamespace(act=act))
+    learner = InProcessLearner(SimpleNamespace(act=act), env_steps=0)
     metrics = examiner.examine(learner, seed=0)
     marks = np.array(firsts)
     assert marks[0].all()
     lengths = np.where(marks[1:].any(0), marks[1:].argmax(0) + 1, len(marks))
     assert metrics["episode_length_mean"] == metrics["return_mean"] == lengths.mean()
-    assert learner.questions == lengths.max() < 30  # the exam ends with the last of the first episodes
+    assert learner.questions - 1 == lengths.max() < 30  # the exam ends with the last of the first episodes
 
 
 def test_an_episode_that_does_not_end_counts_its_return_so_far() -> None:
-    metrics = OffPolicyRLExaminer("Classic/CartPole", "tiny", SHORT).examine(InProcessLearner(Balancer()), 0)
+    short = OffPolicyRLExaminer("Classic/CartPole", "tiny", SHORT)
+    metrics = short.examine(InProcessLearner(Balancer(), env_steps=0), 0)
     assert metrics["return_mean"] == metrics["episode_length_mean"] == SHORT["EVALUATION_STEPS"]
 
 
@@ -600,7 +554,7 @@ def test_random_starts_make_deterministic_games_differ(random_steps: int, least:
 @pytest.mark.parametrize("answer", [np.zeros(16), np.zeros(15, int), np.full(16, 2), np.full(16, -1)])
 def test_answers_that_are_not_actions_end_the_exam(cartpole: OffPolicyRLExaminer, answer: Any) -> None:
     with pytest.raises(ProtocolError, match="act"):
-        cartpole.examine(InProcessLearner(SimpleNamespace(act=lambda obs, done: answer)), 0)
+        cartpole.examine(InProcessLearner(SimpleNamespace(act=lambda obs, done: answer), env_steps=0), 0)
 
 
 # --- exams in a sandbox -----------------------------------------------------------------------------------------------

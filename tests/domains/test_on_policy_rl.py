@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from discoenv.tasks import stubs
-from tests.domains.on_policy_rl import DOMAIN, MEMORIES, imported, write_code
+from discoenv.testing import import_learner
+from tests.domains.on_policy_rl import DOMAIN, MEMORIES
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -19,8 +18,8 @@ pytest.importorskip("gymnax")
 
 
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with imported(write_code(tmp_path_factory.mktemp("on_policy_rl") / "base")) as modules:
+def code() -> Iterator[Any]:
+    with import_learner(DOMAIN) as modules:
         yield modules
 
 
@@ -86,7 +85,7 @@ def test_only_a_truncated_or_running_episode_is_bootstrapped(
 
 @pytest.mark.parametrize("backend", ["default", "recurrent"])
 @pytest.mark.parametrize("continuous", [False, True])
-def test_loss_is_the_clipped_objective_of_the_paper(backend: str, continuous: bool, tmp_path: Path) -> None:
+def test_loss_is_the_clipped_objective_of_the_paper(backend: str, continuous: bool) -> None:
     rng = np.random.default_rng(1)
     shape = (64,) if backend == "default" else (16, 4)
     loc = rng.normal(size=(*shape, 3)).astype(np.float32)
@@ -104,7 +103,7 @@ def test_loss_is_the_clipped_objective_of_the_paper(backend: str, continuous: bo
         entropy = -(p * np.log(p)).sum(-1).mean()
     old_log_prob = (log_prob + 0.3 * rng.normal(size=shape)).astype(np.float32)
 
-    with imported(write_code(tmp_path / "code", backend)) as code:
+    with import_learner(DOMAIN, backend=backend) as code:
         config = code.main.get_config(DOMAIN.config("MinAtar/Breakout", "tiny"))
         parts = {name: jnp.zeros(shape) for name in code.transition.Transition._fields}
         parts |= {"action": jnp.asarray(action), "log_prob": old_log_prob, "value": old_value}
@@ -222,8 +221,8 @@ def test_the_learning_rate_is_chosen_by_the_returns_at_the_end_of_training(code:
 
 
 @pytest.mark.parametrize("backend", DOMAIN.backends)
-def test_stubs_import_cleanly_and_refuse_to_run(backend: str, tmp_path: Path) -> None:
-    with imported(write_code(tmp_path / "stub", backend, stubs.stub)) as stub:
+def test_stubs_import_cleanly_and_refuse_to_run(backend: str) -> None:
+    with import_learner(DOMAIN, backend=backend, stubs=DOMAIN.modules) as stub:
         config = stub.main.get_config(DOMAIN.config("MinAtar/Breakout", "tiny"))
         network = stub.networks.ActorCritic(3, config, jnp.tanh)
         x, first = jnp.ones((1, 2, 4)), jnp.ones((1, 2), bool)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.domains.on_policy_rl import DOMAIN, actor_critic, imported, write_code
+from discoenv.testing import import_learner
+from tests.domains.on_policy_rl import DOMAIN, actor_critic
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -36,8 +37,8 @@ PENDULUM = DOMAIN.config("MinAtar/Breakout", "tiny") | {"ENV_NAME": "Pendulum-v1
 
 
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with imported(write_code(tmp_path_factory.mktemp("on_policy_rl") / "base")) as modules:
+def code() -> Iterator[Any]:
+    with import_learner(DOMAIN) as modules:
         yield modules
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.domains.on_policy_rl import DOMAIN, MEMORIES, actor_critic, imported, write_code
+from discoenv.testing import import_learner
+from tests.domains.on_policy_rl import DOMAIN, MEMORIES, actor_critic
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -29,8 +30,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def code(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with imported(write_code(tmp_path_factory.mktemp("on_policy_rl") / "base", backend)) as modules:
+def code(backend: str) -> Iterator[Any]:
+    with import_learner(DOMAIN, backend=backend) as modules:
         yield modules
 
 

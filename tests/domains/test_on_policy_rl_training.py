@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +18,8 @@ import yaml
 
 from discoenv.exams.examiner import Learner, ProtocolError, RuleBroken
 from discoenv.exams.wire import Channel
-from tests.domains.on_policy_rl import DOMAIN, MEMORIES, InProcessLearner, actor_critic, imported, write_code
+from discoenv.testing import InProcessLearner, import_learner, write_workspace
+from tests.domains.on_policy_rl import DOMAIN, MEMORIES, actor_critic
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -33,8 +33,8 @@ BREAKOUT = DOMAIN.config("MinAtar/Breakout", "tiny")
 
 
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with imported(write_code(tmp_path_factory.mktemp("on_policy_rl") / "base")) as modules:
+def code() -> Iterator[Any]:
+    with import_learner(DOMAIN) as modules:
         yield modules
 
 
@@ -80,18 +80,16 @@ def test_training_depends_on_its_seed_alone_and_learns(code: Any, config: Any, b
 
     assert np.nanmean(returns[-5:]) > 2 * np.nanmean(returns[:5])
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, other)  # two agents share the episodes
-    learner = InProcessLearner(
-        code.policy.TrainedPolicy(actor_critic(code, config), both["params"], both["env_state"]),
-        code.make_env.count_steps(first["env_state"]),
-    )
-    metrics = breakout.examine(learner, 0)
+    policy = code.policy.TrainedPolicy(actor_critic(code, config), both["params"], both["env_state"])
+    model = code.main.Learner(policy, code.make_env.count_steps(first["env_state"]))
+    metrics = breakout.examine(InProcessLearner(model), 0)
     assert metrics["return_mean"] > 2 + breakout.floor(0)["return_mean"]
     assert metrics["env_steps"] == config["TOTAL_TIMESTEPS"]
 
 
 @pytest.mark.parametrize("backend", ["default", *(pytest.param(each, marks=pytest.mark.slow) for each in MEMORIES)])
-def test_learning_rates_and_seeds_are_trained_and_examined_together(backend: str, tmp_path: Path) -> None:
-    with imported(write_code(tmp_path / "code", backend)) as code:
+def test_learning_rates_and_seeds_are_trained_and_examined_together(backend: str) -> None:
+    with import_learner(DOMAIN, backend=backend) as code:
         config = code.main.get_config(PENDULUM | {"NUM_SEEDS": 2, "NUM_LEARNING_RATES": 3})
         rates, results = code.main.train_agents(code.train.make_train(config), config, seed=0)
         assert rates == pytest.approx([config["LR"], 5.5 * config["LR"], 10 * config["LR"]])
@@ -112,11 +110,11 @@ def test_learning_rates_and_seeds_are_trained_and_examined_together(backend: str
             for t, first in enumerate((done, ~done)):
                 np.testing.assert_allclose(alone.act(obs[t, mine], first[mine]), actions[t][mine], atol=1e-5)
 
-        learner = InProcessLearner(together, code.make_env.count_steps(results["env_state"]))
+        learner = InProcessLearner(code.main.Learner(together, code.make_env.count_steps(results["env_state"])))
         examiner = OnPolicyRLExaminer("Pendulum", "tiny", config)
         metrics = examiner.examine(learner, 0)
         assert metrics["return_mean"] < 0
-        assert learner.questions == config["EVALUATION_STEPS"]
+        assert learner.questions == 1 + config["EVALUATION_STEPS"]  # the first is env_steps()
         assert metrics["env_steps"] == 6 * config["TOTAL_TIMESTEPS"]
         assert examiner.floor(0) != examiner.floor(1)
         with pytest.raises(RuleBroken):  # where one agent may be trained, that was too much
@@ -125,20 +123,20 @@ def test_learning_rates_and_seeds_are_trained_and_examined_together(backend: str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", MEMORIES)
-def test_policies_with_a_memory_learn(backend: str, tmp_path: Path, breakout: OnPolicyRLExaminer) -> None:
-    with imported(write_code(tmp_path / "code", backend)) as code:
+def test_policies_with_a_memory_learn(backend: str, breakout: OnPolicyRLExaminer) -> None:
+    with import_learner(DOMAIN, backend=backend) as code:
         config = code.main.get_config(BREAKOUT)
         result = jax.jit(code.train.make_train(config))(jax.random.key(0), config["LR"])
         returns = np.asarray(result["metrics"]["mean_training_return"])
         assert np.nanmean(returns[-5:]) > 2 * np.nanmean(returns[:5])
         agents = jax.tree.map(lambda x: x[None], (result["params"], result["env_state"]))
-        learner = InProcessLearner(code.policy.TrainedPolicy(actor_critic(code, config), *agents))
+        learner = InProcessLearner(code.policy.TrainedPolicy(actor_critic(code, config), *agents), env_steps=0)
         assert breakout.examine(learner, 0)["return_mean"] > 1.5 + breakout.floor(0)["return_mean"]
 
 
 @pytest.mark.parametrize("backend", ["default", *MEMORIES])
-def test_policies_act_by_their_mode_or_draw_their_actions(backend: str, tmp_path: Path) -> None:
-    with imported(write_code(tmp_path / "code", backend)) as code:
+def test_policies_act_by_their_mode_or_draw_their_actions(backend: str) -> None:
+    with import_learner(DOMAIN, backend=backend) as code:
         network = actor_critic(code, code.main.get_config(BREAKOUT))
         if backend == "default":
             inputs: tuple[Any, ...] = (jnp.zeros((1, 400)),)
@@ -172,37 +170,30 @@ def get_targets(traj_batch, last_val, config):
 
 
 @pytest.mark.slow
-def test_a_better_module_raises_the_score_and_a_worse_one_lowers_it(
-    tmp_path: Path, breakout: OnPolicyRLExaminer
-) -> None:
+def test_a_better_module_raises_the_score_and_a_worse_one_lowers_it(breakout: OnPolicyRLExaminer) -> None:
     better = next(path for path in CANDIDATES if "short_horizon" in path.name) / "targets.py"
     modules = {"base": None, "better": better.read_text(encoding="utf-8"), "worse": NO_ADVANTAGES}
     scores = {}
     for name, targets in modules.items():
-        folder = write_code(tmp_path / name)
-        if targets:
-            (folder / "targets.py").write_text(targets, encoding="utf-8")
-        with imported(folder) as code:
+        with import_learner(DOMAIN, modules={"targets": targets} if targets else {}) as code:
             config = code.main.get_config(BREAKOUT | {"NUM_SEEDS": 4})
             _, results = code.main.train_agents(code.train.make_train(config), config, seed=0)
             agents = jax.tree.map(lambda x: x[0], (results["params"], results["env_state"]))
-            learner = InProcessLearner(code.policy.TrainedPolicy(actor_critic(code, config), *agents))
+            learner = InProcessLearner(code.policy.TrainedPolicy(actor_critic(code, config), *agents), env_steps=0)
             scores[name] = np.mean([breakout.examine(learner, seed)["return_mean"] for seed in range(3)])
     assert scores["better"] > scores["base"] > 2 + scores["worse"]
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda path: path.name)
-def test_candidates_keep_the_interfaces(candidate: Path, tmp_path: Path) -> None:
-    folder = write_code(tmp_path / "candidate")
-    shutil.copytree(candidate, folder, dirs_exist_ok=True)
-    with imported(folder) as code:
+def test_candidates_keep_the_interfaces(candidate: Path) -> None:
+    with import_learner(DOMAIN, modules=candidate) as code:
         config = code.main.get_config(BREAKOUT)
         result = jax.eval_shape(code.train.make_train(config), jax.random.key(0), jnp.float32(0.1))
         assert result["metrics"]["mean_training_return"].shape == (config["NUM_UPDATES"],)
 
 
 def test_main_trains_and_answers_the_examiner(tmp_path: Path, breakout: OnPolicyRLExaminer) -> None:
-    folder = write_code(tmp_path / "task")
+    folder = write_workspace(DOMAIN, tmp_path / "task")
     values = {**BREAKOUT, "TOTAL_TIMESTEPS": 16_384}
     (folder / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -239,11 +230,11 @@ def test_floor_is_fixed_by_the_seed(breakout: OnPolicyRLExaminer) -> None:
 def test_the_floor_of_continuous_actions_is_to_do_nothing() -> None:
     examiner = OnPolicyRLExaminer("Pendulum", "tiny", PENDULUM)
     idle = SimpleNamespace(act=lambda obs, done: np.zeros((len(obs), 1), np.float32))
-    assert examiner.floor(3) == examiner.examine(InProcessLearner(idle), 3)
+    assert examiner.floor(3) == examiner.examine(InProcessLearner(idle, env_steps=0), 3)
 
 
 def test_a_good_policy_scores_far_above_the_floor(breakout: OnPolicyRLExaminer) -> None:
-    learner = InProcessLearner(BallTracker())
+    learner = InProcessLearner(BallTracker(), env_steps=0)
     metrics = breakout.examine(learner, seed=0)
     assert metrics["return_mean"] > 5 + breakout.floor(0)["return_mean"]
     assert metrics == breakout.examine(learner, seed=0)
@@ -251,7 +242,9 @@ def test_a_good_policy_scores_far_above_the_floor(breakout: OnPolicyRLExaminer) 
 
 def test_an_episode_that_does_not_end_counts_its_return_so_far() -> None:
     values = {**BREAKOUT, "EVALUATION_STEPS": 40, "EVALUATION_RANDOM_STEPS": 0}
-    metrics = OnPolicyRLExaminer("MinAtar/Breakout", "tiny", values).examine(InProcessLearner(BallTracker()), 0)
+    metrics = OnPolicyRLExaminer("MinAtar/Breakout", "tiny", values).examine(
+        InProcessLearner(BallTracker(), env_steps=0), 0
+    )
     assert metrics["episode_length_mean"] == 40
     assert metrics["return_mean"] > 1
 
@@ -279,19 +272,19 @@ def test_only_the_first_episode_of_each_environment_counts(breakout: OnPolicyRLE
             return np.zeros(len(obs), int)
 
     idle = Idle()
-    learner = InProcessLearner(idle)
+    learner = InProcessLearner(idle, env_steps=0)
     metrics = breakout.examine(learner, seed=0)
     firsts = np.array(idle.firsts)
     assert firsts[0].all()
     lengths = np.where(firsts[1:].any(0), firsts[1:].argmax(0) + 1, len(firsts))
     assert metrics["episode_length_mean"] == lengths.mean()
-    assert learner.questions == lengths.max() < 30  # the exam ends with the last of the first episodes
+    assert learner.questions - 1 == lengths.max() < 30  # the exam ends with the last of the first episodes
 
 
 @pytest.mark.parametrize("answer", [np.zeros(16), np.zeros(15, int), np.full(16, 3), np.full(16, -1)])
 def test_answers_that_are_not_actions_end_the_exam(breakout: OnPolicyRLExaminer, answer: Any) -> None:
     with pytest.raises(ProtocolError, match="act"):
-        breakout.examine(InProcessLearner(SimpleNamespace(act=lambda obs, done: answer)), 0)
+        breakout.examine(InProcessLearner(SimpleNamespace(act=lambda obs, done: answer), env_steps=0), 0)
 
 
 # --- environment steps ------------------------------------------------------------------------------------------------
@@ -299,11 +292,11 @@ def test_answers_that_are_not_actions_end_the_exam(breakout: OnPolicyRLExaminer,
 
 def test_an_exam_after_more_training_than_allowed_fails_and_says_why(breakout: OnPolicyRLExaminer) -> None:
     allowed = BREAKOUT["TOTAL_TIMESTEPS"]
-    assert breakout.examine(InProcessLearner(BallTracker(), allowed), 0)["env_steps"] == allowed
-    learner = InProcessLearner(BallTracker(), allowed + 1)
+    assert breakout.examine(InProcessLearner(BallTracker(), env_steps=allowed), 0)["env_steps"] == allowed
+    learner = InProcessLearner(BallTracker(), env_steps=allowed + 1)
     with pytest.raises(RuleBroken, match=f"took {allowed + 1:,} environment steps.* allows {allowed:,}"):
         breakout.examine(learner, 0)
-    assert learner.questions == 0
+    assert learner.questions == 1  # env_steps() and nothing else
 
 
 def test_a_floor_takes_no_training(breakout: OnPolicyRLExaminer) -> None:

@@ -33,7 +33,7 @@ def test_what_a_killed_process_left_is_reaped_and_nothing_else(tmp_path: Path) -
     program = f"""
 import os, signal
 from pathlib import Path
-from discoenv.exams import scratch
+from discoenv.machine import scratch
 directory = scratch.make(Path({str(tmp_path)!r}))
 (directory / "file").write_text("x")
 os.kill(os.getpid(), signal.SIGKILL)

@@ -89,6 +89,18 @@ def test_a_domain_is_found_by_its_file_and_read_once(toy: Domain) -> None:
         (lambda c: c["metric"].update(direction="up"), "domain.yaml: metric.direction: Input should be 'max' or 'min'"),
         (lambda c: c["datasets"].update(Line={"source": "web"}), "domain.yaml: datasets.Line.source: Input should be"),
         (lambda c: c.update(datasets={"Line": {"source": "offline"}}), "domain.yaml: datasets: Dictionary should have"),
+        (
+            lambda c: c["datasets"].update(Line={"source": "download", "data": "mnits"}),
+            "domain.yaml: datasets.Line.data.0: Value error, there is no published set 'mnits'; there are mnist, ",
+        ),
+        (
+            lambda c: c["datasets"].update(Line={"source": "download", "data": ["mnist", "fashion_mnist"]}),
+            "domain.yaml: datasets.Line: Value error, data, files: t10k-images-idx3-ubyte.gz, t10k-labels",
+        ),
+        (
+            lambda c: c["datasets"].update(Line={"source": "offline", "data": "mnist"}),
+            "source: it is 'offline', but data or files have to be fetched; write 'download'",
+        ),
         (lambda c: c.update(backends={"jax": {"summary": "x"}}), "there is no backend 'default'"),
         (lambda c: c.update(fixed_files=["interval.py"]), "fixed_files: main.py is missing"),
         (lambda c: c["fixed_files"].append("model.py"), "fixed_files: model.py is a module as well"),

@@ -4,7 +4,7 @@
     >>> images.train.x.shape, images.train.y.shape, images.classes
     ((1000, 8, 8, 1), (1000,), 10)
 
-Also a reader of the format of MNIST (:mod:`discoenv.data.published.idx`). For examiners; learners never see any of it.
+For examiners; learners never see any of it.
 """
 
 from discoenv.data.generated.store import DIGESTS, GENERATORS, load

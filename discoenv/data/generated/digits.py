@@ -8,7 +8,7 @@ import numpy as np
 
 from discoenv.data.generated import corruptions, long_tail
 from discoenv.data.generated.exact import Draws
-from discoenv.data.images import Images, Split
+from discoenv.data.images import Bytes, Images, Labels, Split
 
 #: Images of each class that are held out, and trained on; the remaining 297 are for validation.
 _TEST, _TRAIN = 50, 100
@@ -18,14 +18,18 @@ _IMBALANCE = 10
 _CORRUPTED = 20
 
 
-def digits() -> Images:
-    """1,000 images to train on, 297 for validation, 500 held out; the classes are balanced, the images 8 × 8, grey."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - takes a second, and only this set needs it
+def read() -> tuple[Bytes, Labels]:
+    """All digits in scikit-learn's order: levels of grey uint8[1797, 8, 8], 0 (black) to 16; classes int64[1797]."""
+    from sklearn.datasets import load_digits
 
     data = load_digits()
-    values = data.images.astype(np.int64)  # 0 … 16
-    x = ((values * 255 + 8) // 16).astype(np.uint8)[..., None]
-    y = data.target.astype(np.int64)
+    return data.images.astype(np.uint8), data.target.astype(np.int64)
+
+
+def digits() -> Images:
+    """1,000 images to train on, 297 for validation, 500 held out; the classes are balanced, the images 8 × 8, grey."""
+    levels, y = read()
+    x = ((levels.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)[..., None]
     draws = Draws("digits", "split")
     parts: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
     for label in range(10):

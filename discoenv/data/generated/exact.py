@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from discoenv.data.images import Bytes
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 _TAU = 6.283185307179586
 #: Taylor coefficients of sin(x) / x in x²; the error is below 4e-6 for |x| <= pi / 2.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discoenv.data.generated.exact import Bytes, Draws, Floats, angle, cosine, sine, smooth, to_bytes
-from discoenv.data.images import Images, Split
+from discoenv.data.generated.exact import Draws, Floats, angle, cosine, sine, smooth, to_bytes
+from discoenv.data.images import Bytes, Images, Split
 
 CLASSES = 60
 SIZE = 32

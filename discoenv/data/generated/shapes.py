@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.data.generated.exact import Bytes, Draws, Floats, cosine, sine, smooth, to_bytes
-from discoenv.data.images import Images, Split
+from discoenv.data.generated.exact import Draws, Floats, cosine, sine, smooth, to_bytes
+from discoenv.data.images import Bytes, Images, Split
 
 Inside = np.ndarray[Any, np.dtype[np.bool_]]
 

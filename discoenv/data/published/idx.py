@@ -5,11 +5,10 @@ from __future__ import annotations
 import gzip
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+from discoenv.data.images import Bytes
 
 
 def read_idx(path: Path) -> Bytes:

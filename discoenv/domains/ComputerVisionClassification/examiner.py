@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.data.generated import Images, Split
+from discoenv.data import sets
+from discoenv.data.images import Images, Split
 from discoenv.exams.examiner import Array, Examiner, Learner, RuleBroken
-
-from . import sources
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -40,7 +39,7 @@ class ComputerVisionClassificationExaminer(Examiner):
         """The dataset."""
         if self._loaded is None:
             config = self.config
-            self._loaded = sources.load(config["IMAGES"], self.data, config["HEIGHT"])
+            self._loaded = sets.load(config["IMAGES"], self.data, size=config["HEIGHT"])
             shape = (config["HEIGHT"], config["WIDTH"], config["NUM_CHANNELS"])
             if self._loaded.shape != shape or self._loaded.classes != config["NUM_CLASSES"]:
                 raise ValueError(f"config.yaml of {self.dataset}: images are {self._loaded.shape}, not {shape}")

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.data.generated import Images, Split, load
+from discoenv.data import sets
+from discoenv.data.images import Bytes, Images, Split
+from discoenv.data.published.holdout import Holdout
 
-from . import published
-
+#: Of a published set's training images, the last tenth of each class is for validation.
+_HOLDOUT = Holdout(share=0.1, choose="last")
 #: Seeds of ``numpy.random.RandomState``, which will never change; the first plus the number of the experience.
 PERMUTATION_SEED = 17
 CLASS_ORDER_SEED = 23
@@ -21,8 +23,6 @@ CLASS_ORDER_SEED = 23
 ROTATION_STEP = 18
 #: Bilinear weights are multiples of one over this; whole numbers come out alike on all machines.
 _WEIGHT = 256
-
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ def draw(config: Mapping[str, Any], folder: Path | None, generator: np.random.Ge
         generator: draws which images are in which part of an experience, and their order.
 
     Raises:
+        FileNotFoundError: the files of a published set have not been fetched.
         ValueError: the set has fewer images than the configuration asks for, or they have another shape.
     """
-    images = published.load(config["IMAGES"], folder) if folder is not None else _offline(config["IMAGES"])
+    images = sets.load(config["IMAGES"], folder, holdout=_HOLDOUT, size=config["IMAGE_SHAPE"][0])
     views = VIEWS[config["STREAM"]](images, config["TASKS"], config["CLASSES"])
     held_out = generator.permutation(len(images.test))
     experiences = []
@@ -69,12 +70,6 @@ def draw(config: Mapping[str, Any], folder: Path | None, generator: np.random.Ge
         _check(experience, config, task)
         experiences.append(experience)
     return experiences
-
-
-def _offline(name: str) -> Images:
-    if name in published.READERS:
-        raise FileNotFoundError(f"{name} has not been downloaded")
-    return load(name)
 
 
 def _some(split: Split, count: int, generator: np.random.Generator) -> Split:

@@ -52,7 +52,7 @@ def mauna_loa() -> tuple[Days, FloatArray]:
 
     Keeling & Whorf (2004), CDIAC; public domain; bundled with statsmodels.
     """
-    from statsmodels.datasets import co2  # noqa: PLC0415 - takes a second, and box models do not need it
+    from statsmodels.datasets import co2  # takes a second, and box models do not need it
 
     series = co2.load_pandas().data["co2"].dropna()
     return series.index.to_numpy().astype("datetime64[D]"), series.to_numpy(dtype=np.float64)

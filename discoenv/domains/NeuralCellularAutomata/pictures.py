@@ -51,7 +51,7 @@ def _strip(exam: ExamArtifacts, path: Path) -> Path:
 
 
 def _animation(exam: ExamArtifacts, path: Path) -> Path:
-    from PIL import Image  # noqa: PLC0415 - comes with matplotlib
+    from PIL import Image  # comes with matplotlib
 
     frames = exam.arrays()["frames"]
     beside = np.concatenate(list(np.moveaxis(frames, 1, 0)), axis=2)

@@ -84,17 +84,18 @@ class Growing(Source):
         return Samples(states, target, weights), Samples(*copies)
 
 
-class Images(Source):
+class GreyImages(Source):
     """Grey images in the middle of the grid, of which a random part is held out."""
 
     def draw(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
         """Images are split at random where the data set has no test part of its own; TRAIN_SAMPLES at most."""
         config = self.config
-        training, held_out = images.load(config["IMAGES"], self.folder, split)
+        training, held_out, white = images.load(config["IMAGES"], self.folder, split)
         parts = []
         for part, count in ((training, config["TRAIN_SAMPLES"]), (held_out, config["EXAM_SAMPLES"])):
-            chosen = seed.choice(len(part.labels), count, replace=count > len(part.labels))
-            parts.append(self._samples(part.pixels[chosen], part.labels[chosen], seed))
+            chosen = seed.choice(len(part), count, replace=count > len(part))
+            pixels = (part.x[chosen, ..., 0] / white).astype(np.float32)
+            parts.append(self._samples(pixels, part.y[chosen], seed))
         return parts[0], parts[1]
 
     @abstractmethod
@@ -108,7 +109,7 @@ class Images(Source):
         return np.pad(values, [(0, 0), (before, after), (before, after)] + [(0, 0)] * (values.ndim - 3))
 
 
-class Inpainting(Images):
+class Inpainting(GreyImages):
     """Half of the pixels are missing. Inputs: the pixels that are known, and which those are."""
 
     def _samples(self, pixels: FloatArray, labels: np.ndarray[Any, Any], seed: np.random.Generator) -> Samples:
@@ -120,7 +121,7 @@ class Inpainting(Images):
         return Samples(states, self._padded(pixels)[..., None], self._padded(np.ones_like(pixels)))
 
 
-class SelfClassifying(Images):
+class SelfClassifying(GreyImages):
     """Every cell of a digit is to say which digit it belongs to. Input: the image."""
 
     def _samples(self, pixels: FloatArray, labels: np.ndarray[Any, Any], seed: np.random.Generator) -> Samples:

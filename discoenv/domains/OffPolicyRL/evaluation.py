@@ -23,7 +23,7 @@ def make_episodes(config: Mapping[str, Any]) -> policy.Episodes:
 
 def make(settings: Mapping[str, Any]) -> policy.Simulator:
     """One environment."""
-    import gymnax  # noqa: PLC0415 - which takes longer than loading what has been exported
+    import gymnax  # which takes longer than loading what has been exported
 
     env, params = gymnax.make(settings["ENV_NAME"])
     params = params.replace(max_steps_in_episode=settings["TIME_LIMIT"])

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import importlib.metadata
 import io
-import re
 import sys
 import tarfile
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from discoenv.errors import ImageBuildFailed, SandboxError, SandboxUnavailable
+from discoenv.machine import packages
 from discoenv.sandbox.base import Limits
 from discoenv.sandbox.environment import minimal_environment
 
@@ -32,8 +32,6 @@ PYTHON = "/opt/learner/bin/python"
 _PYTHON_MINORS = range(11, 20)
 _CORE = ("numpy", "pyyaml")
 _OWN_EXTRAS = {"docker", "gpu", "plots", "agents", "all", "dev", "dask", "docs"}
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*([^;]*)(?:;\s*(.*))?")
-_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 
 
 class ImageMissing(SandboxUnavailable):
@@ -77,45 +75,16 @@ def requirements(family: str) -> tuple[str, ...]:
     Raises:
         SandboxError: discoenv has no such extra, or is not installed.
     """
-    wanted = list(_CORE)
+    of_family: list[str] = []
     if family not in ("", "core"):
         try:
-            declared = importlib.metadata.requires("discoenv") or []
+            of_family = packages.of_extra("discoenv", family)
         except importlib.metadata.PackageNotFoundError as error:
             raise SandboxError("discoenv is not installed, so its extras are not known: pip install -e .") from error
-        of_family = [each for each in declared if family in _EXTRA.findall(each)]
         if not of_family:
             known = ", ".join(["core", *families()])
             raise SandboxError(f"there is no family of packages named {family!r}: choose from {known}")
-        wanted += [each.partition(";")[0].strip() for each in of_family]
-    pinned: dict[str, str] = {}
-    _pin(wanted, pinned)
-    return tuple(sorted(pinned.values()))
-
-
-def _pin(wanted: Sequence[str], pinned: dict[str, str]) -> None:
-    """Add each requirement and what it needs to ``pinned``, at the installed version if it is installed."""
-    for requirement in wanted:
-        match = _REQUIREMENT.match(requirement)
-        if match is None or not _applies(match[4]):
-            continue
-        name = re.sub(r"[-_.]+", "-", match[1]).lower()
-        if name in pinned:
-            continue
-        extras = match[2] or ""
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            if not (match[4] or "").strip():  # only for some platforms otherwise, and not for this one
-                pinned[name] = f"{name}{extras}{match[3].strip()}"
-            continue
-        pinned[name] = f"{name}{extras}=={version.partition('+')[0]}"
-        _pin(importlib.metadata.requires(name) or [], pinned)
-
-
-def _applies(marker: str | None) -> bool:
-    """Whether a dependency is unconditional as far as extras go; pip judges the other markers by what is installed."""
-    return not (marker and "extra" in marker)
+    return tuple(sorted(package.pin() for package in packages.closure([*_CORE, *of_family]).values()))
 
 
 def inputs_hash(family: str) -> str:
@@ -205,14 +174,14 @@ def build(
         SandboxError: the family is unknown, a path does not exist or the build failed.
     """
     family, base = family or "core", base or default_base()
-    packages = [*requirements(family), *also]
+    lines = [*requirements(family), *also]
     labels = {"family": family, "base": base, "inputs": inputs_hash(family), "also": " ".join(also)}
     labels["python"] = f"{sys.version_info.major}.{sys.version_info.minor}" if base == default_base() else ""
-    digest = hashlib.sha256("\n".join([*labels.values(), *packages]).encode()).hexdigest()[:12]
+    digest = hashlib.sha256("\n".join([*labels.values(), *lines]).encode()).hexdigest()[:12]
     tag = f"{REPOSITORY}/{family}:{digest}"
     said: list[str] = []
     with tempfile.TemporaryFile() as context:
-        _write_context(context, packages, wheelhouse, ca_bundle)
+        _write_context(context, lines, wheelhouse, ca_bundle)
         context.seek(0)
         stream = client.build(
             fileobj=context,
@@ -235,7 +204,7 @@ def build(
     return tag
 
 
-def _write_context(file: Any, packages: Sequence[str], wheelhouse: Path | None, ca_bundle: Path | None) -> None:
+def _write_context(file: Any, lines: Sequence[str], wheelhouse: Path | None, ca_bundle: Path | None) -> None:
     """The build context: the recipe, the requirements, the certificates (maybe empty) and the wheels."""
     for path in (wheelhouse, ca_bundle):
         if path is not None and not path.exists():
@@ -248,7 +217,7 @@ def _write_context(file: Any, packages: Sequence[str], wheelhouse: Path | None, 
             archive.addfile(entry, io.BytesIO(content))
 
         add("Dockerfile", _dockerfile().encode())
-        add("requirements.txt", "\n".join(packages).encode() + b"\n")
+        add("requirements.txt", "\n".join(lines).encode() + b"\n")
         add("ca-bundle.pem", ca_bundle.read_bytes() if ca_bundle else b"")
         add("wheelhouse/empty", b"")
         for wheel in _wheels(wheelhouse):
@@ -279,10 +248,10 @@ def environment(chosen: Mapping[str, str], limits: Limits) -> dict[str, str]:
     return variables
 
 
-def hidden_paths(packages: tuple[str, ...]) -> list[str]:
+def hidden_paths(hidden: tuple[str, ...]) -> list[str]:
     """Where hidden packages, and their compiled forms, would be in an image; not all of them exist."""
     paths = []
-    for package in packages:
+    for package in hidden:
         if not package or package.startswith("/") or ".." in package.split("/"):
             raise SandboxError(f"hidden package {package!r} must be a path relative to site-packages, without `..`")
         paths.append(f"{SITE_PACKAGES}/{package}")

@@ -32,7 +32,7 @@ def make(config: Mapping[str, Any]) -> tuple[Any, Any]:
     match config["SUITE"]:
         case "gymnax":
             with plotting_later():
-                import gymnax  # noqa: PLC0415 - each suite is imported only if it is wanted
+                import gymnax  # each suite is imported only if it is wanted
 
             env, params = gymnax.make(config["ENV_NAME"])
             return env, params
@@ -141,7 +141,7 @@ class Brax:
     def __init__(self, name: str, pipeline: str) -> None:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it announces what it lacks
             warnings.simplefilter("ignore")
-            from brax import envs  # noqa: PLC0415
+            from brax import envs
 
             self._env = envs.get_environment(name, backend=pipeline)
 
@@ -166,7 +166,7 @@ class Craftax:
 
     def __init__(self, name: str) -> None:
         with plotting_later():
-            from craftax.craftax_env import make_craftax_env_from_name  # noqa: PLC0415
+            from craftax.craftax_env import make_craftax_env_from_name
 
         self._env = make_craftax_env_from_name(name, auto_reset=False)
         self.default_params = self._env.default_params

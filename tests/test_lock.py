@@ -1,0 +1,68 @@
+"""``constraints.txt`` pins all that ``make`` installs, once for every Python, and nothing of one machine."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+LINES = [
+    line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+]
+CHOICES = (ROOT / "constraints.in").read_text(encoding="utf-8").splitlines()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+#: What decides scores: one version for all Pythons and platforms.
+NUMERICAL = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "statsmodels",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "gymnax",
+    "brax",
+    "torch",
+)
+
+
+def wanted() -> list[str]:
+    """What pyproject.toml and constraints.in ask for."""
+    extras = [each for extra in PROJECT["project"]["optional-dependencies"].values() for each in extra]
+    chosen = [line.partition("#")[0].strip() for line in CHOICES]
+    return [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"], *extras, *filter(None, chosen)]
+
+
+def test_every_line_pins_a_published_version() -> None:
+    for line in LINES:
+        assert re.fullmatch(r"[a-z0-9-]+==[a-z0-9.]+( ; .+)?", line), line  # no host, path, hash or local build (+cpu)
+        Requirement(line)
+
+
+@pytest.mark.parametrize("text", sorted(set(wanted())))
+def test_what_is_asked_for_is_pinned_within_its_range(text: str) -> None:
+    requirement = Requirement(text)
+    name = canonicalize_name(requirement.name)
+    if name == "discoenv":
+        assert requirement.extras <= PROJECT["project"]["optional-dependencies"].keys()
+        return
+    (pin,) = [line for line in LINES if canonicalize_name(Requirement(line).name) == name]
+    assert requirement.specifier.contains(pin.partition(";")[0].partition("==")[2].strip())
+
+
+@pytest.mark.parametrize("name", NUMERICAL)
+def test_packages_that_decide_scores_have_one_version_everywhere(name: str) -> None:
+    assert [line for line in LINES if Requirement(line).name == name and ";" not in line]
+
+
+def test_the_extra_all_is_all_of_users_and_dev_is_on_top_of_it() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    (everything,) = extras["all"]
+    assert Requirement(everything).extras == extras.keys() - {"all", "dev", "docs"}
+    assert "discoenv[all]" in extras["dev"]
