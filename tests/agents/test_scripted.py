@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from discoenv.agents import scripted
 from discoenv.tasks.registry import get_domain, get_domains
+from tests.conftest import MakeVariant
 
 
 @pytest.mark.parametrize("domain", get_domains())
 def test_every_file_of_a_candidate_is_a_module(domain: str) -> None:
-    for candidate in (path for path in sorted((scripted.CANDIDATES / domain).iterdir()) if path.is_dir()):
+    for candidate in (path for path in sorted(scripted.candidates_of(domain).iterdir()) if path.is_dir()):
         files = {path.stem for path in candidate.glob("*.py")}
         assert files
         assert files <= set(get_domain(domain).modules), candidate
@@ -53,6 +57,21 @@ def test_a_module_that_a_candidate_lacks_is_the_baselines() -> None:
     assert action["edits"] == [{"path": "activation.py", "content": base}]
 
 
-def test_no_candidates_is_an_error_that_says_where_to_put_them() -> None:
-    with pytest.raises(LookupError, match="candidates/Nowhere"):
+def test_no_candidates_is_an_error_that_says_where_to_put_them(make_variant: MakeVariant, tmp_path: Path) -> None:
+    domain = make_variant("Bare")
+    shutil.rmtree(domain.directory / "candidates", ignore_errors=True)
+    with pytest.raises(LookupError, match=f"put folders of modules into {domain.directory}/candidates/"):
+        scripted.ScriptedAgent("Bare")
+    with pytest.raises(LookupError, match=f"put folders of modules into {tmp_path}/Bare/"):
+        scripted.ScriptedAgent("Bare", tmp_path)
+    with pytest.raises(LookupError, match="no domain is called 'Nowhere'"):
         scripted.ScriptedAgent("Nowhere")
+
+
+def test_candidates_are_those_of_the_domains_folder(make_variant: MakeVariant) -> None:
+    domain = make_variant("Rich", files={f"candidates/{name}/model.py": name for name in ("02_b", "01_a")})
+    assert scripted.candidates_of("Rich") == domain.directory / "candidates"
+    agent = scripted.ScriptedAgent("Rich")
+    assert agent.names == ["01_a", "02_b"]
+    action = agent.act({"files": {"model.py": ""}, "score": 0.0, "steps_left": 9}, {})
+    assert action["edits"] == [{"path": "model.py", "content": "01_a"}]
