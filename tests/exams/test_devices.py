@@ -28,7 +28,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Setting, Task
 from tests.exams.test_evaluation import WatchedSandbox
-from tests.sandbox.fake_nvml import FakeNvml
+from tests.machine.fake_nvml import FakeNvml
 
 GPU = "GPU-0000"
 

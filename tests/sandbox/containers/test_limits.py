@@ -11,7 +11,7 @@ import pytest
 
 from discoenv.sandbox import Command, Limits, Outcome
 from discoenv.sandbox.containers.docker import DockerSandbox
-from tests.docker.conftest import FAMILY
+from tests.sandbox.containers.conftest import FAMILY
 
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.docker

@@ -12,16 +12,16 @@ import pytest
 
 from discoenv.sandbox import Command, Limits
 from discoenv.sandbox.containers.engine import Engine
-from tests.docker.conftest import FAMILY, PROVIDER
+from tests.sandbox.containers.conftest import FAMILY, PROVIDER
 
 pytestmark = pytest.mark.docker
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 HOST = """
 import sys
 sys.path.insert(0, {repository!r})
 from discoenv.env import DiscoGenEnv
-from tests.docker.conftest import PROVIDER
+from tests.sandbox.containers.conftest import PROVIDER
 from tests.episodes.conftest import tiny_task
 env = DiscoGenEnv(task=tiny_task("GreenhouseGasPrediction"), sandbox=PROVIDER(pool_size=1), runs_dir=None)
 env.reset(seed=7)
@@ -88,7 +88,7 @@ def test_nothing_of_a_killed_run_remains_after_the_next_start(engine: Engine) ->
 def test_nothing_survives_a_normal_end_of_the_host_process(engine: Engine) -> None:
     source = (
         f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
-        "from tests.docker.conftest import PROVIDER\nfrom discoenv.sandbox import Command, Limits\n"
+        "from tests.sandbox.containers.conftest import PROVIDER\nfrom discoenv.sandbox import Command, Limits\n"
         "sandbox = PROVIDER(pool_size=1)\n"
         f"command = Command(('python', '-c', 'while True: pass'), cwd='/tmp', family={FAMILY!r})\n"
         "sandbox.warm_up(command, Limits())\nsandbox.start(command, Limits())\n"

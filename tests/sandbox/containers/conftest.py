@@ -27,7 +27,7 @@ PROVIDER: type[DockerSandbox] = {"docker": DockerSandbox, "podman": PodmanSandbo
 def engine() -> Engine:
     check = PROVIDER.check()
     if not check.works:
-        why = f'{PROVIDER.name}: {check.detail} ({check.fix}); or: eval "$(tests/docker/engine.sh start)"'
+        why = f'{PROVIDER.name}: {check.detail} ({check.fix}); or: eval "$(tests/sandbox/containers/engine.sh start)"'
         if os.environ.get("DOCKER_HOST" if PROVIDER is DockerSandbox else "CONTAINER_HOST"):
             pytest.fail(why)
         pytest.skip(why)

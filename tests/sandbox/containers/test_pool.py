@@ -14,7 +14,7 @@ from discoenv.machine.owner import owner_tag
 from discoenv.sandbox import Command, Limits, Mount
 from discoenv.sandbox.containers.docker import DockerSandbox
 from discoenv.sandbox.containers.engine import Engine
-from tests.docker.conftest import FAMILY, PROVIDER
+from tests.sandbox.containers.conftest import FAMILY, PROVIDER
 
 pytestmark = pytest.mark.docker
 

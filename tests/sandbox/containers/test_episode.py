@@ -12,7 +12,7 @@ from discoenv.sandbox import Sandbox
 from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.containers.images import ImageMissing, find
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
-from tests.docker.conftest import PROVIDER
+from tests.sandbox.containers.conftest import PROVIDER
 from tests.episodes.conftest import MODULE, base_source, tiny_task
 
 pytestmark = pytest.mark.docker

@@ -12,11 +12,11 @@ import pytest
 from discoenv.errors import SandboxError
 from discoenv.sandbox import Command, Limits, Mount, Outcome
 from discoenv.sandbox.containers.docker import DockerSandbox
-from tests.docker.conftest import FAMILY, PROVIDER
+from tests.sandbox.containers.conftest import FAMILY, PROVIDER
 
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.docker
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def test_there_is_no_network(run: Run) -> None:
