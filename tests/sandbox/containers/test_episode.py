@@ -13,7 +13,6 @@ from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.containers.images import ImageMissing, find
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 from tests.conftest import each_exam
-from tests.episodes.conftest import base_source, tiny_task
 from tests.real_domains import base_source, tiny_module, tiny_task
 from tests.sandbox.providers import CONTAINERS
 
