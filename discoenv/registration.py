@@ -6,7 +6,6 @@ registers the environment when that is complete.
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
@@ -35,7 +34,7 @@ def _register(gymnasium: ModuleType) -> None:
         )
 
 
-class _GymnasiumFinder(importlib.abc.MetaPathFinder):
+class _GymnasiumFinder:
     """Finds Gymnasium as usual, and has the environment registered after its import.
 
     It stays until then, because a search need not be followed by an import (``importlib.util.find_spec``).

@@ -16,7 +16,7 @@ import pytest
 
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 
-PACKAGE = Path(__file__).resolve().parents[2] / "discoenv"
+PACKAGE = Path(__file__).resolve().parents[3] / "discoenv"
 SYSTEM_PYTHON = "/usr/bin/python3"
 
 HOST = """

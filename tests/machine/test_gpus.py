@@ -15,7 +15,7 @@ from discoenv.errors import NoGpuFree, SandboxError, SandboxUnavailable
 from discoenv.machine import locks
 from discoenv.machine.gpus import Broker, device_nodes, gpus, held
 from discoenv.sandbox import Command
-from tests.sandbox.fake_nvml import FakeNvml
+from tests.machine.fake_nvml import FakeNvml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -128,7 +128,7 @@ import os, sys, time
 sys.path.insert(0, {repository!r})
 from pathlib import Path
 from discoenv.machine.gpus import Broker, gpus
-from tests.sandbox.fake_nvml import FakeNvml
+from tests.machine.fake_nvml import FakeNvml
 folder = Path({folder!r})
 broker = Broker(gpus(FakeNvml(2)), folder / "locks")
 for turn in range({turns}):

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from discoenv.machine.owner import owner_tag
-from discoenv.sandbox import Command, Limits, Mount
+from discoenv.sandbox import Limits, Mount
 from discoenv.sandbox.containers.docker import DockerSandbox
 from discoenv.sandbox.containers.engine import Engine
-from tests.docker.conftest import FAMILY, PROVIDER
+from tests.sandbox.providers import CONTAINERS, python
 
 pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
 def warm(engine: Engine) -> Iterator[DockerSandbox]:
-    provider = PROVIDER(pool_size=2)
+    provider = CONTAINERS(pool_size=2)
     yield provider
     provider.close()
 
@@ -31,7 +30,7 @@ def own(engine: Engine) -> set[str]:
 
 
 def test_a_waiting_container_serves_one_command_only(warm: DockerSandbox, engine: Engine) -> None:
-    command = Command(("python", "-c", "open('/tmp/mark', 'x').close()"), cwd="/tmp", family=FAMILY)
+    command = python("open('/tmp/mark', 'x').close()")
     warm.warm_up(command, Limits())
     waiting = own(engine)
     assert len(waiting) == 2
@@ -55,7 +54,7 @@ print(os.readlink("/exam/link"))
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/data").write_bytes(b"hello")
     (tmp_path / "link").symlink_to("folder/data")
-    command = Command(("python", "-c", code), cwd="/exam", mounts=(Mount(tmp_path, "/exam"),), family=FAMILY)
+    command = python(code, cwd="/exam", mounts=(Mount(tmp_path, "/exam"),))
     warm.warm_up(command, Limits())
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
@@ -71,41 +70,34 @@ print(os.readlink("/exam/link"))
 
 def test_a_writable_mount_gets_a_container_of_its_own(warm: DockerSandbox, tmp_path: Path) -> None:
     mounts = (Mount(tmp_path, "/out", writable=True),)
-    command = Command(("python", "-c", "open('/out/x', 'w').write('1')"), cwd="/tmp", mounts=mounts, family=FAMILY)
+    command = python("open('/out/x', 'w').write('1')", mounts=mounts)
     warm.warm_up(command, Limits())
     assert warm.run(command, Limits()).exit_code == 0
     assert (tmp_path / "x").read_text() == "1"
 
 
 def test_what_died_while_waiting_is_replaced(warm: DockerSandbox, engine: Engine) -> None:
-    command = Command(("python", "-c", "print('fine')"), cwd="/tmp", family=FAMILY)
+    command = python("print('fine')")
     warm.warm_up(command, Limits())
     for container in own(engine):
         engine.remove(container)
     assert warm.run(command, Limits()).stdout == "fine\n"
 
 
-def test_handing_out_is_faster_than_starting(warm: DockerSandbox) -> None:
-    command = Command(("python", "-c", ""), cwd="/tmp", family=FAMILY)
-
-    def start_s(provider: DockerSandbox) -> float:
-        begin = time.monotonic()
-        running = provider.start(command, Limits())
-        seconds = time.monotonic() - begin
-        running.kill()
-        return seconds
-
+def test_a_command_is_given_a_container_that_waits(warm: DockerSandbox, engine: Engine) -> None:
+    command = python("while True: pass")
     warm.warm_up(command, Limits())
-    cold = PROVIDER()
-    start_s(cold)
-    assert start_s(warm) < start_s(cold)
-    cold.close()
+    waiting = own(engine)
+    running = warm.start(command, Limits())
+    assert own(engine) == waiting, "none was started for it"
+    assert running.kill().reason == "killed"
+    assert len(waiting & own(engine)) == 1, "what it had is gone, the other one still waits"
 
 
 def test_pid_of_the_owner_is_on_the_label(warm: DockerSandbox, engine: Engine) -> None:
-    warm.warm_up(Command(("python", "-c", ""), cwd="/tmp", family=FAMILY), Limits())
+    warm.warm_up(python(""), Limits())
     from discoenv.sandbox.inventory import running
 
-    mine = [entry for entry in running() if entry.provider == PROVIDER.name and entry.owner_pid == os.getpid()]
+    mine = [entry for entry in running() if entry.provider == CONTAINERS.name and entry.owner_pid == os.getpid()]
     assert len(mine) == 2
     assert all(entry.owner_lives for entry in mine)

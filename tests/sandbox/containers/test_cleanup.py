@@ -5,25 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
-from discoenv.sandbox import Command, Limits
+from discoenv.sandbox import Limits
 from discoenv.sandbox.containers.engine import Engine
-from tests.docker.conftest import FAMILY, PROVIDER
+from tests.sandbox.programs import until
+from tests.sandbox.providers import CONTAINERS, FAMILY, REPOSITORY, python
 
 pytestmark = pytest.mark.docker
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 HOST = """
 import sys
 sys.path.insert(0, {repository!r})
 from discoenv.env import DiscoGenEnv
-from tests.docker.conftest import PROVIDER
+from tests.sandbox.providers import CONTAINERS
 from tests.real_domains import tiny_task
-env = DiscoGenEnv(task=tiny_task("GreenhouseGasPrediction"), sandbox=PROVIDER(pool_size=1), runs_dir=None)
+env = DiscoGenEnv(task=tiny_task("GreenhouseGasPrediction"), sandbox=CONTAINERS(pool_size=1), runs_dir=None)
 env.reset(seed=7)
 source = "import time\\nprint('training', flush=True)\\nwhile True: pass\\n"
 print("stepping", flush=True)
@@ -38,14 +37,6 @@ def of(engine: Engine, pid: int) -> list[str]:
 def folders_of(pid: int) -> list[Path]:
     place = Path(tempfile.gettempdir())
     return [path for path in place.glob("discoenv-*") if str(pid) in path.name.split("-")]
-
-
-def until(condition: object, seconds: float = 30.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def programs(engine: Engine, container: str) -> str:
@@ -77,8 +68,8 @@ def test_nothing_of_a_killed_run_remains_after_the_next_start(engine: Engine) ->
     assert left, "nobody was there to remove them"
     until(lambda: not any(is_up(engine, each) for each in left))  # the watchdog inside saw the host die
 
-    sandbox = PROVIDER()
-    assert sandbox.run(Command(("python", "-c", "print(1)"), cwd="/tmp", family=FAMILY), Limits()).stdout == "1\n"
+    sandbox = CONTAINERS()
+    assert sandbox.run(python("print(1)"), Limits()).stdout == "1\n"
     sandbox.close()
     scratch.reap()
     assert of(engine, host.pid) == []
@@ -88,8 +79,8 @@ def test_nothing_of_a_killed_run_remains_after_the_next_start(engine: Engine) ->
 def test_nothing_survives_a_normal_end_of_the_host_process(engine: Engine) -> None:
     source = (
         f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
-        "from tests.docker.conftest import PROVIDER\nfrom discoenv.sandbox import Command, Limits\n"
-        "sandbox = PROVIDER(pool_size=1)\n"
+        "from tests.sandbox.providers import CONTAINERS\nfrom discoenv.sandbox import Command, Limits\n"
+        "sandbox = CONTAINERS(pool_size=1)\n"
         f"command = Command(('python', '-c', 'while True: pass'), cwd='/tmp', family={FAMILY!r})\n"
         "sandbox.warm_up(command, Limits())\nsandbox.start(command, Limits())\n"
     )

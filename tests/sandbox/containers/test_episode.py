@@ -13,8 +13,8 @@ from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.containers.images import ImageMissing, find
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
 from tests.conftest import each_exam
-from tests.docker.conftest import PROVIDER
 from tests.real_domains import base_source, tiny_module, tiny_task
+from tests.sandbox.providers import CONTAINERS
 
 pytestmark = pytest.mark.docker
 
@@ -44,7 +44,7 @@ def same_score(engine: Engine, domain: str, family: str) -> None:
     source = base_source(domain, tiny_module(domain))
     here, record = play(BubblewrapSandbox(), domain, source)
     for pool_size in (0, 1):
-        sandbox = PROVIDER(pool_size=pool_size)
+        sandbox = CONTAINERS(pool_size=pool_size)
         reward, contained = play(sandbox, domain, source)
         sandbox.close()
         assert (reward, contained["metric"], each_exam(contained, "status")) == (here, record["metric"], ["ok"])
@@ -85,7 +85,7 @@ def test_it_is_scored_and_the_next_step_works(
     monkeypatch.setitem(specification.__dict__, "limits", limits)
     source, status = WAYS_TO_END[way]
     honest = base_source("GreenhouseGasPrediction", "model")
-    sandbox = PROVIDER()
+    sandbox = CONTAINERS()
     env = DiscoGenEnv(
         task=tiny_task("GreenhouseGasPrediction"),
         sandbox=sandbox,

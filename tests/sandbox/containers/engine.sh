@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A container engine with images of learners, for tests/docker.
+# A container engine with images of learners, for the tests in containers.
 #
-#   eval "$(tests/docker/engine.sh start [FAMILY…])"   exports DOCKER_HOST; default family: sklearn
-#   tests/docker/engine.sh stop                        stops what start started, and removes its data
+#   eval "$(tests/sandbox/containers/engine.sh start [FAMILY…])"   exports DOCKER_HOST; default family: sklearn
+#   tests/sandbox/containers/engine.sh stop                        stops what start started, and removes its data
 #
 # Uses the engine that answers, if one does. Otherwise, on Debian or Ubuntu as root, it installs one, runs it on a
 # socket and data folder of its own, and makes a base image out of the distribution's packages: no registry is needed.
 # PYTHON is the interpreter that discoenv is installed in; WHEELHOUSE a folder of wheels for the build.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 python=${PYTHON:-python3}
 home=${DISCOENV_TEST_ENGINE:-${TMPDIR:-/tmp}/discoenv.engine}
 socket=unix://$home/docker.sock
