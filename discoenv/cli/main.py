@@ -18,6 +18,7 @@ from rich.table import Table
 from discoenv.cli import audit as audit_commands
 from discoenv.cli import bench as bench_commands
 from discoenv.cli import data as data_commands
+from discoenv.cli import domains as domain_commands
 from discoenv.cli import mcp as mcp_commands
 from discoenv.cli import sandbox as sandbox_commands
 from discoenv.cli import tasks as generation_commands
@@ -56,6 +57,7 @@ sandbox_commands.add_to(app)
 audit_commands.add_to(app)
 mcp_commands.add_to(app)
 data_commands.add_to(app)
+domain_commands.add_to(app)
 bench_commands.add_to(app)
 viewer_commands.add_to(app)
 console = Console()
