@@ -77,6 +77,11 @@ class Install(Protocol):
     ) -> Path: ...
 
 
+def each_exam(score: Mapping[str, Any], key: str) -> list[Any]:
+    """A field of each exam of a dataset's score, as ``info`` holds it."""
+    return [exam[key] for exam in score["exams"]]
+
+
 class FailingSandbox(Sandbox):
     """A sandbox that cannot start anything, as often as it is told to."""
 

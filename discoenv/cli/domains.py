@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from discoenv.errors import DomainError
+from discoenv.cli.options import SandboxOption
+from discoenv.errors import DomainError, UnknownName
+from discoenv.tasks import new_domain as template
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
 
 if TYPE_CHECKING:
-    from discoenv.tasks.domain import Domain
     from discoenv.testing import Check
 
 _MARKS = {"passed": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
 #: Findings of one check that are printed; --json has all.
 _MOST_FINDINGS = 8
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the ``discoenv`` command."""
-    app.command("new-domain")(new_domain)
-    app.command()(validate)
 
 
 def new_domain(
@@ -38,11 +35,8 @@ def new_domain(
     title: Annotated[str, typer.Option(help="Title for readers.", show_default="the name, in words")] = "",
 ) -> None:
     """Make a domain to start from: a small one that works, under a new name."""
-    from discoenv.tasks.new_domain import new_domain as make
-    from discoenv.tasks.new_domain import next_steps
-
-    folder = make(name, into, title=title)
-    Console().print(next_steps(folder), highlight=False, markup=False, soft_wrap=True)
+    folder = template.new_domain(name, into, title=title)
+    Console().print(template.next_steps(folder), highlight=False, markup=False, soft_wrap=True)
 
 
 def validate(
@@ -53,10 +47,10 @@ def validate(
     ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Take warnings as failures.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
+    sandbox: SandboxOption = "auto",
 ) -> None:
-    """Check that a domain is what every domain must be, and say what to do next. The exit code is 1 if it is not."""
-    from discoenv.testing import Check, check_domain  # NumPy is not needed by other commands' help
+    """Check that a domain is what every domain must be, and say what to do next. The exit code is 1 if it fails."""
+    from discoenv.testing import Check, check_domain  # NumPy, which new-domain does without
     from discoenv.testing.domain_checks import NEEDED
 
     console = Console()
@@ -96,8 +90,6 @@ def validate(
 
 def _find(name: str) -> Domain:
     """A domain by its name, or by its folder."""
-    from discoenv.errors import UnknownName
-    from discoenv.tasks.registry import get_domain
     from discoenv.testing import domain_of
 
     try:

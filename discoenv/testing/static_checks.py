@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib.metadata
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import numpy as np
 
 from discoenv.audit.exploits import exploits_of
 from discoenv.errors import DomainError
+from discoenv.machine import packages
 from discoenv.scoring import baselines
 from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
@@ -287,7 +287,7 @@ def check_candidates(domain: Domain, found: Findings) -> None:
 
 def check_exploits(domain: Domain, found: Findings) -> None:
     """The exploits that can be tried on the domain are Python, those of its own ``exploits.py`` included."""
-    exploits = exploits_of(domain.name)
+    exploits = exploits_of(domain)
     for exploit in exploits:
         for code in (exploit.code, exploit.after):
             try:
@@ -299,13 +299,10 @@ def check_exploits(domain: Domain, found: Findings) -> None:
 
 def check_packages(domain: Domain, found: Findings) -> None:
     """What the domain and its quick datasets require is installed."""
-    for requirement in domain.specification.requirements:
-        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found.fail(f"requirements: {name} is not installed")
-    for dataset in quick_task(domain).meta_train + quick_task(domain).meta_test:
+    for name in packages.missing(domain.specification.requirements):
+        found.fail(f"requirements: {name} is not installed")
+    task = quick_task(domain)
+    for dataset in (*task.meta_train, *task.meta_test):
         for name in domain.missing_packages(dataset):
             found.fail(f"datasets.{dataset}.requires: {name} cannot be imported")
     found.looked_at = ", ".join(domain.specification.requirements)
