@@ -49,7 +49,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
     sandbox: SandboxOption = "auto",
 ) -> None:
-    """Check that a domain is what every domain must be, and say what to do next. The exit code is 1 if it fails."""
+    """Check that a domain is what every domain must be. The exit code is 1 if it is not."""
     from discoenv.testing import Check, check_domain  # NumPy, which new-domain does without
     from discoenv.testing.domain_checks import NEEDED
 

@@ -51,7 +51,7 @@ class Commands(DeferredGroup):
         ),
         "validate": Deferred(
             "domains:validate",
-            "Check that a domain is what every domain must be, and say what to do next. The exit code is 1 if it fails.",
+            "Check that a domain is what every domain must be. The exit code is 1 if it is not.",
         ),
         "data": Deferred("data:data", "Datasets that have to be downloaded."),
         "gc": Deferred(
