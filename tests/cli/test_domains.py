@@ -1,4 +1,4 @@
-"""``discoenv new-domain`` makes a domain that works; ``discoenv validate`` says what is wrong with one and what to do."""
+"""``discoenv new-domain`` makes a domain that works; ``discoenv validate`` prints what is wrong and what to do."""
 
 from __future__ import annotations
 
