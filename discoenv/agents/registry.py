@@ -39,7 +39,7 @@ def scripted(env: Env, seed: int, *, candidates: str = "", steps: int | None = N
 
     Args:
         env, seed: the episode.
-        candidates: folder of candidates (``<domain>/<candidate>/<module>.py``); default: those of the domain.
+        candidates: folder of candidates (``<domain>/<candidate>/<module>.py``); default: the domain's.
         steps: most actions, the submission included.
     """
     from discoenv.agents.scripted import ScriptedAgent  # each agent loads what it alone needs

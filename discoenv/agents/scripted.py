@@ -1,7 +1,7 @@
 """An agent without a language model: tries hand-written candidate modules in turn and submits the best.
 
-It is the demo (``make demo``) and the first test of the whole loop. The candidates of a domain are the folders in its
-``candidates/``, each with a file per module.
+It is the demo (``make demo``) and the first test of the whole loop. A domain's candidates are in its folder
+``candidates/``.
 """
 
 from __future__ import annotations
@@ -12,15 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from discoenv.episodes.record import best_run
+from discoenv.tasks.domain import read_candidates
 from discoenv.tasks.registry import get_domain
-
-_CHECKOUT = Path(__file__).resolve().parents[2] / "agents/candidates"
-
-
-def candidates_of(domain: str) -> Path:
-    """The folder of a domain's candidates, which need not exist."""
-    inside = get_domain(domain).directory / "candidates"
-    return inside if inside.is_dir() or not (_CHECKOUT / domain).is_dir() else _CHECKOUT / domain
 
 
 @dataclass(frozen=True)
@@ -46,29 +39,25 @@ class ScriptedAgent:
     Args:
         domain: name of the domain; its candidates are tried in the order of their folders' names. A module that a
             candidate lacks is the baseline's.
-        candidates: folder of other candidates than the domain's: ``<domain>/<candidate>/<module>.py``.
+        candidates: folder of folders named after domains; None: the domain's own candidates.
 
     Attributes:
         names: the candidates' names, in the order in which they are tried.
         tried: the candidates so far.
 
     Raises:
-        UnknownName: no domain has that name.
-        LookupError: there are no candidates for the domain.
+        LookupError: there is no such domain, or there are no candidates for it.
     """
 
     def __init__(self, domain: str, candidates: Path | None = None) -> None:
         found = get_domain(domain)
-        root = candidates_of(domain) if candidates is None else candidates / domain
-        folders = sorted(path for path in root.glob("*") if path.is_dir())
-        if not folders:
-            raise LookupError(f"no candidates for {domain}: put folders of modules into {root}/")
+        place = found.directory / "candidates" if candidates is None else candidates / domain
+        own = read_candidates(place)
+        if not own:
+            raise LookupError(f"no candidates for {domain}: put folders of modules into {place}/")
         base = {f"{name}.py": found.module_text(name, backend="default", start="base") for name in found.modules}
-        self._candidates = [
-            base | {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
-            for folder in folders
-        ]
-        self.names = [folder.name for folder in folders]
+        self._candidates = [base | modules for modules in own.values()]
+        self.names = list(own)
         self.tried: list[Attempt] = []
 
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class DiscogenDomain(Domain):
         """Text of each fixed file by relative path; a fixed folder stands for all text files in it."""
         texts: dict[str, str] = {}
         for name in self._read("utils/task_spec.yaml").get("fixed_files", []):
-            path = next((path for path in self._candidates(name, dataset, backend) if path.exists()), None)
+            path = next((path for path in self._places(name, dataset, backend) if path.exists()), None)
             if path is None:
                 raise DomainError(f"{self.directory}/utils/task_spec.yaml: fixed_files: {name} does not exist")
             files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
