@@ -266,16 +266,14 @@ def standard_error(entry: baselines.Entry) -> float:
 
 
 def check_candidates(domain: Domain, found: Findings) -> None:
-    """Each folder of ``candidates`` holds modules of the domain, as Python that a learner can import."""
-    folder = domain.directory / "candidates"
-    candidates = sorted(path for path in folder.glob("[!_.]*") if path.is_dir() and _files(path))
-    for candidate in candidates:
-        for path in _files(candidate):
-            place = path.relative_to(domain.directory).as_posix()
-            if path.suffix != ".py":
-                continue
-            found.require(path.stem in domain.modules, f"{place}: the domain has no module {path.stem}")
-            text = path.read_text(encoding="utf-8")
+    """Each candidate has modules of the domain, as Python that a learner can import."""
+    candidates = domain.candidates()
+    for candidate, modules in candidates.items():
+        found.require(bool(modules), f"candidates/{candidate}: there is no module in it")
+        for name, text in modules.items():
+            place = f"candidates/{candidate}/{name}"
+            module = name.removesuffix(".py")
+            found.require(module in domain.modules, f"{place}: the domain has no module {module}")
             try:
                 found.require(not _imports(text, "discoenv"), f"{place}: it imports discoenv, which no learner can")
             except SyntaxError as error:
