@@ -33,7 +33,7 @@ RATIO_CLIP = (0.0, 100.0)
 
 @dataclass(frozen=True)
 class Reward:
-    """A reward and what it was computed from, for ``info["reward"]``."""
+    """A reward and what it was computed from, for ``info["reward_parts"]``."""
 
     value: float
     parts: Mapping[str, Any] = field(default_factory=dict)

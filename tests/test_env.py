@@ -37,7 +37,7 @@ from discoenv.scoring.scores import Score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, Task
 from discoenv.tasks.workspace import base_modules
-from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox, MakeVariant
+from tests.conftest import POLYNOMIAL_FEATURES, TOY, FailingSandbox, MakeVariant, each_exam
 from tests.tasks.test_workspace import fingerprint
 
 MakeEnv = Callable[..., DiscoGenEnv]
@@ -101,7 +101,7 @@ def test_good_modules_are_worth_more_than_one(make_env: MakeEnv) -> None:
     assert (terminated, truncated) == (True, False)
     assert 1 < float(reward) < 2
     assert reward == info["meta_test"]["Wave"]["normalised"]
-    assert info["reward"]["clipped"] == {"Wave": reward}
+    assert info["reward_parts"]["clipped"] == {"Wave": reward}
     assert "Meta-test scores (reward 1." in observation["text"]
     assert env.observation_space.contains(observation)
     assert json.loads(json.dumps(info)) == info
@@ -135,8 +135,8 @@ def test_a_submitted_stub_is_worth_nothing_and_names_its_function(make_env: Make
     observation, reward, terminated, _, info = env.step({"command": "submit"})
     assert (reward, terminated) == (0.0, True)
     assert "NotImplementedError: features.py: features is not implemented" in observation["text"]
-    assert info["meta_test"]["Wave"]["statuses"] == ["error"]
-    assert info["meta_test"]["Wave"]["value"] == info["meta_test"]["Wave"]["floor"]
+    assert each_exam(info["meta_test"]["Wave"], "status") == ["error"]
+    assert info["meta_test"]["Wave"]["metric"] == info["meta_test"]["Wave"]["floor"]
     assert "site-packages" not in observation["text"]
 
 
@@ -146,7 +146,7 @@ def test_the_baseline_is_worth_about_one(make_env: MakeEnv, task: Task) -> None:
     assert observation["files"] == base_modules(task)
     _, reward, _, _, info = env.step("submit")
     assert 0.8 < float(reward) < 1.2
-    assert len(info["meta_test"]["Wave"]["seeds"]) == 3
+    assert len(info["meta_test"]["Wave"]["exams"]) == 3
     assert info["meta_test"]["Wave"]["standard_error"] > 0
 
 
@@ -164,7 +164,7 @@ def test_a_minimised_metric_is_rewarded_in_its_direction(
     env.reset(seed=0)
     observation, reward, _, _, info = env.step({**GOOD, "command": "submit"})
     assert 1 < float(reward) < 10
-    assert info["meta_test"]["Wave"]["value"] < info["meta_test"]["Wave"]["baseline"]
+    assert info["meta_test"]["Wave"]["metric"] < info["meta_test"]["Wave"]["baseline"]
     assert "| dataset | mse |" in observation["text"]
     env.reset(seed=0)
     assert env.step("submit")[1] == 0
@@ -226,7 +226,7 @@ def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv)
     files = env.reset(seed=0)[0]["files"]
     _, got, _, _, info = env.step("submit")
     assert got == sum(len(text) for text in files.values())
-    assert info["reward"] == {"mine": True}
+    assert info["reward_parts"] == {"mine": True}
 
 
 def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Task, sandbox: Sandbox) -> None:
@@ -270,7 +270,9 @@ def test_a_seed_fixes_the_workspace_the_task_and_the_reward(make_env: MakeEnv) -
         ]
         edits = [edit for edit in edits if edit["path"].removesuffix(".py") in env.task.modules]
         _, reward, _, _, info = env.step({"edits": edits, "command": "submit"})
-        records = {name: (record["seeds"], record["values"]) for name, record in info["meta_test"].items()}
+        records = {
+            name: (each_exam(record, "seed"), each_exam(record, "metric")) for name, record in info["meta_test"].items()
+        }
         seen.append((info["task_id"], shape, path, reward, records))
     assert seen[0] == seen[1]
 
@@ -351,7 +353,7 @@ def test_a_failing_or_cheating_module_is_worth_nothing_and_says_why(make_env: Ma
     edits = [{"path": "features.py", "content": POLYNOMIAL_FEATURES}, {"path": "model.py", "content": code}]
     observation, reward, _, _, info = env.step({"edits": edits, "command": "submit"})
     assert reward == 0
-    assert info["meta_test"]["Wave"]["statuses"] == [status]
+    assert each_exam(info["meta_test"]["Wave"], "status") == [status]
     assert f"### Wave: {status}" in observation["text"]
 
 
@@ -361,7 +363,7 @@ def test_endless_training_is_worth_nothing(make_variant: MakeVariant, make_env: 
     env.reset(seed=0)
     loop = {"edits": [{"path": "features.py", "content": "while True: pass\n"}], "command": "submit"}
     observation, reward, _, _, info = env.step(loop)
-    assert (reward, info["meta_test"]["Wave"]["statuses"]) == (0, ["timeout"])
+    assert (reward, each_exam(info["meta_test"]["Wave"], "status")) == (0, ["timeout"])
     assert "the compute budget was spent before training was over (0.5 s)" in observation["text"]
 
 
@@ -758,7 +760,7 @@ def test_a_run_directory_tells_the_whole_episode(make_env: MakeEnv, task: Task, 
     result = json.loads((directory / "result.json").read_text())
     assert (result["reward"], result["terminated"], result["steps"]) == (reward, True, 3)
     assert result["task_id"] == task.task_id
-    assert result["meta_test"]["Wave"]["statuses"] == ["ok"]
+    assert each_exam(result["meta_test"]["Wave"], "status") == ["ok"]
 
 
 def test_no_record_is_kept_without_a_folder(make_env: MakeEnv, tmp_path: Path) -> None:

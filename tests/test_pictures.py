@@ -13,12 +13,13 @@ import pytest
 from discoenv.cli.main import main
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes import plots
-from discoenv.episodes.record import Recorder, Run
+from discoenv.episodes.record import EpisodeRecord, EventRecord, ResultRecord, ScoreRecord, SetupRecord, StepRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.errors import RunError
 from discoenv.exams.examiner import MOST_ARTIFACT_BYTES, Examiner
 from discoenv.tasks.task import Task
 
-SETUP = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0}
+SETUP = SetupRecord(episode_seed=1, sandbox="bubblewrap", budget_scale=3.0)
 PNG = b"\x89PNG"
 
 
@@ -61,7 +62,7 @@ def test_what_was_saved_is_found_again_by_step_side_dataset_and_seed(recorder: R
     recorder.artifacts(2, "meta_test", "Group/One", 5, npz(a=[1, 2]))
     recorder.artifacts(1, "meta_train", "Two", 7, npz(a=[3]))
     recorder.artifacts(1, "meta_train", "Two", 8, b"")
-    first, second = Run(recorder.directory).artifacts()
+    first, second = EpisodeRecord.load(recorder.directory).artifacts()
     assert (first.step, first.side, first.dataset, first.seed) == (1, "meta_train", "Two", 7)
     assert (second.step, second.side, second.dataset, second.seed) == (2, "meta_test", "Group/One", 5)
     assert second.arrays()["a"].tolist() == [1, 2]
@@ -69,18 +70,19 @@ def test_what_was_saved_is_found_again_by_step_side_dataset_and_seed(recorder: R
 
 def test_a_damaged_file_is_named(recorder: Recorder) -> None:
     recorder.artifacts(1, "meta_train", "Two", 7, b"nonsense")
-    (exam,) = Run(recorder.directory).artifacts()
+    (exam,) = EpisodeRecord.load(recorder.directory).artifacts()
     with pytest.raises(RunError, match=r"7\.npz"):
         exam.arrays()
 
 
 def test_scores_are_drawn_for_every_domain(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
-    record = {"normalised": 0.5, "standard_error": None}
-    recorder.event({"event": "reset", "info": {}})
-    recorder.event({"event": "step", "step": 1, "info": {"meta_train": {"Line": record}}})
-    recorder.event({"event": "step", "step": 2, "info": {"meta_test": {"Wave": {**record, "standard_error": 0.1}}}})
-    recorder.result({"reward": 0.5})
+    trained = StepRecord(meta_train={"Line": ScoreRecord(normalised=0.5)})
+    tested = StepRecord(meta_test={"Wave": ScoreRecord(normalised=0.5, standard_error=0.1)})
+    recorder.event(EventRecord(event="reset"))
+    recorder.event(EventRecord(event="step", step=1, info=trained))
+    recorder.event(EventRecord(event="step", step=2, info=tested))
+    recorder.result(ResultRecord(reward=0.5))
     with pytest.raises(SystemExit) as ended:
         main(["draw", str(recorder.directory)])
     assert ended.value.code == 0
@@ -111,14 +113,14 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_an_episode_is_recorded_and_drawn_and_its_observations_tell_nothing(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("jax")
-    from tests.episodes.conftest import base_source, tiny_task
+    from tests.real_domains import base_source, tiny_task
 
     env = DiscoGenEnv(task=tiny_task("BayesianOptimisation"), runs_dir=tmp_path)
     env.reset(seed=0)
     edit = {"path": "acq_fn.py", "content": base_source("BayesianOptimisation", "acq_fn")}
     before = set(env.reset(seed=0)[0])
     observation, _, _, _, info = env.step({"edits": [edit], "command": "run"})
-    (exam,) = Run(Path(info["run_directory"])).artifacts()
+    (exam,) = EpisodeRecord.load(info["run_directory"]).artifacts()
     assert (exam.step, exam.side, exam.dataset) == (1, "meta_train", "Branin2d")
     assert set(exam.arrays()) == {"regret", "random", "points", "landscape"}
     assert set(observation) == before

@@ -18,6 +18,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from discoenv.episodes.record import ScoreRecord, StepRecord
 from discoenv.errors import BudgetSpent, EpisodeSpoilt
 from discoenv.exams.spec import Progress
 
@@ -176,31 +177,27 @@ class EpisodeDisplay:
 
     def step(self, info: Mapping[str, Any]) -> None:
         """The scores of an action, or why it has none."""
-        for side, title in (("meta_train", "meta-train"), ("meta_test", "meta-test (never seen before)")):
-            if side in info:
-                self.scores(title, info[side])
-        for problem in ("refused", "infra_error"):
-            if problem in info:
-                self.console.print(f"[red]{problem}: {escape(info[problem])}")
+        step = StepRecord.from_json(info)
+        for scores, title in ((step.meta_train, "meta-train"), (step.meta_test, "meta-test (never seen before)")):
+            if scores is not None:
+                self.scores(title, scores)
+        for name, problem in (("refused", step.refused), ("infra_error", step.infra_error)):
+            if problem is not None:
+                self.console.print(f"[red]{name}: {escape(problem)}")
 
-    def scores(self, title: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
-        """A table of scores."""
-        metric = next(iter(datasets.values()))["metric"]
+    def scores(self, title: str, scores: Mapping[str, ScoreRecord]) -> None:
+        """A table of scores by dataset."""
+        metric = next(iter(scores.values())).metric_name
         table = Table("dataset", metric, "floor", "baseline", "normalised", title=title, title_justify="left")
-        for name, record in datasets.items():
-            normalised = record["normalised"]
-            error = record["standard_error"]
-            shown = f"{normalised:.2f}" + (f" ± {error:.2f}" if error is not None else "")
-            colour = "green" if normalised > 1 else "yellow" if normalised > 0 else "red"
-            table.add_row(
-                name,
-                f"{record['value']:.3f}",
-                f"{record['floor']:.3f}",
-                f"{record['baseline']:.3f}",
-                f"[{colour}]{shown}",
-            )
-            if record["traceback"]:
-                self.console.print(Panel(escape(record["traceback"]), title=name, border_style="red"))
+        for name, score in scores.items():
+            error = score.standard_error
+            shown = f"{score.normalised:.2f}" + (f" ± {error:.2f}" if error is not None else "")
+            colour = "green" if score.normalised > 1 else "yellow" if score.normalised > 0 else "red"
+            numbers = [f"{number:.3f}" for number in (score.metric, score.floor, score.baseline)]
+            table.add_row(name, *numbers, f"[{colour}]{shown}")
+            traceback = next((exam.traceback for exam in score.exams if exam.traceback), None)
+            if traceback is not None:
+                self.console.print(Panel(escape(traceback), title=name, border_style="red"))
         self.console.print(table)
 
     def end(self, reward: float, remark: str, run: Path | None) -> None:
@@ -287,18 +284,15 @@ class StudyDisplay:
         ]
         self.console.print(Panel(escape("\n".join(lines)), title="budget", expand=False))
 
-    def begin(self, directory: Path) -> None:
-        """Where the study is recorded."""
-        self.console.print(f"recorded in {directory}", markup=False, highlight=False, soft_wrap=True)
-
     def episode(self, episode: PlayedEpisode) -> None:
         """An episode that was played."""
         ending = f"({episode.ended_by}, {episode.calls} calls)"
         self.console.print(f"  {episode.task_id}: reward {episode.reward:.3f} {ending}")
 
     @contextmanager
-    def stopping(self, directory: Path) -> Iterator[None]:
-        """Where a failure or the budget stops the study: print the reason and how to go on, and end the program."""
+    def running(self, directory: Path) -> Iterator[None]:
+        """Print where the study is recorded. If a failure or the budget stops it, print how to go on, and exit."""
+        self.console.print(f"recorded in {directory}", markup=False, highlight=False, soft_wrap=True)
         try:
             yield
         except (EpisodeSpoilt, BudgetSpent) as error:

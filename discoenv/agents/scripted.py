@@ -1,55 +1,73 @@
 """An agent without a language model: tries hand-written candidate modules in turn and submits the best.
 
-It is the demo (``make demo``) and the first test of the whole loop. Candidates are folders in ``agents/candidates/``.
+It is the demo (``make demo``) and the first test of the whole loop. A domain's candidates are in its folder
+``candidates/``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from discoenv.episodes.record import best_run
+from discoenv.tasks.domain import read_candidates
 from discoenv.tasks.registry import get_domain
 
-CANDIDATES = Path(__file__).resolve().parents[2] / "agents/candidates"
+
+@dataclass(frozen=True)
+class Attempt:
+    """A candidate that was run.
+
+    Attributes:
+        candidate: its index.
+        score: mean normalised meta-train score; −∞ if there is none.
+        reward: what the task's objective makes of the meta-train scores; −∞ if there is none.
+        full: it was run on all meta-train datasets.
+    """
+
+    candidate: int
+    score: float = float("-inf")
+    reward: float = float("-inf")
+    full: bool = True
 
 
 class ScriptedAgent:
-    """Proposes one candidate per step, then submits the one with the best meta-train score.
+    """Proposes one candidate per step, then submits the one whose run was the best.
 
     Args:
         domain: name of the domain; its candidates are tried in the order of their folders' names. A module that a
             candidate lacks is the baseline's.
-        candidates: folder of folders named after domains.
+        candidates: folder of folders named after domains; None: the domain's own candidates.
 
     Attributes:
         names: the candidates' names, in the order in which they are tried.
-        tried: the score of each candidate so far; −∞ if it has none.
+        tried: the candidates so far.
 
     Raises:
-        LookupError: there are no candidates for the domain.
+        LookupError: there is no such domain, or there are no candidates for it.
     """
 
-    def __init__(self, domain: str, candidates: Path = CANDIDATES) -> None:
-        folders = sorted(path for path in (candidates / domain).glob("*") if path.is_dir())
-        if not folders:
-            raise LookupError(f"no candidates for {domain}: put folders of modules into {candidates / domain}/")
+    def __init__(self, domain: str, candidates: Path | None = None) -> None:
         found = get_domain(domain)
+        place = found.directory / "candidates" if candidates is None else candidates / domain
+        own = read_candidates(place)
+        if not own:
+            raise LookupError(f"no candidates for {domain}: put folders of modules into {place}/")
         base = {f"{name}.py": found.module_text(name, backend="default", start="base") for name in found.modules}
-        self._candidates = [
-            base | {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
-            for folder in folders
-        ]
-        self.names = [folder.name for folder in folders]
-        self.tried: list[float] = []
+        self._candidates = [base | modules for modules in own.values()]
+        self.names = list(own)
+        self.tried: list[Attempt] = []
 
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-        """The next action, given the latest observation; the first call starts an episode."""
+        """The next action, given the latest observation and info; the first call starts an episode."""
         step = len(self.tried)
         if step:
-            self.tried[-1] = float(observation["score"])
+            score, reward = (float(info.get(key, "-inf")) for key in ("score", "meta_train_reward"))
+            self.tried[-1] = Attempt(step - 1, score, reward)
         if step < len(self._candidates) and observation["steps_left"] > 1:
-            self.tried.append(float("-inf"))
+            self.tried.append(Attempt(step))
             return {"edits": self._edits(step, observation["files"]), "command": "run"}
         return {"edits": self._edits(self.best, observation["files"]), "command": "submit"}
 
@@ -61,8 +79,10 @@ class ScriptedAgent:
 
     @property
     def best(self) -> int:
-        """Index of the candidate with the best meta-train score so far; of equal ones the first."""
-        return max(range(len(self.tried)), key=self.tried.__getitem__)
+        """Index of the best candidate so far; see :func:`discoenv.episodes.record.best_run`."""
+        best = best_run(self.tried)
+        assert best is not None
+        return best.candidate
 
     def _edits(self, index: int, files: Mapping[str, str]) -> list[dict[str, str]]:
         candidate = self._candidates[index]

@@ -11,11 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from discoenv.errors import BenchError
 from discoenv.machine import atomic
 from discoenv.tasks.yaml_text import load
+
+if TYPE_CHECKING:
+    from discoenv.episodes.record import ScoreRecord
 
 MATRIX: Final = "bench.json"
 CELLS: Final = "cells"
@@ -33,14 +36,25 @@ class DatasetOutcome:
     """What became of the exams of one dataset.
 
     Attributes:
-        score: the dataset's metric, in its own unit, mean over seeds; the floor's where an exam failed.
-        normalised: (score − floor) / (baseline − floor), oriented so that more is better.
+        metric: the dataset's metric, in its own unit, mean over seeds; the floor's where an exam failed.
+        normalised: the score: (metric − floor) / (baseline − floor), oriented so that more is better.
         ok: whether every exam was passed through to its end.
     """
 
-    score: float
+    metric: float
     normalised: float
     ok: bool
+
+    @classmethod
+    def of(cls, score: ScoreRecord) -> Self:
+        """The outcome of a recorded score."""
+        return cls(score.metric, score.normalised, score.ok)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """From plain values; ``metric`` was called ``score`` once."""
+        metric = content["metric"] if "metric" in content else content["score"]
+        return cls(float(metric), float(content["normalised"]), bool(content["ok"]))
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,8 @@ class CellResult:
         seed: of the matrix; the episode's own seed follows from it and the task.
         reward: of the episode; None if the agent failed before the end.
         meta_test: outcome per meta-test dataset; empty if the agent failed.
-        meta_train: outcome per dataset of the best ``run`` of the episode (by the objective); empty without any.
+        meta_train: outcome per dataset of the best ``run`` of the episode (see
+            :func:`discoenv.episodes.record.best_run`); empty without any.
         succeeded: whether every meta-test exam was passed through to its end.
         steps: actions of the episode.
         seconds: wall-clock time of the episode, exams and the agent together.
@@ -98,10 +113,7 @@ class CellResult:
         try:
             values = {key: value for key, value in content.items() if key in known}
             for side in ("meta_test", "meta_train"):
-                values[side] = {
-                    name: DatasetOutcome(float(each["score"]), float(each["normalised"]), bool(each["ok"]))
-                    for name, each in values.get(side, {}).items()
-                }
+                values[side] = {name: DatasetOutcome.from_json(each) for name, each in values.get(side, {}).items()}
             return cls(**values)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BenchError(f"this is not the result of a cell: {error!r}") from error

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import numpy as np
 from discoenv.bench.agents import Agent
 from discoenv.bench.cell import CellResult, DatasetOutcome
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
 from discoenv.errors import BenchError, DatasetUnavailable, InfraError, NoBaseline, SandboxError, SandboxUnavailable
 from discoenv.exams.host import Host
@@ -33,6 +35,13 @@ RECORDS: Final = "episodes"
 SANDBOXES: Final = (*AUTO_ORDER, "apptainer")
 
 
+@dataclass(frozen=True)
+class ExaminedRun(RunRecord):
+    """A ``run`` with its outcome per dataset."""
+
+    outcomes: Mapping[str, DatasetOutcome]
+
+
 class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
     """The environment of a cell: its task and seed cannot be changed, and there is one episode.
 
@@ -44,8 +53,8 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
         steps: actions so far.
         over: whether the episode has ended.
         reward: of the episode.
-        info: of the last reset or step.
-        runs: info of each ``run``.
+        runs: each ``run``.
+        last: what the last reset or step reported.
         infra_error: why the machine failed, if it did.
     """
 
@@ -56,8 +65,8 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.steps = 0
         self.over = False
         self.reward = 0.0
-        self.info: dict[str, Any] = {}
-        self.runs: list[dict[str, Any]] = []
+        self.last: StepRecord | None = None
+        self.runs: list[ExaminedRun] = []
         self.infra_error = ""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -71,8 +80,9 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
         if options:
             raise BenchError("the task of a cell is fixed: call reset() without options")
         self._begun = True
-        observation, self.info = self.env.reset(seed=self._seed)
-        return observation, self.info
+        observation, info = self.env.reset(seed=self._seed)
+        self.last = StepRecord.from_json(info)
+        return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Apply an action.
@@ -82,13 +92,14 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
         """
         observation, reward, terminated, truncated, info = self.env.step(action)
         self.steps += 1
-        self.info = info
-        if "meta_train" in info:
-            self.runs.append(info)
+        self.last = StepRecord.from_json(info)
+        run = self.last.run(len(self.runs) + 1, self.steps)
+        if run is not None:
+            self.runs.append(ExaminedRun(**vars(run), outcomes=_outcomes(self.last.meta_train)))
         self.over = terminated or truncated
         self.reward = float(reward)
-        if "infra_error" in info:
-            self.infra_error = str(info["infra_error"])
+        if self.last.infra_error is not None:
+            self.infra_error = self.last.infra_error
             raise InfraError(self.infra_error)
         return observation, reward, terminated, truncated, info
 
@@ -139,13 +150,14 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
     env = OneEpisode(base, episode)
 
     def result(**ending: Any) -> dict[str, Any]:
+        best = best_run(env.runs)
         return CellResult(
             agent=config["agent"],
             task=task.task_id,
             domain=task.domain,
             modules=list(task.modules),
             seed=seed,
-            meta_train=_best_run(env.runs),
+            meta_train={} if best is None else dict(best.outcomes),
             steps=env.steps,
             seconds=time.monotonic() - begin,
             joules=energy.joules,
@@ -158,7 +170,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         try:
             play(env, episode)
             if not env.over and not env.infra_error:
-                if not env.info:
+                if env.last is None:
                     env.reset()
                 env.step("submit")
         except INFRA_ERRORS:
@@ -169,7 +181,8 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
                 raise Failed(f"the agent raised {line}", result(error=line)) from error
         if env.infra_error:
             raise InfraError(env.infra_error)
-        outcomes = _outcomes(env.info["meta_test"])
+        assert env.last is not None
+        outcomes = _outcomes(env.last.meta_test)
         succeeded = all(outcome.ok for outcome in outcomes.values())
         return result(reward=env.reward, meta_test=outcomes, succeeded=succeeded)
     finally:
@@ -205,23 +218,8 @@ def choose_sandbox(names: str) -> Sandbox:
     raise SandboxUnavailable(f"no sandbox works on this machine: {'; '.join(failures)}; see `discoenv doctor`")
 
 
-def _outcomes(records: Mapping[str, Mapping[str, Any]]) -> dict[str, DatasetOutcome]:
-    return {
-        name: DatasetOutcome(
-            float(record["value"]), float(record["normalised"]), all(status == "ok" for status in record["statuses"])
-        )
-        for name, record in records.items()
-    }
-
-
-def _best_run(runs: list[dict[str, Any]]) -> dict[str, DatasetOutcome]:
-    """Of the runs on most datasets the one with the best reward; of equal ones the last."""
-    best = max(
-        enumerate(runs),
-        key=lambda each: (len(each[1]["meta_train"]), each[1]["meta_train_reward"], each[1]["score"], each[0]),
-        default=None,
-    )
-    return {} if best is None else _outcomes(best[1]["meta_train"])
+def _outcomes(scores: Mapping[str, ScoreRecord] | None) -> dict[str, DatasetOutcome]:
+    return {name: DatasetOutcome.of(score) for name, score in (scores or {}).items()}
 
 
 def _language_models(record: Path | None) -> dict[str, Any]:

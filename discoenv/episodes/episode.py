@@ -15,7 +15,8 @@ from discoenv import objectives
 from discoenv.episodes import feedback
 from discoenv.episodes.action import Action, apply_edits, parse_action, shown
 from discoenv.episodes.evaluation import Evaluation
-from discoenv.episodes.record import Recorder, name_of
+from discoenv.episodes.record import EventRecord, IntegrityRecord, SetupRecord, StepRecord, score_records
+from discoenv.episodes.recorder import Recorder, name_of
 from discoenv.errors import ActionError, InfraError
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
@@ -121,9 +122,10 @@ class Episode:
             task, max_steps=limits.max_steps, budgets=budgets, max_file_bytes=limits.max_file_bytes
         )
         self._recorder = None if runs_dir is None else self._record(runs_dir, seed)
-        self.first_info = self._info(begin)
+        first = self._report(begin)
+        self.first_info = first.to_json()
         if self._recorder:
-            self._recorder.event({"event": "reset", "text": self.text, "info": self.first_info})
+            self._recorder.event(EventRecord(event="reset", text=self.text, info=first))
 
     @property
     def steps_left(self) -> int:
@@ -156,10 +158,23 @@ class Episode:
             reward, terminated, truncated = 0.0, False, True
             outcome["infra_error"] = str(error)
             self.text = f"The machine failed, and the episode ends without a score: {error}\n"
-        step = Step(reward, terminated, truncated, {**self._info(begin), **outcome})
-        self._write_step(parsed, action, step)
+        report = self._report(begin, **outcome)
+        if self._recorder is not None:
+            self._recorder.modules(self.steps, self.modules)
+            self._recorder.event(
+                EventRecord(
+                    event="step",
+                    step=self.steps,
+                    action=parsed.record() if parsed else shown(action, 10_000),
+                    text=self.text,
+                    reward=reward,
+                    terminated=terminated,
+                    truncated=truncated,
+                    info=report,
+                )
+            )
         self.over = terminated or truncated
-        return step
+        return Step(reward, terminated, truncated, report.to_json())
 
     def examine(self, side: Side, datasets: Sequence[str] = ()) -> list[Score]:
         """Train and examine the modules as they are now; see :meth:`Evaluation.examine`."""
@@ -181,7 +196,7 @@ class Episode:
         changed = sorted(name for name, text in modules.items() if text != self.modules[name])
         self.modules = modules
         self.text = feedback.edited(changed)
-        return parsed, {"changed": changed}
+        return parsed, {"changed": tuple(changed)}
 
     def _check_datasets(self, action: Action) -> None:
         known = self.task.meta_train
@@ -198,14 +213,14 @@ class Episode:
         self.text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self.score:.3f}{part})")
         self.text += feedback.objective(self.task, reward)
         self.text += f"\n{self.steps_left} actions left.\n"
-        return {"meta_train": _records(scores), "score": self.score, "meta_train_reward": reward.value}
+        return {"meta_train": score_records(scores), "score": self.score, "meta_train_reward": reward.value}
 
     def _submit(self) -> tuple[float, Info]:
         scores = self.examine("meta_test")
         reward = self._reward(scores)
         text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
         self.text = f"{self.text}\n{text}{feedback.objective(self.task, reward)}"
-        return reward.value, {"meta_test": _records(scores), "reward": dict(reward.parts)}
+        return reward.value, {"meta_test": score_records(scores), "reward_parts": dict(reward.parts)}
 
     def _reward(self, scores: Sequence[Score]) -> objectives.Reward:
         reward = self._reward_fn or objectives.get(self.task.objective).reward
@@ -215,53 +230,38 @@ class Episode:
         budget_s = self.limits.compute_budget_s
         return self.steps_left <= 0 or (budget_s is not None and self._evaluation.spent_s >= budget_s)
 
-    def _info(self, begin: float) -> Info:
+    def _report(self, begin: float, **outcome: Any) -> StepRecord:
+        """What the environment reports of a reset or step that began at ``begin``, with what it came to."""
         sandbox, integrity = self._host.sandbox, self._evaluation.domain.specification.integrity
-        return {
-            "task": self.task.model_dump(mode="json"),
-            "task_id": self.task.task_id,
-            "workspace": str(self._evaluation.workspace),
-            "run_directory": str(self.run_directory) if self._recorder else None,
-            "integrity": {
-                "level": integrity.level if sandbox.isolated else "self-reported",
-                "sandbox": sandbox.name,
-                "notes": list(integrity.notes),
-            },
-            "device": self._evaluation.device,
-            "compute_spent_s": self._evaluation.spent_s,
-            "duration_s": time.monotonic() - begin,
-        }
+        return StepRecord(
+            task=self.task.model_dump(mode="json"),
+            task_id=self.task.task_id,
+            workspace=str(self._evaluation.workspace),
+            run_directory=str(self.run_directory) if self._recorder else None,
+            integrity=IntegrityRecord(
+                level=integrity.level if sandbox.isolated else "self-reported",
+                sandbox=sandbox.name,
+                notes=tuple(integrity.notes),
+            ),
+            device=self._evaluation.device,
+            compute_spent_s=self._evaluation.spent_s,
+            duration_s=time.monotonic() - begin,
+            **outcome,
+        )
 
     def _record(self, runs_dir: Path, seed: int) -> Recorder:
         domain = self._evaluation.domain
-        setup = {
-            "episode_seed": seed,
-            "task_id": self.task.task_id,
-            "sandbox": self._host.sandbox.name,
-            "device": self._evaluation.device,
-            "budget_scale": self.limits.budget_scale,
-            "max_steps": self.limits.max_steps,
-            "compute_budget_s": self.limits.compute_budget_s,
-            "packs": [str(domain.directory.parent)] if domain.pack else [],
-            "reward_fn": name_of(self._reward_fn),
-        }
-        recorder = Recorder(runs_dir, self.task, setup)
-        recorder.files(0, self.modules)
-        return recorder
-
-    def _write_step(self, parsed: Action | None, action: Any, step: Step) -> None:
-        if self._recorder is None:
-            return
-        self._recorder.files(self.steps, self.modules)
-        self._recorder.step(
-            {
-                "step": self.steps,
-                "action": parsed.record() if parsed else shown(action, 10_000),
-                "text": self.text,
-                **step._asdict(),
-            }
+        setup = SetupRecord(
+            episode_seed=seed,
+            task_id=self.task.task_id,
+            sandbox=self._host.sandbox.name,
+            device=self._evaluation.device,
+            budget_scale=self.limits.budget_scale,
+            max_steps=self.limits.max_steps,
+            compute_budget_s=self.limits.compute_budget_s,
+            packs=(str(domain.directory.parent),) if domain.pack else (),
+            reward_fn=name_of(self._reward_fn),
         )
-
-
-def _records(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    return {score.dataset: score.record() for score in scores}
+        recorder = Recorder(runs_dir, self.task, setup)
+        recorder.modules(0, self.modules)
+        return recorder

@@ -68,14 +68,13 @@ def report(scores: Sequence[Score], *, title: str) -> str:
         "|---|---|---|---|---|---|",
     ]
     for score in scores:
-        record = score.record()
-        seconds = [value for value in record["seconds"] if value is not None]
+        seconds = [result.seconds for result in score.results if result.seconds is not None]
         shown = f"{sum(seconds) / len(seconds):.1f}" if seconds else "–"
-        value = f"{record['value']:.4g}" if score.ok else f"failed ({record['value']:.4g})"
+        value = f"{score.metric:.4g}" if score.ok else f"failed ({score.metric:.4g})"
         error = f" ± {score.standard_error:.2g}" if score.standard_error is not None else ""
         lines.append(
-            f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {record['floor']:.4g} "
-            f"| {record['baseline']:.4g} | {shown} |"
+            f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {score.entry.floor.mean:.4g} "
+            f"| {score.entry.baseline.mean:.4g} | {shown} |"
         )
     parts = ["\n".join(lines) + "\n"]
     told: set[str] = set()

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from discoenv.episodes.record import Run
+from discoenv.episodes.record import EpisodeRecord, ScoreRecord
 from discoenv.examiners.plotting import figure, save
 from discoenv.tasks.registry import load_pack
 
@@ -39,8 +39,8 @@ def draw(directory: Path) -> list[Path]:
         RunError: the folder is not a run.
         PlotsMissing: matplotlib is not installed.
     """
-    run = Run(directory)
-    for pack in run.setup.get("packs", []):
+    run = EpisodeRecord.load(directory)
+    for pack in run.setup.packs:
         load_pack(pack)
     folder = directory / "pictures"
     made = _scores(run)
@@ -54,15 +54,14 @@ def draw(directory: Path) -> list[Path]:
     return paths
 
 
-def _scores(run: Run) -> Figure:
+def _scores(run: EpisodeRecord) -> Figure:
     """Normalised score per dataset over the actions of an episode, and of the submission."""
-    trained: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    tested: list[tuple[str, int, dict[str, Any]]] = []
-    for event in run.events():
-        info = event.get("info", {})
-        for dataset, record in info.get("meta_train", {}).items():
-            trained.setdefault(dataset, []).append((event["step"], record))
-        tested += [(dataset, event["step"], record) for dataset, record in info.get("meta_test", {}).items()]
+    trained: dict[str, list[tuple[int, ScoreRecord]]] = {}
+    tested: list[tuple[str, int, ScoreRecord]] = []
+    for event in run.events:
+        for dataset, score in (event.info.meta_train or {}).items():
+            trained.setdefault(dataset, []).append((event.step, score))
+        tested += [(dataset, event.step, score) for dataset, score in (event.info.meta_test or {}).items()]
     made, [[axes]] = figure(width=8.0, height=4.5)
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - an optional extra
 
@@ -70,11 +69,10 @@ def _scores(run: Run) -> Figure:
         axes.axhline(value, color="0.6", linewidth=1, linestyle=":")
         axes.annotate(label, (1.0, value), xycoords=("axes fraction", "data"), fontsize=8, color="0.4", ha="right")
     for number, (dataset, points) in enumerate(trained.items()):
-        _series(axes, [(step, record) for step, record in points], f"{dataset} (meta-train)", number, "o-")
-    for number, (dataset, step, record) in enumerate(tested, start=len(trained)):
-        _series(axes, [(step, record)], f"{dataset} (meta-test)", number, "*")
-    reward = (run.result or {}).get("reward")
-    axes.set_title(run.task.domain + ("" if reward is None else f": reward {reward:.3f}"))
+        _series(axes, points, f"{dataset} (meta-train)", number, "o-")
+    for number, (dataset, step, score) in enumerate(tested, start=len(trained)):
+        _series(axes, [(step, score)], f"{dataset} (meta-test)", number, "*")
+    axes.set_title(run.task.domain + ("" if run.result is None else f": reward {run.result.reward:.3f}"))
     axes.set_xlabel("action")
     axes.set_ylabel("normalised score")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -83,12 +81,12 @@ def _scores(run: Run) -> Figure:
     return made
 
 
-def _series(axes: Axes, points: Sequence[tuple[int, dict[str, Any]]], label: str, number: int, style: str) -> None:
+def _series(axes: Axes, points: Sequence[tuple[int, ScoreRecord]], label: str, number: int, style: str) -> None:
     low, high = _SHOWN
     axes.errorbar(
         [step for step, _ in points],
-        [min(max(record["normalised"], low), high) for _, record in points],
-        yerr=[record["standard_error"] or 0.0 for _, record in points],
+        [min(max(score.normalised, low), high) for _, score in points],
+        yerr=[score.standard_error or 0.0 for _, score in points],
         fmt=style,
         color=f"C{number % _COLOURS}",
         label=label,

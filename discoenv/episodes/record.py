@@ -1,129 +1,518 @@
-"""The record of an episode: a run directory, written as things happen, and read back for replay.
+"""The record of an episode, typed: what ``info`` holds, what a run directory holds, and which run of it is the best.
 
-TaskSide: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that writes);
-``episode.jsonl`` (one line per reset or step); ``files/step_000/`` (the modules whenever they changed);
-``exams/step_000/<side>/<dataset>/<seed>.npz`` (what examiners saved for pictures, see :mod:`discoenv.episodes.plots`);
-``result.json`` (when the episode ended).
+::
+
+    EpisodeRecord               a run directory
+    ├── setup: SetupRecord      episode.json, how the environment was set up
+    ├── events: EventRecord     episode.jsonl, a line per reset or step
+    │   └── info: StepRecord    what the environment returned as info
+    │       └── meta_train, meta_test: ScoreRecord      by dataset
+    │           └── exams: ExamRecord                   one per seed
+    └── result: ResultRecord    result.json, once the episode has ended
+
+A *score* is normalised: 0 is the floor, 1 the baseline. What an examiner measured, in its own unit, is a *metric*.
+:mod:`discoenv.episodes.recorder` writes run directories; docs/records.md describes every key.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
-import re
-import uuid
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
-from discoenv.episodes import jsonl
+from discoenv.episodes import jsonl, version_1
+from discoenv.episodes.codec import SOMETIMES, Record
 from discoenv.errors import RunError
 from discoenv.examiners.plotting import ExamArtifacts
-from discoenv.machine import atomic
-from discoenv.machine.owner import is_abandoned, owner_tag
+from discoenv.machine.owner import boot_id, is_abandoned
+from discoenv.machine.regular import open_regular, read_text
 from discoenv.tasks.task import Task
 
-#: The file of a run directory with a line per reset or step.
+if TYPE_CHECKING:
+    from discoenv.exams.result import ExamResult
+    from discoenv.scoring.scores import Score
+
+#: The version of the format that is written. Both versions are read.
+VERSION: Final = 2
+TASK: Final = "task.yaml"
+SETUP: Final = "episode.json"
 EVENTS: Final = "episode.jsonl"
+RESULT: Final = "result.json"
+OWNER: Final = "owner.json"
 
 
-class Recorder:
-    """Writes one run directory, ``<root>/%Y-%m-%d_%H-%M-%S_<slug>_<id>/``.
+@dataclass(frozen=True)
+class ExamRecord(Record):
+    """One exam: one dataset, one seed.
+
+    Attributes:
+        seed: of the exam.
+        status: ``ok``; or the learner's failure: ``error``, ``timeout``, ``memory``, ``protocol_error``.
+        metric: the dataset's metric, in its own unit, as it counts: the floor's mean where the exam failed.
+        metrics: all that the examiner measured, by name; null unless ``status`` is ``ok``.
+        seconds: training and answering, in seconds; null if the learner never served.
+        cpu_s: CPU time of the learner's whole process tree, in seconds.
+        peak_memory_bytes: peak memory of the process tree, scratch files included, in bytes.
+        memory_method: how memory was measured: ``cgroup`` or ``sampled``.
+        peak_gpu_memory_bytes: peak memory on the GPU, in bytes; 0 unless one was used, and used alone.
+        device: ``cpu``, or the product name of the GPU.
+        joules: energy, in joules.
+        energy_method: how energy was measured, or ``estimate``.
+        energy_uncertainty: relative uncertainty of ``joules``, as a fraction.
+        budget_s: compute budget that bounded ``seconds``, in seconds.
+        message: one line that says what went wrong; empty if nothing did.
+        traceback: the task's own frames of the error; empty if nothing was raised.
+        stdout: the end of what the learner printed.
+    """
+
+    seed: int = 0
+    status: str = ""
+    metric: float = math.nan
+    metrics: dict[str, float] | None = None
+    seconds: float | None = None
+    cpu_s: float = math.nan
+    peak_memory_bytes: int = 0
+    memory_method: str = ""
+    peak_gpu_memory_bytes: int = 0
+    device: str = "cpu"
+    joules: float | None = None
+    energy_method: str = ""
+    energy_uncertainty: float | None = None
+    budget_s: float = math.nan
+    message: str = ""
+    traceback: str = ""
+    stdout: str = ""
+
+    @classmethod
+    def of(cls, result: ExamResult, metric: float) -> Self:
+        """The record of a result; ``metric`` as it counts."""
+        return cls(
+            seed=result.seed,
+            status=result.status,
+            metric=metric,
+            metrics=result.metrics,
+            seconds=result.seconds,
+            cpu_s=result.cpu_s,
+            peak_memory_bytes=result.peak_memory_bytes,
+            memory_method=result.memory_method,
+            peak_gpu_memory_bytes=result.peak_gpu_memory_bytes,
+            device=result.device,
+            joules=result.energy.joules,
+            energy_method=result.energy.method,
+            energy_uncertainty=result.energy.uncertainty,
+            budget_s=result.budget_s,
+            message=result.message,
+            traceback=result.traceback,
+            stdout=result.stdout,
+        )
+
+
+@dataclass(frozen=True)
+class ScoreRecord(Record):
+    """The exams of one dataset and their score.
+
+    Attributes:
+        normalised: the score, mean over exams of (metric − floor) / (baseline − floor); more is better.
+        standard_error: of ``normalised``; null for a single exam.
+        metric: mean over exams of the dataset's metric, in its own unit.
+        metric_name: the metric's name in ``domain.yaml``.
+        floor: the metric of a trivial learner, in its own unit: 0 on the normalised scale.
+        baseline: the metric of the base modules, in its own unit: 1 on the normalised scale.
+        baseline_std: standard deviation of the baseline's metric over seeds.
+        baseline_seconds: training and answering of the base modules where they were calibrated, mean in seconds.
+        exams: one :class:`ExamRecord` per seed.
+    """
+
+    normalised: float = math.nan
+    standard_error: float | None = None
+    metric: float = math.nan
+    metric_name: str = ""
+    floor: float = math.nan
+    baseline: float = math.nan
+    baseline_std: float = math.nan
+    baseline_seconds: float = math.nan
+    exams: tuple[ExamRecord, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every exam was passed through to its end."""
+        return all(exam.status == "ok" for exam in self.exams)
+
+    @classmethod
+    def of(cls, score: Score) -> Self:
+        """The record of a score."""
+        return cls(
+            normalised=score.normalised,
+            standard_error=score.standard_error,
+            metric=score.metric,
+            metric_name=score.entry.metric,
+            floor=score.entry.floor.mean,
+            baseline=score.entry.baseline.mean,
+            baseline_std=score.entry.baseline.std,
+            baseline_seconds=score.entry.seconds.mean,
+            exams=tuple(map(ExamRecord.of, score.results, score.values)),
+        )
+
+
+def score_records(scores: Iterable[Score]) -> dict[str, ScoreRecord]:
+    """The records of scores, by dataset."""
+    return {score.dataset: ScoreRecord.of(score) for score in scores}
+
+
+@dataclass(frozen=True)
+class IntegrityRecord(Record):
+    """How far scores can be trusted.
+
+    Attributes:
+        level: ``examined``; or ``self-reported``, where a sandbox does not isolate or a domain trusts what is printed.
+        sandbox: name of the provider that learners ran in.
+        notes: what the domain cannot exclude, in sentences.
+    """
+
+    level: str = ""
+    sandbox: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Versioned(Record):
+    """A record with a ``version`` of the format; without one it is read as version 1."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, with the ``version``."""
+        return {"version": VERSION, **super().to_json()}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Self:
+        """From what :meth:`to_json` gave, in this version or an earlier one."""
+        if isinstance(content, Mapping) and _version(content) == 1:
+            content = version_1.with_scores(content)
+        return super().from_json(content)
+
+
+def _version(content: Mapping[str, Any]) -> int:
+    version = content.get("version", 1)
+    return version if isinstance(version, int) else 1
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One ``run`` of an episode, as runs are compared.
+
+    Attributes:
+        number: 1 for the first run of the episode.
+        step: actions so far, this one included.
+        score: mean normalised score over ``datasets``.
+        reward: what the task's objective makes of the meta-train scores.
+        datasets: meta-train datasets that were trained on.
+        full: whether these are all meta-train datasets of the task.
+    """
+
+    number: int
+    step: int
+    score: float
+    reward: float
+    datasets: tuple[str, ...]
+    full: bool
+
+
+@dataclass(frozen=True)
+class StepRecord(_Versioned):
+    """What the environment reports of a reset or a step: ``info`` is its JSON.
+
+    Keys that do not apply to a step are left out: ``"meta_train" in info`` is true after a ``run`` and only then.
+
+    Attributes:
+        task: the whole task, as :class:`discoenv.Task` reads it.
+        task_id: a name of the task that depends on all of it.
+        workspace: folder of the files that the agent may read; it is gone after the episode.
+        run_directory: where the episode is recorded; null without a record.
+        integrity: an :class:`IntegrityRecord`.
+        device: what learners train on: ``cpu``, or the product name of the GPU.
+        compute_spent_s: running time of all learners of the episode so far, in seconds.
+        duration_s: wall-clock time of the reset or step, in seconds.
+        changed: names of the files that the action changed; left out if it was refused, and after a reset.
+        refused: why the action was refused; left out if it was taken.
+        meta_train: after a ``run``: a :class:`ScoreRecord` by dataset.
+        score: after a ``run``: mean of ``normalised`` over these datasets.
+        meta_train_reward: after a ``run``: what the task's objective makes of the meta-train scores.
+        meta_test: at the end: a :class:`ScoreRecord` by dataset.
+        reward_parts: at the end: what the reward was computed from; keys depend on the objective.
+        infra_error: how the machine failed; the episode ended without a score.
+    """
+
+    task: dict[str, Any] = field(default_factory=dict)
+    task_id: str = ""
+    workspace: str = ""
+    run_directory: str | None = None
+    integrity: IntegrityRecord = IntegrityRecord()
+    device: str = "cpu"
+    compute_spent_s: float = 0.0
+    duration_s: float = math.nan
+    changed: tuple[str, ...] | None = field(default=None, metadata=SOMETIMES)
+    refused: str | None = field(default=None, metadata=SOMETIMES)
+    meta_train: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
+    score: float | None = field(default=None, metadata=SOMETIMES)
+    meta_train_reward: float | None = field(default=None, metadata=SOMETIMES)
+    meta_test: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
+    reward_parts: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
+    infra_error: str | None = field(default=None, metadata=SOMETIMES)
+
+    def run(self, number: int, step: int) -> RunRecord | None:
+        """The ``run`` that this step was; None if it was none.
+
+        Args:
+            number: 1 for the first run of the episode.
+            step: actions so far, this one included.
+        """
+        if self.meta_train is None:
+            return None
+        wanted = self.task.get("meta_train")
+        return RunRecord(
+            number,
+            step,
+            score=math.nan if self.score is None else self.score,
+            reward=math.nan if self.meta_train_reward is None else self.meta_train_reward,
+            datasets=tuple(self.meta_train),
+            full=isinstance(wanted, (list, tuple)) and set(map(str, wanted)) <= set(self.meta_train),
+        )
+
+
+@dataclass(frozen=True)
+class EventRecord(Record):
+    """A reset or a step, one line of ``episode.jsonl``.
+
+    Attributes:
+        time: when it ended, ISO 8601 with the UTC offset.
+        event: ``reset`` or ``step``.
+        step: actions so far, this one included; 0 for a reset.
+        action: what was done: ``edits``, ``command`` and perhaps ``datasets``; the beginning of its text if it could
+            not be parsed or was refused; null for a reset.
+        text: the observation's text.
+        reward: of the step; 0 unless it ended the episode.
+        terminated, truncated: as :meth:`gymnasium.Env.step` returned them.
+        info: a :class:`StepRecord`.
+    """
+
+    time: str | None = field(default=None, metadata=SOMETIMES)
+    event: str = ""
+    step: int = 0
+    action: dict[str, Any] | str | None = None
+    text: str = ""
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    info: StepRecord = StepRecord()
+
+
+@dataclass(frozen=True)
+class SetupRecord(_Versioned):
+    """How the environment was set up, ``episode.json``.
+
+    Attributes:
+        episode_seed: seed of the episode; exam seeds are derived from it.
+        sandbox: name of the provider that learners run in.
+        budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
+        task_id: a name of the task that depends on all of it.
+        device: what learners train on: ``cpu``, or the product name of the GPU.
+        max_steps: actions of the episode.
+        compute_budget_s: seconds of learners' running time over all ``run`` commands; null: unlimited.
+        packs: folders of further domains.
+        reward_fn: function that replaced the objective's reward, ``package.module:name``; null: none did.
+    """
+
+    episode_seed: int
+    sandbox: str
+    budget_scale: float
+    task_id: str | None = None
+    device: str = "cpu"
+    max_steps: int | None = None
+    compute_budget_s: float | None = None
+    packs: tuple[str, ...] = ()
+    reward_fn: str | None = None
+
+
+@dataclass(frozen=True)
+class ResultRecord(_Versioned):
+    """How an episode ended, ``result.json``.
+
+    Attributes:
+        reward: of the episode.
+        terminated, truncated: whether it ended by ``submit``, or because steps or budget were spent or the machine
+            failed.
+        steps: actions of the episode.
+        task_id: a name of the task that depends on all of it.
+        integrity: an :class:`IntegrityRecord`.
+        meta_test: a :class:`ScoreRecord` by dataset; left out if the machine failed.
+        reward_parts: what the reward was computed from; left out if the machine failed.
+        infra_error: how the machine failed; left out if it did not.
+    """
+
+    reward: float = math.nan
+    terminated: bool = False
+    truncated: bool = False
+    steps: int = 0
+    task_id: str = ""
+    integrity: IntegrityRecord = IntegrityRecord()
+    meta_test: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
+    reward_parts: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
+    infra_error: str | None = field(default=None, metadata=SOMETIMES)
+
+    @classmethod
+    def of(cls, event: EventRecord) -> Self:
+        """The result of an episode that ended with ``event``."""
+        info = event.info
+        return cls(
+            reward=event.reward,
+            terminated=event.terminated,
+            truncated=event.truncated,
+            steps=event.step,
+            task_id=info.task_id,
+            integrity=info.integrity,
+            meta_test=info.meta_test,
+            reward_parts=info.reward_parts,
+            infra_error=info.infra_error,
+        )
+
+
+class _Comparable(Protocol):
+    @property
+    def full(self) -> bool: ...
+    @property
+    def reward(self) -> float: ...
+    @property
+    def score(self) -> float: ...
+
+
+_Run = TypeVar("_Run", bound=_Comparable)
+
+
+def best_run(runs: Iterable[_Run]) -> _Run | None:
+    """The best of the runs of an episode; None if there are none.
+
+    A run on all meta-train datasets is better than one on some of them, whose mean says nothing about the others. Then
+    the reward decides, which is what the objective makes of these scores; then the score. Of equal runs the first is
+    the best: what the agent did after it has gained nothing, and to repeat a run, or to go on with changes that have
+    no effect, must not change what is submitted or reported. A reward or score that is not a number is the worst.
+
+    Args:
+        runs: in the order of the episode; anything with ``full``, ``reward`` and ``score``, as :class:`RunRecord` has.
+    """
+    return max(runs, key=lambda run: (run.full, _or_worst(run.reward), _or_worst(run.score)), default=None)
+
+
+def _or_worst(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """A recorded episode: a run directory, read back.
 
     Attributes:
         directory: the run directory.
+        task: the task.
+        setup: how the environment was set up.
+        result: how the episode ended; None before its end.
+        events: resets and steps in order.
     """
 
-    def __init__(self, root: Path, task: Task, setup: Mapping[str, Any]) -> None:
-        now = datetime.datetime.now().astimezone()
-        slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.domain}-{'-'.join(task.modules)}")[:60].strip("-")
-        self.directory = root / f"{now:%Y-%m-%d_%H-%M-%S}_{slug}_{uuid.uuid4().hex[:8]}"
-        self.directory.mkdir(parents=True)
-        atomic.write_text(self.directory / "task.yaml", task.to_yaml())
-        atomic.write_text(self.directory / "episode.json", json.dumps(setup, indent=1, default=str) + "\n")
-        atomic.write_text(self.directory / "owner.json", json.dumps({"process": owner_tag(), "boot": _boot()}) + "\n")
-        self._files: dict[str, str] | None = None
+    directory: Path
+    task: Task
+    setup: SetupRecord
+    result: ResultRecord | None = None
+    events: tuple[EventRecord, ...] = ()
 
-    def files(self, step: int, files: Mapping[str, str]) -> None:
-        """Keep the modules as they are before or after a step, unless they did not change."""
-        if dict(files) == self._files:
-            return
-        folder = self.directory / "files" / f"step_{step:03d}"
-        temporary = folder.with_name(f".{folder.name}")  # so that no folder has only some of the files
-        temporary.mkdir(parents=True)
-        for name, text in files.items():
-            atomic.write_text(temporary / name, text)
-        temporary.rename(folder)
-        self._files = dict(files)
-
-    def event(self, event: Mapping[str, Any]) -> None:
-        """Append one line to ``episode.jsonl`` and flush it to the disk."""
-        stamped = {"time": datetime.datetime.now().astimezone().isoformat(timespec="milliseconds"), **event}
-        line = json.dumps(stamped, default=_plain)
-        jsonl.append(self.directory / EVENTS, line)
-
-    def step(self, step: Mapping[str, Any]) -> None:
-        """Append the line of a step; if it ended the episode, write ``result.json`` too.
+    @classmethod
+    def load(cls, directory: str | Path, *, events: bool = True) -> Self:
+        """Read a run directory, of this version of the format or of an earlier one.
 
         Args:
-            step: with the keys ``step``, ``reward``, ``terminated``, ``truncated``, ``info``, and any others.
+            directory: the run directory.
+            events: whether ``episode.jsonl`` is read too; it is large where learners print much.
+
+        Raises:
+            RunError: the folder is not a run, or a file of it is damaged or of a later version.
+            TaskError: ``task.yaml`` is not a task.
         """
-        self.event({"event": "step", **step})
-        if step["terminated"] or step["truncated"]:
-            info, keys = step["info"], ("meta_test", "reward", "infra_error", "integrity", "task_id")
-            parts = {("reward_parts" if key == "reward" else key): info[key] for key in keys if key in info}
-            result = {key: step[key] for key in ("reward", "terminated", "truncated")} | {"steps": step["step"]}
-            self.result({**parts, **result})
-
-    def artifacts(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
-        """Write what an examiner saved of an exam (the bytes of an .npz), unless it saved nothing."""
-        if data:
-            path = self.directory / "exams" / f"step_{step:03d}" / side / dataset / f"{seed}.npz"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_bytes(path, data)
-
-    def result(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json``."""
-        atomic.write_text(self.directory / "result.json", json.dumps(result, indent=1, default=_plain) + "\n")
-
-
-class Run:
-    """A recorded run, read back.
-
-    Raises:
-        RunError: the folder is not a run, or a file of it is damaged.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        for name in ("task.yaml", "episode.json"):
+        directory = Path(directory)
+        for name in (TASK, SETUP):
             if not (directory / name).is_file():
                 raise RunError(f"{directory}: {name} is missing, so this is not a run directory")
-        self.task = Task.parse(directory / "task.yaml")
-        self.setup: dict[str, Any] = self._json("episode.json")
-        for key in ("episode_seed", "sandbox", "budget_scale"):
-            if key not in self.setup:
-                raise RunError(f"{directory}/episode.json: {key} is missing")
-        self.result: dict[str, Any] | None = self._json("result.json") if (directory / "result.json").exists() else None
+            if (directory / name).is_symlink():
+                raise RunError(f"{directory / name}: not a regular file; links are not followed")
+        task, setup = Task.parse(directory / TASK), _read_json(directory / SETUP)
+        if _version(setup) > VERSION:
+            raise RunError(
+                f"{directory}: recorded in version {_version(setup)} of the format; this discoenv reads versions up to "
+                f"{VERSION}: install a later one"
+            )
+        try:
+            parsed = SetupRecord.from_json(setup)
+        except RunError as error:
+            raise RunError(f"{directory / SETUP}: {error}") from None
+        result = ResultRecord.from_json(_read_json(directory / RESULT)) if (directory / RESULT).is_file() else None
+        lines = jsonl.read(directory / EVENTS) if events else iter(())
+        return cls(directory, task, parsed, result, tuple(map(EventRecord.from_json, lines)))
 
-    def events(self) -> list[dict[str, Any]]:
-        """Lines of ``episode.jsonl``; a half-written last line, left by a crash, is left out."""
-        return list(jsonl.read(self.directory / EVENTS))
+    def to_json(self) -> dict[str, Any]:
+        """The whole record as plain values: ``version``, ``directory``, ``task``, ``setup``, ``result``, ``events``."""
+        return {
+            "version": VERSION,
+            "directory": str(self.directory),
+            "task": self.task.model_dump(mode="json"),
+            "setup": self.setup.to_json(),
+            "result": None if self.result is None else self.result.to_json(),
+            "events": [event.to_json() for event in self.events],
+        }
 
-    def submission(self) -> dict[str, str]:
-        """The modules as they were last, by file name."""
-        folders = sorted((self.directory / "files").glob("step_*"), key=lambda folder: int(folder.name[5:]))
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """From what :meth:`to_json` gave.
+
+        Raises:
+            RunError, TaskError: it is something else.
+        """
+        for key in ("directory", "task", "setup", "events"):
+            if key not in content:
+                raise RunError(f"{key} is missing, so this is not the record of an episode")
+        result = content.get("result")
+        return cls(
+            Path(content["directory"]),
+            Task.parse(content["task"]),
+            SetupRecord.from_json(content["setup"]),
+            None if result is None else ResultRecord.from_json(result),
+            tuple(map(EventRecord.from_json, content["events"])),
+        )
+
+    @property
+    def runs(self) -> list[RunRecord]:
+        """The ``run`` commands of the episode, in order."""
+        return numbered_runs((event.step, event.info) for event in self.events)
+
+    @property
+    def best_run(self) -> RunRecord | None:
+        """The best of :attr:`runs`; see :func:`best_run`."""
+        return best_run(self.runs)
+
+    def modules(self) -> dict[str, str]:
+        """The modules as they were last, text by file name: what was, or would have been, submitted.
+
+        Raises:
+            RunError: none were recorded.
+        """
+        folders = module_folders(self.directory)
         if not folders:
             raise RunError(f"{self.directory}: files/ is empty, so there is nothing to score")
-        return {path.name: path.read_bytes().decode() for path in sorted(folders[-1].glob("*.py"))}
-
-    def owner_is_dead(self) -> bool:
-        """Whether the process that wrote this run has ended; False where that cannot be judged, say elsewhere."""
-        try:
-            owner = json.loads((self.directory / "owner.json").read_text(encoding="utf-8"))
-            return owner["boot"] == _boot() != "" and is_abandoned(f"discoenv-{owner['process']}-run")
-        except (OSError, ValueError, TypeError, KeyError):
-            return False
+        found = {}
+        for path in sorted(folders[max(folders)].glob("*.py")):
+            with open_regular(path) as file:
+                if file is not None:
+                    found[path.name] = file.read().decode()
+        return found
 
     def artifacts(self) -> list[ExamArtifacts]:
         """What examiners saved of the exams, by step; exams of which nothing was saved are not listed."""
@@ -134,30 +523,44 @@ class Run:
             found.append(ExamArtifacts(int(step[5:]), side, "/".join(dataset), int(path.stem), path))
         return sorted(found, key=lambda exam: (exam.step, exam.side, exam.dataset, exam.seed))
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def owner_is_dead(self) -> bool:
+        """Whether the process that wrote this run has ended; False where that cannot be judged, as elsewhere."""
         try:
-            content: dict[str, Any] = json.loads((self.directory / name).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunError(f"{self.directory / name}: not valid JSON: {error}") from error
-        return content
+            owner = json.loads(read_text(self.directory / OWNER) or "")
+            return owner["boot"] == boot_id() != "" and is_abandoned(f"discoenv-{owner['process']}-run")
+        except (ValueError, TypeError, KeyError):
+            return False
 
 
-def name_of(function: Any) -> str | None:
-    """A function as ``package.module:name``, an object that can be called by its type, None as None."""
-    if function is None:
-        return None
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}:{named.__qualname__}"
+def numbered_runs(steps: Iterable[tuple[int, StepRecord]]) -> list[RunRecord]:
+    """The runs among steps, given as numbers of actions so far and infos."""
+    runs: list[RunRecord] = []
+    for step, info in steps:
+        run = info.run(len(runs) + 1, step)
+        runs += [] if run is None else [run]
+    return runs
 
 
-def _boot() -> str:
-    """Tells machines, and their boots, apart; empty where the kernel does not say."""
+def module_folders(directory: Path) -> dict[int, Path]:
+    """Folders of a run directory with the modules as they were after a step, by step; 0 is the start.
+
+    There is one for each step that changed them. Links are not followed.
+    """
+    root = directory / "files"
+    if root.is_symlink():
+        return {}
+    found = [path for path in root.glob("step_*") if path.name[5:].isdecimal() and path.is_dir()]
+    return {int(path.name[5:]): path for path in found if not path.is_symlink()}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    text = read_text(path, most=256 << 20)
+    if text is None:
+        raise RunError(f"{path}: not a regular file; links are not followed")
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def _plain(value: Any) -> Any:
-    """NumPy scalars and arrays as Python values; anything else as text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: expected a JSON object, not {type(content).__name__}")
+    return content

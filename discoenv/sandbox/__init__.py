@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from discoenv.errors import EntryPointError, SandboxError, SandboxUnavailable
+from discoenv.errors import EntryPointError, SandboxError, SandboxUnavailable, UnknownSandbox
 from discoenv.machine import entry_points
 from discoenv.sandbox.base import Check, Command, EndReason, Limits, Mount, Outcome, Running, Sandbox, Usage
 
@@ -77,7 +77,7 @@ def get_sandbox(name: str | Sandbox = "auto") -> Sandbox:
     Raises:
         SandboxUnavailable: ``auto``, and none works here.
         EntryPointError: an installed provider is broken.
-        ValueError: no provider has that name.
+        UnknownSandbox: no provider has that name.
     """
     if isinstance(name, Sandbox):
         return name
@@ -97,7 +97,7 @@ def get_sandbox(name: str | Sandbox = "auto") -> Sandbox:
         known = ["auto", *_names()]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}."
-        raise ValueError(f"there is no sandbox named {name!r}: {hint}")
+        raise UnknownSandbox(f"there is no sandbox named {name!r}: {hint}")
     return _provider(name)()
 
 

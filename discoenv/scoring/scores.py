@@ -1,11 +1,10 @@
-"""From exam results to scores: one record per dataset, over its seeds."""
+"""From exam results to scores: one per dataset, over its seeds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -41,35 +40,10 @@ class Score:
         """Whether every exam was passed through to its end."""
         return all(result.status == "ok" for result in self.results)
 
-    def record(self) -> dict[str, Any]:
-        """Everything as plain Python values, for ``info`` and for the episode's record."""
-        return {
-            "normalised": self.normalised,
-            "standard_error": self.standard_error,
-            "value": float(np.mean(self.values)),
-            "values": list(self.values),
-            "seeds": [result.seed for result in self.results],
-            "statuses": [result.status for result in self.results],
-            "metrics": [result.metrics for result in self.results],
-            "seconds": [result.seconds for result in self.results],
-            "cpu_s": [result.cpu_s for result in self.results],
-            "peak_memory_bytes": [result.peak_memory_bytes for result in self.results],
-            "memory_method": [result.memory_method for result in self.results],
-            "peak_gpu_memory_bytes": [result.peak_gpu_memory_bytes for result in self.results],
-            "device": self.results[-1].device,
-            "joules": [result.energy.joules for result in self.results],
-            "energy_method": [result.energy.method for result in self.results],
-            "energy_uncertainty": [result.energy.uncertainty for result in self.results],
-            "budget_s": [result.budget_s for result in self.results],
-            "messages": [result.message for result in self.results],
-            "traceback": next((result.traceback for result in self.results if result.traceback), ""),
-            "stdout": self.results[-1].stdout,
-            "metric": self.entry.metric,
-            "floor": self.entry.floor.mean,
-            "baseline": self.entry.baseline.mean,
-            "baseline_std": self.entry.baseline.std,
-            "baseline_seconds": self.entry.seconds.mean,
-        }
+    @property
+    def metric(self) -> float:
+        """Mean of ``values``, in the metric's own unit."""
+        return float(np.mean(self.values))
 
 
 def score(metric: Metric, entry: Entry, results: Sequence[ExamResult], cost_entry: Entry | None = None) -> Score:

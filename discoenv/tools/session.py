@@ -17,6 +17,7 @@ import gymnasium
 
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.action import Edit, apply_edits, shown
+from discoenv.episodes.record import RunRecord, StepRecord, best_run
 from discoenv.episodes.transcript import CallRecorder
 from discoenv.errors import ActionError, ToolError
 from discoenv.tasks.workspace import DISCOVERED
@@ -53,26 +54,14 @@ class ToolResult:
 
 
 @dataclass(frozen=True)
-class RunResult:
-    """One ``run`` of an episode.
+class RunResult(RunRecord):
+    """One ``run`` of an episode, with what was run.
 
     Attributes:
-        number: 1 for the first run.
-        step: steps taken so far, this one included.
         files: the editable files, name to text.
-        score: mean normalised meta-train score over ``datasets``.
-        reward: the objective's value on ``datasets``; by it runs are compared.
-        datasets: what was trained on.
-        full: whether these are all meta-train datasets.
     """
 
-    number: int
-    step: int
     files: Mapping[str, str]
-    score: float
-    reward: float
-    datasets: tuple[str, ...]
-    full: bool
 
 
 class ToolSession:
@@ -149,8 +138,8 @@ class ToolSession:
 
     @property
     def best(self) -> RunResult | None:
-        """The run with the best meta-train reward, then score; those of all datasets come before those of some."""
-        return max(self.runs, key=lambda run: (run.full, run.reward, run.score), default=None)
+        """The best run so far; see :func:`discoenv.episodes.record.best_run`."""
+        return best_run(self.runs)
 
     def call(
         self,
@@ -294,18 +283,9 @@ class ToolSession:
                 raise ToolError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
         files = self.files
         text = self._step("run", files, arguments.datasets)
-        if "meta_train" in self.info:
-            self.runs.append(
-                RunResult(
-                    number=len(self.runs) + 1,
-                    step=self.max_steps - self.steps_left,
-                    files=files,
-                    score=float(self.info["score"]),
-                    reward=float(self.info["meta_train_reward"]),
-                    datasets=tuple(self.info["meta_train"]),
-                    full=len(self.info["meta_train"]) == len(known),
-                )
-            )
+        run = StepRecord.from_json(self.info).run(len(self.runs) + 1, self.max_steps - self.steps_left)
+        if run is not None:
+            self.runs.append(RunResult(**vars(run), files=files))
             if not self.over:
                 text += self._standing()
         return ToolResult(text, ok="refused" not in self.info, stepped=True)

@@ -9,7 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from discoenv.episodes.jsonl import Json, JsonLines, NotThere
-from discoenv.episodes.record import Run
+from discoenv.episodes.record import (
+    EVENTS,
+    RESULT,
+    SETUP,
+    TASK,
+    EpisodeRecord,
+    EventRecord,
+    ExamRecord,
+    ResultRecord,
+    RunRecord,
+    ScoreRecord,
+    best_run,
+    module_folders,
+)
 from discoenv.errors import RunError, TaskError
 from discoenv.machine.regular import open_regular, read_text
 from discoenv.viewer import diffs
@@ -23,7 +36,6 @@ OUTPUT_CHARACTERS = 20_000
 #: Kinds of pictures that are shown, by the ends of their names.
 PICTURES = {".png": "image/png", ".gif": "image/gif"}
 MOST_PICTURE_BYTES = 32 << 20
-SIDES = ("meta_train", "meta_test")
 
 
 class EpisodeView:
@@ -39,66 +51,80 @@ class EpisodeView:
         self.directory = directory
         self.calls = Calls(directory)
         self.steps: list[Json] = []
-        self._events = JsonLines(directory / "episode.jsonl")
+        self._events = JsonLines(directory / EVENTS)
+        self._run_count = 0
+        self._best: RunRecord | None = None
         self._rows: list[int] = []
         self._generation = 0
         self._state: object = None
-        self._run: Run | None = None
+        self._record: EpisodeRecord | None = None
         self._problem = ""
         self._files: dict[int, dict[str, str]] = {}
 
     def update(self) -> bool:
         """Read what is new. Returns whether anything was."""
-        state = tuple(_stamp(self.directory / name) for name in ("episode.jsonl", "result.json", "task.yaml"))
+        state = tuple(_stamp(self.directory / name) for name in (EVENTS, RESULT, TASK))
         changed = self.calls.update()
         if state == self._state:
             return changed
         self._state = state
         try:
-            self._run, self._problem = Run(self.directory), ""
+            self._record, self._problem = EpisodeRecord.load(self.directory, events=False), ""
         except (RunError, TaskError, OSError) as error:
-            self._run, self._problem = None, str(error)
-        for event in self._events.new():
+            self._record, self._problem = None, str(error)
+        for line in self._events.new():
             if self._events.generation != self._generation:
                 self._generation, self.steps, self._rows, self._files = self._events.generation, [], [], {}
-            self.steps.append(_light(event, len(self.steps)))
+                self._run_count, self._best = 0, None
+            event = EventRecord.from_json(line)
+            step = event.step if isinstance(line.get("step"), int) else len(self.steps)
+            self.steps.append({**_light(event, len(self.steps), step), **self._compared(event, step)})
             self._rows.append(len(self._events) - 1)
         return True
 
+    def _compared(self, event: EventRecord, step: int) -> Json:
+        """The score of the best run so far, after a run, and whether this is it."""
+        run = event.info.run(self._run_count + 1, step)
+        if run is None:
+            return {"best": None, "is_best": False}
+        self._run_count += 1
+        self._best = best_run([run] if self._best is None else [self._best, run])
+        return {"best": self._best and number(self._best.score), "is_best": self._best is run}
+
     @property
-    def result(self) -> Json:
-        """``result.json``; empty before the end."""
-        return mapping(self._run.result) if self._run else {}
+    def result(self) -> ResultRecord | None:
+        """How the episode ended; None before the end."""
+        return self._record.result if self._record else None
 
     @property
     def status(self) -> str:
         """``running``, ``done``, ``crashed``, ``infra_error`` or ``unreadable``."""
-        if self._run is None:
+        if self._record is None:
             return "unreadable"
-        if self.result:
-            return "infra_error" if self.result.get("infra_error") else "done"
-        written = [_stamp(self.directory / name)[0] / 1e9 for name in ("episode.json", "episode.jsonl")]
+        if self.result is not None:
+            return "infra_error" if self.result.infra_error else "done"
+        written = [_stamp(self.directory / name)[0] / 1e9 for name in (SETUP, EVENTS)]
         idle = time.time() - max(*written, self.calls.modified_s)
-        return "crashed" if idle > STALE_S or self._run.owner_is_dead() else "running"
+        return "crashed" if idle > STALE_S or self._record.owner_is_dead() else "running"
 
     def summary(self) -> Json:
         """What a list of runs shows."""
-        task: Json = self._run.task.model_dump(mode="json") if self._run else {}
-        setup = self._run.setup if self._run else {}
+        task: Json = self._record.task.model_dump(mode="json") if self._record else {}
+        setup = self._record.setup if self._record else None
         scores = [step["score"] for step in self.steps if step["score"] is not None]
         return {
             "name": self.directory.name,
             "status": self.status,
             "problem": self._problem,
             "task": task,
-            "task_id": setup.get("task_id"),
-            "sandbox": setup.get("sandbox"),
-            "max_steps": number(setup.get("max_steps")),
+            "task_id": setup and setup.task_id,
+            "sandbox": setup and setup.sandbox,
+            "max_steps": setup and setup.max_steps,
             "steps": max((step["step"] for step in self.steps), default=0),
             "score": scores[-1] if scores else None,
-            "best": max(scores, default=None),
+            "best": self._best and number(self._best.score),
             "scores": scores,
-            "reward": number(self.result.get("reward")),
+            "reward": number(self.result.reward) if self.result else None,
             "started": self.steps[0]["time"] if self.steps else None,
             "ended": self.steps[-1]["time"] if self.steps else None,
             "costs": self._costs(),
@@ -115,11 +141,11 @@ class EpisodeView:
             **self.summary(),
             "directory": str(self.directory),
             "generation": self._generation,
-            "setup": self._run.setup if self._run else {},
-            "integrity": mapping(self.result.get("integrity")) or self._integrity(),
-            "reward_parts": mapping(self.result.get("reward_parts")),
-            "infra_error": self.result.get("infra_error"),
-            "truncated": bool(self.result.get("truncated")),
+            "setup": self._record.setup.to_json() if self._record else {},
+            "integrity": self._integrity(),
+            "reward_parts": (self.result and self.result.reward_parts) or {},
+            "infra_error": self.result and self.result.infra_error,
+            "truncated": self.result is not None and self.result.truncated,
             "pictures": sorted(self._pictures()),
             "agent_facts": self.calls.facts,
             "first": after,
@@ -129,24 +155,19 @@ class EpisodeView:
     def step(self, index: int) -> Json:
         """Everything about one step, with outputs cut to their last :data:`OUTPUT_CHARACTERS`."""
         event = self._event(index)
-        info = mapping(event.get("info"))
-        scores = {side: _scores(info.get(side)) for side in SIDES if mapping(info.get(side))}
-        left_out = {"task", "integrity", *SIDES, "workspace", "run_directory", "changed", "task_id"}
-        action = event.get("action")
         return {
             **self.steps[index],
-            "text": _text(event.get("text")),
-            "refused_action": action if isinstance(action, str) else None,
-            "scores": scores,
+            "text": event.text,
+            "refused_action": event.action if isinstance(event.action, str) else None,
+            "scores": {side: _shown(scores) for side, scores in _sides(event).items() if scores},
             "diff": self.diff(index - 1, index) if index else [],
             "start_files": self.files(0) if index == 0 else {},
-            "info": {key: value for key, value in info.items() if key not in left_out},
         }
 
     def output(self, index: int, side: str, dataset: str) -> str:
-        """All that a step's learner printed on one dataset."""
-        record = mapping(mapping(mapping(self._event(index).get("info")).get(side)).get(dataset))
-        return _text(record.get("stdout"))
+        """All that a step's learner printed on one dataset, in the exam whose output is shown."""
+        score = _sides(self._event(index)).get(side, {}).get(dataset, ScoreRecord())
+        return _printed(score)
 
     def diff(self, before: int, after: int) -> list[Json]:
         """What changed between two steps, by index."""
@@ -157,7 +178,7 @@ class EpisodeView:
         if not -1 <= index < len(self.steps):
             raise NotThere(f"{self.directory.name} has no step {index}")
         number_ = self.steps[index]["step"] if self.steps else 0
-        folders = {int(path.name[5:]): path for path in self._folders()}
+        folders = module_folders(self.directory)
         chosen = max((step for step in folders if step <= number_), default=None)
         if chosen is None:
             return {}
@@ -179,23 +200,18 @@ class EpisodeView:
             return {}
         return {path.name: path for path in folder.glob("*") if path.suffix in PICTURES and not path.is_symlink()}
 
-    def _folders(self) -> list[Path]:
-        root = self.directory / "files"
-        if root.is_symlink():
-            return []
-        named = [path for path in root.glob("step_*") if path.name[5:].isdecimal()]
-        return [path for path in named if path.is_dir() and not path.is_symlink()]
-
-    def _event(self, index: int) -> Json:
+    def _event(self, index: int) -> EventRecord:
         if not 0 <= index < len(self._rows):
             raise NotThere(f"{self.directory.name} has no step {index}")
-        return self._events.read(self._rows[index])
+        return EventRecord.from_json(self._events.read(self._rows[index]))
 
     def _counts(self, index: int) -> list[Json]:
         return diffs.counts(self.files(index - 1), self.files(index)) if index else []
 
     def _integrity(self) -> Json:
-        return mapping(mapping(self._event(0).get("info")).get("integrity")) if self._rows else {}
+        if self.result is None and not self._rows:
+            return {}
+        return (self.result or self._event(0).info).integrity.to_json()
 
     def _costs(self) -> Json:
         exams = [step["costs"] for step in self.steps]
@@ -208,55 +224,65 @@ class EpisodeView:
         }
 
 
-def _light(event: Json, position: int) -> Json:
-    info = mapping(event.get("info"))
-    action = mapping(event.get("action"))
-    step = number(event.get("step"))
-    records = [mapping(record) for side in SIDES for record in mapping(info.get(side)).values()]
+def _light(event: EventRecord, position: int, step: int) -> Json:
+    info, action = event.info, mapping(event.action)
+    exams = [exam for scores in _sides(event).values() for score in scores.values() for exam in score.exams]
     return {
         "index": position,
-        "step": int(step) if step is not None else position,
-        "event": _text(event.get("event")),
-        "time": _text(event.get("time")) or None,
+        "step": step,
+        "event": event.event,
+        "time": event.time,
         "command": _text(action.get("command")) or None,
         "datasets": sequence(action.get("datasets")),
-        "files": None,  # counted when somebody looks
-        "score": number(info.get("score")),
-        "meta_train": _points(info.get("meta_train")),
-        "meta_test": _points(info.get("meta_test")),
-        "reward": number(event.get("reward")),
-        "ended": bool(event.get("terminated") or event.get("truncated")),
-        "truncated": bool(event.get("truncated")),
-        "refused": _text(info.get("refused")) or None,
-        "infra_error": _text(info.get("infra_error")) or None,
-        "duration_s": number(info.get("duration_s")),
+        "files": None,  # counted when the step is looked at
+        "score": number(info.score),
+        "meta_train": _points(info.meta_train),
+        "meta_test": _points(info.meta_test),
+        "reward": number(event.reward),
+        "ended": event.terminated or event.truncated,
+        "truncated": event.truncated,
+        "refused": info.refused or None,
+        "infra_error": info.infra_error or None,
+        "duration_s": number(info.duration_s),
         "costs": {
-            "seconds": total([total(record.get("seconds")) for record in records]),
-            "joules": total([total(record.get("joules")) for record in records]),
-            "exams": sum(len(sequence(record.get("statuses"))) for record in records),
+            "seconds": total([exam.seconds for exam in exams]),
+            "joules": total([exam.joules for exam in exams]),
+            "exams": len(exams),
         },
     }
 
 
-def _points(side: Any) -> Json:
+def _sides(event: EventRecord) -> dict[str, dict[str, ScoreRecord]]:
+    return {"meta_train": event.info.meta_train or {}, "meta_test": event.info.meta_test or {}}
+
+
+def _points(scores: dict[str, ScoreRecord] | None) -> Json:
     """What a chart needs of each dataset."""
     return {
         dataset: {
-            "normalised": number(mapping(record).get("normalised")),
-            "standard_error": number(mapping(record).get("standard_error")),
-            "ok": all(status == "ok" for status in sequence(mapping(record).get("statuses"))),
+            "normalised": number(score.normalised),
+            "standard_error": number(score.standard_error),
+            "ok": score.ok,
         }
-        for dataset, record in mapping(side).items()
+        for dataset, score in (scores or {}).items()
     }
 
 
-def _scores(side: Any) -> Json:
-    scores = {}
-    for dataset, record in mapping(side).items():
-        printed = _text(mapping(record).get("stdout"))
-        cut = {"stdout": printed[-OUTPUT_CHARACTERS:], "stdout_characters": len(printed)}
-        scores[dataset] = {**mapping(record), **cut}
-    return scores
+def _shown(scores: dict[str, ScoreRecord]) -> Json:
+    """Scores as JSON; of what was printed only the end, in one exam."""
+    shown = {}
+    for dataset, score in scores.items():
+        content, printed = score.to_json(), _printed(score)
+        for exam in content["exams"]:
+            del exam["stdout"]
+        shown[dataset] = {**content, "stdout": printed[-OUTPUT_CHARACTERS:], "stdout_characters": len(printed)}
+    return shown
+
+
+def _printed(score: ScoreRecord) -> str:
+    """The output that tells most: of the first exam that failed, or else of the last."""
+    failed = [exam for exam in score.exams if exam.status != "ok" and exam.stdout]
+    return (failed or score.exams[-1:] or (ExamRecord(),))[0].stdout
 
 
 def _text(value: Any) -> str:

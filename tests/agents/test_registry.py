@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from discoenv.agents import registry
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.record import EpisodeRecord, RunRecord
 from discoenv.episodes.transcript import read_calls
 from discoenv.errors import InfraError
 from discoenv.sandbox.base import Sandbox
@@ -66,7 +69,7 @@ def test_searches_keep_to_their_steps_and_to_their_seed(agent: Any, env: Watched
 
 def test_evolution_submits_the_best_that_it_tried(env: Watched) -> None:
     registry.evolve(env, 0, steps=5, islands=2)
-    scores = [event["info"]["meta_train_reward"] for event in _steps(env)[:-1]]
+    scores = [run.reward for run in _runs(env)]
     assert len(scores) == 4
     best = env.submitted[:-1][scores.index(max(scores))]
     assert env.submitted[-1] == best
@@ -113,8 +116,21 @@ def test_mistakes_in_options_are_told(options: dict[str, Any], message: str, env
         registry.react(env, 0, **options)
 
 
-def _steps(env: Watched) -> list[dict[str, Any]]:
-    from discoenv.episodes.record import Run
-
+def _runs(env: Watched) -> list[RunRecord]:
     assert env.run_directory is not None
-    return [event for event in Run(env.run_directory).events() if event["event"] == "step"]
+    return EpisodeRecord.load(env.run_directory).runs
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("discoenv.agents", ("gymnasium", "numpy", "rich", "typer", "openai", "gepa", "pydantic")),
+        ("discoenv.agents.registry", ("rich", "typer", "openai", "gepa", "jax")),
+        ("discoenv.agents.llm.react", ("openai", "gepa", "jax")),
+        ("discoenv.agents.prompts.study", ("openai", "gepa", "jax")),
+    ],
+)
+def test_agents_load_what_they_need_when_they_need_it(module: str, heavy: tuple[str, ...]) -> None:
+    program = f"import {module}, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -8,7 +8,7 @@ import pytest
 
 from discoenv.bench.cell import CellResult, DatasetOutcome, Matrix, read_result, read_results, read_status
 from discoenv.bench.playing import choose_sandbox, episode_seed
-from discoenv.episodes.record import Run
+from discoenv.episodes.record import EpisodeRecord
 from discoenv.errors import SandboxUnavailable
 from discoenv.sandbox import PROVIDERS
 from discoenv.tasks.task import Task
@@ -29,10 +29,10 @@ def test_a_cell_is_an_episode_with_its_own_record(make_benchmark: MakeBenchmark)
     assert result.tokens is None
     assert result.cost_usd is None
     assert result.record is not None
-    run = Run(benchmark.directory / result.record)
+    run = EpisodeRecord.load(benchmark.directory / result.record)
     assert run.task.task_id == result.task
     assert run.result is not None
-    assert run.result["reward"] == result.reward
+    assert run.result.reward == result.reward
     assert read_results(benchmark.directory) == [result]
 
 
@@ -42,6 +42,8 @@ def test_a_result_survives_its_file() -> None:
     )
     assert CellResult.from_json(result.to_json()) == result
     assert CellResult.from_json(result.to_json() | {"a_later_key": 1}) == result
+    earlier = result.to_json() | {"meta_test": {"x": {"score": 1.0, "normalised": 0.5, "ok": True}}}
+    assert CellResult.from_json(earlier) == result
 
 
 def test_agents_play_the_same_exams_and_seeds_differ(make_benchmark: MakeBenchmark, tmp_path: Path) -> None:
@@ -55,8 +57,8 @@ def test_agents_play_the_same_exams_and_seeds_differ(make_benchmark: MakeBenchma
     seeds: dict[tuple[str, int], set[int]] = {}
     for result in benchmark.results():
         assert result.record is not None
-        run = Run(benchmark.directory / result.record)
-        seeds.setdefault((result.task, result.seed), set()).add(run.setup["episode_seed"])
+        run = EpisodeRecord.load(benchmark.directory / result.record)
+        seeds.setdefault((result.task, result.seed), set()).add(run.setup.episode_seed)
     assert len(seeds) == 4
     assert all(len(each) == 1 for each in seeds.values())
     task = Task.parse(TASKS[0])

@@ -22,7 +22,7 @@ import sys
 sys.path.insert(0, {repository!r})
 from discoenv.env import DiscoGenEnv
 from tests.docker.conftest import PROVIDER
-from tests.episodes.conftest import tiny_task
+from tests.real_domains import tiny_task
 env = DiscoGenEnv(task=tiny_task("GreenhouseGasPrediction"), sandbox=PROVIDER(pool_size=1), runs_dir=None)
 env.reset(seed=7)
 source = "import time\\nprint('training', flush=True)\\nwhile True: pass\\n"

@@ -12,8 +12,9 @@ from discoenv.sandbox import Sandbox
 from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.containers.images import ImageMissing, find
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from tests.conftest import each_exam
 from tests.docker.conftest import PROVIDER
-from tests.episodes.conftest import MODULE, base_source, tiny_task
+from tests.real_domains import base_source, tiny_module, tiny_task
 
 pytestmark = pytest.mark.docker
 
@@ -23,7 +24,7 @@ def play(sandbox: Sandbox, domain: str, source: str, **arguments: Any) -> tuple[
     env = DiscoGenEnv(task=tiny_task(domain), sandbox=sandbox, runs_dir=None, **arguments)
     try:
         env.reset(seed=7)
-        edits = [{"path": f"{MODULE[domain]}.py", "content": source}]
+        edits = [{"path": f"{tiny_module(domain)}.py", "content": source}]
         _, reward, terminated, _, info = env.step({"edits": edits, "command": "submit"})
         assert terminated
         (record,) = info["meta_test"].values()
@@ -40,13 +41,13 @@ def same_score(engine: Engine, domain: str, family: str) -> None:
     check = BubblewrapSandbox.check()
     if not check.works:
         pytest.skip(f"bubblewrap does not work here: {check.detail}")
-    source = base_source(domain, MODULE[domain])
+    source = base_source(domain, tiny_module(domain))
     here, record = play(BubblewrapSandbox(), domain, source)
     for pool_size in (0, 1):
         sandbox = PROVIDER(pool_size=pool_size)
         reward, contained = play(sandbox, domain, source)
         sandbox.close()
-        assert (reward, contained["value"], contained["statuses"]) == (here, record["value"], ["ok"])
+        assert (reward, contained["metric"], each_exam(contained, "status")) == (here, record["metric"], ["ok"])
 
 
 def test_forecasting_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
@@ -100,7 +101,7 @@ def test_it_is_scored_and_the_next_step_works(
             assert not terminated
             assert "infra_error" not in info
             (record,) = info["meta_train"].values()
-            assert set(record["statuses"]) <= expected, record
+            assert set(each_exam(record, "status")) <= expected, record
     finally:
         env.close()
         sandbox.close()

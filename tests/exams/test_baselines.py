@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discoenv.episodes.record import ScoreRecord
 from discoenv.errors import CalibrationFailed, DomainError, InfraError, NoBaseline
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
@@ -146,14 +147,19 @@ def test_a_failed_exam_or_a_metric_that_is_no_number_counts_as_the_floor(
 
 def test_a_record_is_plain_values(make_entry: Callable[..., Entry]) -> None:
     metric = Metric(name="m", unit="u", direction="max")
-    record = score(metric, make_entry(), [result(1.0, 5), result(None, 6)]).record()
+    scored = ScoreRecord.of(score(metric, make_entry(), [result(1.0, 5), result(None, 6)]))
+    record = scored.to_json()
     assert json.loads(json.dumps(record)) == record
-    assert record["seeds"] == [5, 6]
-    assert record["statuses"] == ["ok", "error"]
-    assert record["messages"] == ["", "it failed"]
-    assert record["metrics"] == [{"m": 1.0}, None]
-    assert (record["normalised"], record["value"], record["floor"], record["baseline"]) == (0.5, 0.5, 0.0, 1.0)
-    assert record["traceback"] == "Traceback"
+    assert ScoreRecord.from_json(record) == scored
+    passed, failed = scored.exams
+    assert (passed.seed, failed.seed) == (5, 6)
+    assert (passed.status, failed.status) == ("ok", "error")
+    assert (passed.message, failed.message) == ("", "it failed")
+    assert (passed.metrics, failed.metrics) == ({"m": 1.0}, None)
+    assert (passed.metric, failed.metric) == (1.0, 0.0)
+    assert (scored.normalised, scored.metric, scored.floor, scored.baseline) == (0.5, 0.5, 0.0, 1.0)
+    assert scored.metric_name == "r2"
+    assert (passed.traceback, failed.traceback) == ("", "Traceback")
 
 
 # ---- where baselines are kept

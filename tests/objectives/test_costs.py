@@ -229,13 +229,13 @@ def test_a_wasteful_module_is_ranked_below_a_frugal_one(objective: str, play: An
     frugal, info, text = play(objective, good)
     wasteful, _, _ = play(objective, good | {"model.py": WASTE[objective] + good["model.py"]})
     assert frugal > wasteful > 0
-    assert info["reward"]["objective"] == objective
-    assert info["reward"]["passes"] == {"Wave": True}
+    assert info["reward_parts"]["objective"] == objective
+    assert info["reward_parts"]["passes"] == {"Wave": True}
     assert f"Objective {objective}" in text
 
 
 def test_costs_are_compared_with_this_machines_own_baseline(play: Any, good: dict[str, str], tmp_path: Path) -> None:
     _, info, _ = play("time", good)
     (written,) = (tmp_path / "cache" / "discoenv" / "baselines").glob("*/Toy.json")
-    assert info["reward"]["baseline_cost"]["Wave"] > 0
+    assert info["reward_parts"]["baseline_cost"]["Wave"] > 0
     assert '"sandbox"' in written.read_text()

@@ -20,9 +20,7 @@ from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains, load_pack
 from discoenv.tasks.task import Setting
-from tests.conftest import Install
-
-TOY = Path(__file__).resolve().parent.parent / "toy"
+from tests.conftest import TOY, Install, each_exam
 
 MAIN = """
 import json, pathlib, sys
@@ -170,13 +168,13 @@ def test_an_episode_takes_what_main_prints_and_says_so(env: DiscoGenEnv) -> None
     _, info = env.reset(seed=0)
     assert info["integrity"]["level"] == "self-reported"
     observation, _, _, _, info = env.step("run")
-    assert info["meta_train"]["A"]["metrics"] == [{"losses.mse": 4.0}]
+    assert each_exam(info["meta_train"]["A"], "metrics") == [{"losses.mse": 4.0}]
     assert observation["score"] == 1.0
     edit = {"path": "guess.py", "content": "def guess():\n    return 3\n"}
     _, reward, terminated, _, info = env.step({"edits": [edit], "command": "submit"})
     assert terminated
     assert reward == 2.0
-    assert info["meta_test"]["B"]["metrics"] == [{"losses.mse": 0.0}]
+    assert each_exam(info["meta_test"]["B"], "metrics") == [{"losses.mse": 0.0}]
 
 
 def test_a_failure_has_the_frames_of_the_task(env: DiscoGenEnv) -> None:
@@ -193,7 +191,7 @@ def test_printing_no_metric_is_a_scored_failure(env: DiscoGenEnv) -> None:
     source = "import os\ndef guess():\n    print('{}', flush=True)\n    os._exit(0)\n"
     _, reward, _, _, info = env.step({"edits": [{"path": "guess.py", "content": source}], "command": "submit"})
     assert reward == 0.0
-    assert info["meta_test"]["B"]["statuses"] == ["protocol_error"]
+    assert each_exam(info["meta_test"]["B"], "status") == ["protocol_error"]
 
 
 def test_data_that_cannot_be_made_says_which_and_why(discogen_pack: Path) -> None:
@@ -259,7 +257,7 @@ class TestRealDiscogenPackage:
             tested = env.step("submit")[4]["meta_test"]
         finally:
             env.close()
-        measured = {name: record["metrics"][0]["Test MSE"] for name, record in {**trained, **tested}.items()}
+        measured = {name: record["exams"][0]["metrics"]["Test MSE"] for name, record in {**trained, **tested}.items()}
         assert measured == pytest.approx(PUBLISHED, rel=1e-6)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,9 @@ import discoenv  # noqa: F401 - registers the environment
 from agents import scripted
 from discoenv.agents.scripted import ScriptedAgent
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.record import Recorder
+from discoenv.episodes import jsonl
+from discoenv.episodes.record import EVENTS, EventRecord, SetupRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.episodes.transcript import CallRecorder
 from discoenv.tasks.task import Task
 
@@ -140,15 +143,20 @@ class Talk:
         )
 
 
+def write_line(recorder: Recorder, line: Mapping[str, Any]) -> None:
+    """Append anything to a run's ``episode.jsonl``, as another version or a stranger might."""
+    jsonl.append(recorder.directory / EVENTS, json.dumps(line))
+
+
 def hostile_run(root: Path) -> Path:
     """A run that is going on, and tries to become markup wherever a text can stand."""
     task = Task(domain="Toy", modules=("model",), meta_train=(MARKUP,), meta_test=("Wave",), scale="tiny")
-    setup = {"episode_seed": 1, "sandbox": MARKUP, "budget_scale": 3.0, "task_id": MARKUP, "max_steps": 4}
+    setup = SetupRecord(episode_seed=1, sandbox=MARKUP, budget_scale=3.0, task_id=MARKUP, max_steps=4)
     recorder = Recorder(root, task, setup)
-    recorder.files(0, {"model.py": "start\n"})
-    recorder.event({"event": "reset", "text": f"# {MARKUP}\n\n| {MARKUP} |\n|---|\n| {MARKUP} |\n", "info": {}})
-    recorder.files(1, {"model.py": f"{MARKUP}\n'''{MARKUP}\n"})
-    recorder.event(hostile_step(1))
+    recorder.modules(0, {"model.py": "start\n"})
+    recorder.event(EventRecord(event="reset", text=f"# {MARKUP}\n\n| {MARKUP} |\n|---|\n| {MARKUP} |\n"))
+    recorder.modules(1, {"model.py": f"{MARKUP}\n'''{MARKUP}\n"})
+    write_line(recorder, hostile_step(1))
     calls = CallRecorder(recorder.directory)
     calls.agent(MARKUP, {MARKUP: MARKUP})
     call = {"id": MARKUP, "function": {"name": MARKUP, "arguments": json.dumps({MARKUP: f"{MARKUP}\n{MARKUP}"})}}
@@ -162,18 +170,24 @@ def hostile_run(root: Path) -> Path:
 
 def hostile_step(number: int) -> dict[str, Any]:
     """A step whose texts are all markup, and whose numbers are not all numbers."""
+    exam = {
+        "status": MARKUP,
+        "seconds": 1.0,
+        "joules": None,
+        "memory_method": MARKUP,
+        "energy_method": MARKUP,
+        "message": MARKUP,
+        "traceback": MARKUP,
+        "stdout": MARKUP,
+    }
     score = {
         "normalised": 0.5 * number,
         "standard_error": float("nan"),
-        "value": float("inf"),
-        "statuses": ["error"],
-        "seconds": [1.0],
-        "joules": [None],
-        "messages": [MARKUP],
-        "traceback": MARKUP,
-        "stdout": MARKUP,
-        "metric": MARKUP,
+        "metric": float("inf"),
+        "metric_name": MARKUP,
+        "floor": MARKUP,
+        "exams": [exam],
     }
-    info = {"meta_train": {MARKUP: score}, "score": 0.5 * number, "refused": MARKUP}
+    info = {"version": 2, "meta_train": {MARKUP: score}, "score": 0.5 * number, "refused": MARKUP}
     action = {"edits": [], "command": MARKUP}
     return {"event": "step", "step": number, "action": action, "text": MARKUP, "reward": 0.0, "info": info}

@@ -18,7 +18,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from discoenv.episodes.record import Recorder
+from discoenv.episodes.record import EventRecord, ExamRecord, ResultRecord, ScoreRecord, SetupRecord, StepRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.tasks.task import Task
 from discoenv.viewer.export import export
 from discoenv.viewer.server import ViewerServer
@@ -84,6 +85,14 @@ def page(chromium: webdriver.Chrome) -> Iterator[Page]:
 def address(server: ViewerServer, run: Path, root: Path, step: int | None = None) -> str:
     name = quote(run.relative_to(root).as_posix(), safe="")
     return f"{server.url}#/run/{name}" + ("" if step is None else f"/step/{step}")
+
+
+def scored(step: int, score: float, printed: str) -> EventRecord:
+    """A ``run`` on the dataset ``Line``."""
+    exam = ExamRecord(status="ok", stdout=printed, seconds=1.0)
+    record = ScoreRecord(normalised=score, exams=(exam,))
+    info = StepRecord(score=score, meta_train_reward=score, meta_train={"Line": record})
+    return EventRecord(event="step", step=step, action={"edits": [], "command": "run"}, info=info)
 
 
 def test_the_list_can_be_searched_filtered_sorted_and_opened(
@@ -191,22 +200,18 @@ def test_two_runs_are_chosen_and_compared(page: Page, server: ViewerServer, scri
 
 
 def test_a_running_episode_grows_by_itself(page: Page, serve: Serve, task: Task, tmp_path: Path) -> None:
-    setup = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0, "max_steps": 3, "task_id": "t"}
+    setup = SetupRecord(episode_seed=1, sandbox="bubblewrap", budget_scale=3.0, max_steps=3, task_id="t")
     recorder = Recorder(tmp_path / "runs", task, setup)
     server = serve(tmp_path / "runs")
 
     def play(step: int, score: float) -> None:
-        recorder.files(step, {"model.py": f"step {step}\n"})
-        record = {"Line": {"normalised": score, "statuses": ["ok"], "stdout": f"printed {step}", "seconds": [1.0]}}
-        action = {"edits": [], "command": "run"}
-        recorder.event(
-            {"event": "step", "step": step, "action": action, "info": {"score": score, "meta_train": record}}
-        )
+        recorder.modules(step, {"model.py": f"step {step}\n"})
+        recorder.event(scored(step, score, f"printed {step}"))
 
     page.open(server.url)
     page.says(".runs", "running")
-    recorder.files(0, {"model.py": "start\n"})
-    recorder.event({"event": "reset", "text": "the task"})
+    recorder.modules(0, {"model.py": "start\n"})
+    recorder.event(EventRecord(event="reset", text="the task"))
     page.one(".runs .task a").click()
     page.says(".detail h2", "Task")
     play(1, 0.5)
@@ -221,7 +226,7 @@ def test_a_running_episode_grows_by_itself(page: Page, serve: Serve, task: Task,
     play(3, 1.25)
     page.wait(lambda: len(page.all(".timeline a")) == 4)
     assert page.one(".detail h2").text == "Step 1", "who looks at a step is not taken away from it"
-    recorder.result({"reward": 1.25})
+    recorder.result(ResultRecord(reward=1.25))
     page.says(".figure.hero dd", "1.250")
     page.says("h1", "done")
 
@@ -334,14 +339,12 @@ def test_everything_can_be_reached_by_the_keyboard(page: Page, server: ViewerSer
 
 
 def test_hundreds_of_steps_stay_quick(page: Page, serve: Serve, task: Task, tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, task, {"episode_seed": 1, "sandbox": "x", "budget_scale": 3.0, "max_steps": 300})
+    setup = SetupRecord(episode_seed=1, sandbox="x", budget_scale=3.0, max_steps=300)
+    recorder = Recorder(tmp_path, task, setup)
     printed = "a line of output\n" * 20_000
     with (recorder.directory / "episode.jsonl").open("w") as file:
         for number in range(300):
-            record = {"normalised": number / 200, "statuses": ["ok"], "stdout": printed, "seconds": [1.0]}
-            info = {"score": number / 200, "meta_train": {"Line": record}}
-            action = {"edits": [], "command": "run"}
-            file.write(json.dumps({"event": "step", "step": number, "action": action, "info": info}) + "\n")
+            file.write(json.dumps(scored(number, number / 200, printed).to_json()) + "\n")
     page.open(serve(tmp_path).url + f"#/run/{recorder.directory.name}")
     page.says(".detail h2", "Step 299")
     sent = page.script(

@@ -7,18 +7,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from discoenv.episodes.jsonl import NotThere
-from discoenv.episodes.record import Recorder
+from discoenv.episodes.record import EventRecord, ExamRecord, ResultRecord, ScoreRecord, SetupRecord, StepRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.tasks.task import Task
 from discoenv.viewer import diffs
 from discoenv.viewer.episode import OUTPUT_CHARACTERS, STALE_S, EpisodeView
 from discoenv.viewer.index import RunIndex
 from discoenv.viewer.plain import dumps
+from tests.viewer import recorded
 
-SETUP = {"episode_seed": 1, "sandbox": "bubblewrap", "budget_scale": 3.0, "max_steps": 4}
+SETUP = SetupRecord(episode_seed=1, sandbox="bubblewrap", budget_scale=3.0, max_steps=4)
 
 
 @pytest.fixture
@@ -26,8 +29,8 @@ def recorder(task: Task, tmp_path: Path) -> Recorder:
     return Recorder(tmp_path / "runs", task, SETUP)
 
 
-def step(number: int, **info: object) -> dict[str, object]:
-    return {"event": "step", "step": number, "action": {"edits": [], "command": "run"}, "info": info}
+def step(number: int, **info: Any) -> EventRecord:
+    return EventRecord(event="step", step=number, action={"edits": [], "command": "run"}, info=StepRecord(**info))
 
 
 def read(recorder: Recorder) -> EpisodeView:
@@ -73,12 +76,13 @@ def test_a_run_of_a_living_process_is_running_and_one_of_a_dead_process_has_cras
     recorder: Recorder, task: Task, tmp_path: Path
 ) -> None:
     assert read(recorder).status == "running", "before its first event, too"
-    recorder.event({"event": "reset"})
+    recorder.event(EventRecord(event="reset"))
     assert read(recorder).status == "running"
     program = (
-        "import sys; from pathlib import Path; from discoenv.episodes.record import Recorder; "
-        "from discoenv.tasks.task import Task; root, task = sys.argv[1:]; "
-        f"Recorder(Path(root), Task.from_yaml(task), {SETUP}).event({{'event': 'reset'}})"
+        "import sys; from pathlib import Path; from discoenv.episodes.record import EventRecord, SetupRecord; "
+        "from discoenv.episodes.recorder import Recorder; from discoenv.tasks.task import Task; "
+        f"recorder = Recorder(Path(sys.argv[1]), Task.from_yaml(sys.argv[2]), {SETUP}); "
+        "recorder.event(EventRecord(event='reset'))"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "dead"), task.to_yaml()], check=True)
     (dead,) = (tmp_path / "dead").iterdir()
@@ -88,7 +92,7 @@ def test_a_run_of_a_living_process_is_running_and_one_of_a_dead_process_has_cras
 
 
 def test_a_run_of_an_unknown_process_has_crashed_when_nothing_happened_for_long(recorder: Recorder) -> None:
-    recorder.event({"event": "reset"})
+    recorder.event(EventRecord(event="reset"))
     owner = recorder.directory / "owner.json"
     owner.write_text(json.dumps(json.loads(owner.read_text()) | {"boot": "another machine", "process": "1-2-3"}))
     assert read(recorder).status == "running"
@@ -102,10 +106,10 @@ def test_a_run_of_an_unknown_process_has_crashed_when_nothing_happened_for_long(
 
 
 def test_an_ended_run_is_done_or_failed_by_the_machine(recorder: Recorder) -> None:
-    recorder.event({"event": "reset"})
-    recorder.result({"reward": 1.5})
+    recorder.event(EventRecord(event="reset"))
+    recorder.result(ResultRecord(reward=1.5))
     assert (read(recorder).status, read(recorder).summary()["reward"]) == ("done", 1.5)
-    recorder.result({"reward": 0.0, "infra_error": "no space"})
+    recorder.result(ResultRecord(reward=0.0, infra_error="no space"))
     episode = read(recorder)
     assert (episode.status, episode.overview()["infra_error"]) == ("infra_error", "no space")
 
@@ -117,22 +121,31 @@ def test_a_damaged_run_is_listed_with_what_is_wrong(recorder: Recorder) -> None:
     assert "domain: Input should be a valid string" in listed["problem"]
 
 
-@pytest.mark.parametrize("event", [{}, {"step": "x", "info": []}, {"info": {"meta_train": [1]}}, {"action": 5}])
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"step": "x", "info": []},
+        {"info": {"meta_train": [1]}},
+        {"action": 5},
+        {"reward": 10**400, "time": 5, "info": {"version": 2, "meta_train": {"A": {"exams": [1, {"seconds": "x"}]}}}},
+        {"info": {"version": "x", "task": {"meta_train": 5}, "meta_train": {"A": {"exams": 5}}, "score": True}},
+    ],
+)
 def test_an_event_of_another_shape_does_no_harm(event: dict[str, object], recorder: Recorder) -> None:
-    recorder.event(event)
-    recorder.event(
-        {"event": "step", "step": 1, "info": {"meta_test": {"A": {"statuses": 1, "stdout": 5, "seconds": "x"}}}}
-    )
+    recorded.write_line(recorder, event)
+    odd = {"meta_test": {"A": {"statuses": 1, "stdout": 5, "seconds": "x"}}}
+    recorded.write_line(recorder, {"event": "step", "step": 1, "info": odd})
     episode = read(recorder)
     assert len(episode.overview()["list"]) == 2
     dumps([episode.step(0), episode.step(1), episode.output(1, "meta_test", "A")])
 
 
 def test_modules_are_those_of_the_last_step_that_changed_them(recorder: Recorder) -> None:
-    recorder.files(0, {"model.py": "a\n"})
-    recorder.event({"event": "reset"})
+    recorder.modules(0, {"model.py": "a\n"})
+    recorder.event(EventRecord(event="reset"))
     recorder.event(step(1))
-    recorder.files(2, {"model.py": "b\n"})
+    recorder.modules(2, {"model.py": "b\n"})
     recorder.event(step(2))
     episode = read(recorder)
     assert [episode.files(index)["model.py"] for index in (0, 1, 2, -1)] == ["a\n", "a\n", "b\n", "b\n"]
@@ -144,7 +157,7 @@ def test_modules_are_those_of_the_last_step_that_changed_them(recorder: Recorder
 
 
 def test_only_what_is_new_is_sent_again(recorder: Recorder) -> None:
-    recorder.event({"event": "reset"})
+    recorder.event(EventRecord(event="reset"))
     episode = read(recorder)
     assert episode.update() is False
     recorder.event(step(1, score=0.5))
@@ -155,7 +168,8 @@ def test_only_what_is_new_is_sent_again(recorder: Recorder) -> None:
 
 def test_a_long_output_is_cut_until_all_of_it_is_asked_for(recorder: Recorder) -> None:
     printed = "".join(f"line {number}\n" for number in range(10_000))
-    recorder.event(step(1, meta_train={"A": {"stdout": printed, "statuses": ["ok"]}}))
+    exams = (ExamRecord(status="ok", stdout="short"), ExamRecord(status="ok", stdout=printed))
+    recorder.event(step(1, meta_train={"A": ScoreRecord(exams=exams)}))
     episode = read(recorder)
     shown = episode.step(0)["scores"]["meta_train"]["A"]
     assert shown["stdout"] == printed[-OUTPUT_CHARACTERS:]
@@ -164,9 +178,10 @@ def test_a_long_output_is_cut_until_all_of_it_is_asked_for(recorder: Recorder) -
 
 
 def test_costs_are_added_up(recorder: Recorder) -> None:
-    exam = {"statuses": ["ok", "ok"], "seconds": [1.0, None], "joules": [5.0, float("nan")]}
-    recorder.event(step(1, meta_train={"A": exam, "B": exam}))
-    recorder.event(step(2, meta_train={"A": exam}))
+    exams = (ExamRecord(seconds=1.0, joules=5.0), ExamRecord(seconds=None, joules=float("nan")))
+    score = ScoreRecord(exams=exams)
+    recorder.event(step(1, meta_train={"A": score, "B": score}))
+    recorder.event(step(2, meta_train={"A": score}))
     costs = read(recorder).summary()["costs"]
     assert (costs["seconds"], costs["joules"], costs["exams"], costs["money"]) == (3.0, 15.0, 6, None)
 
@@ -185,7 +200,7 @@ def test_links_are_not_followed(recorder: Recorder, task: Task, tmp_path: Path) 
     secret.mkdir()
     (secret / "model.py").write_text("private")
     hidden = Recorder(secret, task, SETUP)
-    hidden.event({"event": "reset", "text": "private"})
+    hidden.event(EventRecord(event="reset", text="private"))
     root = recorder.directory.parent
     (root / "link").symlink_to(hidden.directory)
     assert list(RunIndex(root).find()) == [recorder.directory.name]

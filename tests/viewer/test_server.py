@@ -74,8 +74,8 @@ def test_failures_and_refusals_are_told(server: ViewerServer, chat_run: Path) ->
     assert "data.csv" in refused["refused"]
     assert refused["scores"] == {}
     record = failed["scores"]["meta_train"]["BoxModel/CFC"]
-    assert record["statuses"] == ["error"]
-    assert "Error" in record["traceback"]
+    assert [exam["status"] for exam in record["exams"]] == ["error"]
+    assert "Error" in record["exams"][0]["traceback"]
 
 
 def test_calls_are_told_with_their_steps_and_each_message_once(server: ViewerServer, chat_run: Path) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from discoenv.agents.llm.chat import ChatModel
 from discoenv.agents.llm.play import AgentOutcome
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.record import StepRecord
 from discoenv.episodes.transcript import read_calls
 from discoenv.errors import EpisodeSpoilt, InfraError, SamplingFailed, TaskError
 from discoenv.exams.host import Host
@@ -228,9 +229,9 @@ def _actions(run_directory: Path | None) -> list[str]:
 
 def _feedback(session: ToolSession, outcome: AgentOutcome) -> str:
     runs = ", ".join(f"{run.score:.3f}" for run in session.runs) or "none"
-    datasets = session.info.get("meta_test", {})
-    scores = ", ".join(f"{record['normalised']:.3f}" for record in datasets.values()) or "none"
-    errors = sorted({error for record in datasets.values() for error in record["messages"] if error})
+    tested = list((StepRecord.from_json(session.info).meta_test or {}).values())
+    scores = ", ".join(f"{score.normalised:.3f}" for score in tested) or "none"
+    errors = sorted({exam.message for score in tested for exam in score.exams if exam.message})
     lines = [
         f"Reward {outcome.reward:.3f} (0 is a trivial solution, 1 the baseline; more is better).",
         f"Mean normalised scores of its runs while it worked: {runs}.",

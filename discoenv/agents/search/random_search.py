@@ -14,6 +14,7 @@ import numpy as np
 
 from discoenv.agents.loop import edits
 from discoenv.agents.search.mutations import Mutation, NothingToMutate, mutate
+from discoenv.episodes.record import best_run
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 
@@ -28,12 +29,14 @@ class Trial:
         changes: what was changed to get them.
         score: mean normalised meta-train score; −∞ if there is none.
         reward: what the task's objective makes of the meta-train scores: for costs, 0 below the threshold.
+        full: it was run on all meta-train datasets.
     """
 
     modules: dict[str, str]
     changes: tuple[str, ...]
     score: float
     reward: float
+    full: bool = True
 
 
 class RandomSearch:
@@ -83,8 +86,10 @@ class RandomSearch:
 
     @property
     def best(self) -> Trial:
-        """The trial with the best reward; of equal ones that with the best score, and of these the first."""
-        return max(self.trials, key=lambda trial: (trial.reward, trial.score))
+        """The best trial so far; see :func:`discoenv.episodes.record.best_run`."""
+        best = best_run(self.trials)
+        assert best is not None
+        return best
 
     def _next(self) -> Mutation | None:
         """Modules that were not run yet; None if no change leads to any."""

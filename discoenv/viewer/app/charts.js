@@ -193,20 +193,20 @@ function withTip(element, lines) {
   for (const name of ["pointerleave", "blur", "click"]) element.addEventListener(name, () => (tip.hidden = true));
 }
 
-/** A small line of scores, with the baseline. */
-function sparkline(scores, width = 92, height = 26) {
+/** A small line of scores, with the baseline and a dot at the best run's score. */
+function sparkline(scores, best, width = 92, height = 26) {
   if (!scores.length) return h("span", { class: "faint" }, UNKNOWN);
   const [low, high] = scoreRange(scores);
   const x = (index) => 3 + (scores.length > 1 ? index / (scores.length - 1) : 0.5) * (width - 6);
   const y = (value) => 2 + ((high - Math.min(Math.max(value, low), high)) / (high - low)) * (height - 4);
   const points = scores.map((score, index) => `${x(index).toFixed(1)},${y(score).toFixed(1)}`).join(" ");
-  const best = scores.indexOf(Math.max(...scores));
+  const marked = scores.indexOf(best);
   return svg(
     "svg",
     { class: "sparkline", viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" },
     rule(0, width, y(1), "baseline"),
     svg("polyline", { points }),
-    svg("circle", { cx: x(best), cy: y(scores[best]), r: 2.6 }),
+    marked < 0 ? null : svg("circle", { cx: x(marked), cy: y(best), r: 2.6 }),
   );
 }
 

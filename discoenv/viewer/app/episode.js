@@ -160,8 +160,7 @@ class EpisodeView {
     const averages = list
       .filter((step) => step.score !== null)
       .map((step) => ({ x: step.step, y: step.score, failed: failed(step) }));
-    let best = -Infinity;
-    const bests = averages.map(({ x, y }) => ({ x, y: (best = Math.max(best, y)) }));
+    const bests = list.filter((step) => step.score !== null).map((step) => ({ x: step.step, y: step.best }));
     const series = [
       { label: "best so far", colour: "best", stepped: true, points: bests },
       ...(names.length > 1
@@ -305,11 +304,10 @@ class EpisodeView {
   }
 
   drawTimeline() {
-    const scores = this.run.list.map((step) => step.score);
+    const first = this.run.list.findIndex((step) => step.is_best);
     const items = this.run.list.map((step, index) => {
       const name = step.event === "reset" ? "task" : step.refused ? "refused" : step.command || "edit";
-      const before = scores.slice(0, index).filter((score) => score !== null);
-      const record = step.score !== null && !failed(step) && before.every((score) => score < step.score);
+      const record = step.is_best && !failed(step);
       const changed = step.files || [];
       const total = (kind) => changed.reduce((sum, file) => sum + file[kind], 0);
       return h(
@@ -347,7 +345,7 @@ class EpisodeView {
               : step.score === null
                 ? ""
                 : format.score(step.score),
-          step.ended ? h("small", {}, "reward") : record && before.length ? h("small", {}, "best") : null,
+          step.ended ? h("small", {}, "reward") : record && index > first ? h("small", {}, "best") : null,
         ),
       );
     });

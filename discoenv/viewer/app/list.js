@@ -288,7 +288,7 @@ class ListView {
         run.task.objective || UNKNOWN,
         run.task.scale ? h("small", {}, ` ${run.task.scale}`) : null,
       ),
-      cell("scores over steps", "", sparkline(run.scores)),
+      cell("scores over steps", "", sparkline(run.scores, run.best)),
       cell("reward", `number reward ${good}`, format.score(run.reward)),
       cell("steps", "number", run.steps, run.max_steps ? h("small", {}, ` / ${run.max_steps}`) : null),
       cell("training", "number", format.seconds(run.costs.seconds)),

@@ -105,7 +105,7 @@ function scoresTable(scores, colour) {
   const records = Object.entries(scores);
   if (!records.length) return null;
   const most = Math.min(SHOWN[1], Math.max(2, ...records.map(([, record]) => Number(record.normalised) || 0)));
-  const metric = String(records[0][1].metric || "metric");
+  const metric = String(records[0][1].metric_name || "metric");
   const heads = ["dataset", "normalised", "", metric, "floor", "baseline", "seconds", "energy", "memory"];
   return h(
     "div",
@@ -132,8 +132,9 @@ function scoresTable(scores, colour) {
 }
 
 function scoreRow(name, record, colour, most) {
-  const failed = (record.statuses || []).filter((status) => status !== "ok");
-  const seconds = mean(record.seconds || []);
+  const exams = record.exams;
+  const failed = exams.map((exam) => exam.status).filter((status) => status !== "ok");
+  const seconds = mean(exams.map((exam) => exam.seconds));
   return h(
     "tr",
     {},
@@ -151,19 +152,19 @@ function scoreRow(name, record, colour, most) {
       typeof record.standard_error === "number" ? h("small", {}, ` ± ${format.score(record.standard_error, 2)}`) : null,
     ),
     h("td", { class: "barcell" }, bar(record.normalised, { most, colour, error: record.standard_error })),
-    h("td", { class: "number" }, format.metric(record.value)),
+    h("td", { class: "number" }, format.metric(record.metric)),
     h("td", { class: "number faint" }, format.metric(record.floor)),
     h("td", { class: "number faint" }, format.metric(record.baseline)),
     h("td", { class: "number", title: `baseline ${format.seconds(record.baseline_seconds)}` }, format.seconds(seconds)),
     h(
       "td",
-      { class: "number", title: String((record.energy_method || [""])[0]) },
-      format.joules(mean(record.joules || [])),
+      { class: "number", title: exams.length ? exams[0].energy_method : null },
+      format.joules(mean(exams.map((exam) => exam.joules))),
     ),
     h(
       "td",
-      { class: "number", title: String((record.memory_method || [""])[0]) },
-      format.bytes(mean(record.peak_memory_bytes || [])),
+      { class: "number", title: exams.length ? exams[0].memory_method : null },
+      format.bytes(mean(exams.map((exam) => exam.peak_memory_bytes))),
     ),
   );
 }

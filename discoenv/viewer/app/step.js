@@ -123,25 +123,26 @@ class StepDetail {
   failures(full) {
     const found = Object.values(full.scores)
       .flatMap((side) => Object.entries(side))
-      .filter(([, record]) => record.traceback || (record.messages || []).some(Boolean));
+      .filter(([, record]) => record.exams.some((exam) => exam.traceback || exam.message));
     if (!found.length) return null;
     return section(
       "What went wrong",
-      found.map(([name, record], index) =>
-        h(
+      found.map(([name, record], index) => {
+        const tracebacks = [...new Set(record.exams.map((exam) => exam.traceback))].filter(Boolean);
+        return h(
           "div",
           { class: "callout bad" },
           h("b", {}, name),
           " ",
-          [...new Set(record.messages || [])].filter(Boolean).join("; "),
-          record.traceback
-            ? disclosure("traceback", () => pre(String(record.traceback)), {
-                open: index === 0,
-                key: `traceback-${name}`,
-              })
-            : null,
-        ),
-      ),
+          [...new Set(record.exams.map((exam) => exam.message))].filter(Boolean).join("; "),
+          tracebacks.map((traceback, number) =>
+            disclosure("traceback", () => pre(traceback), {
+              open: index === 0 && number === 0,
+              key: `traceback-${name}-${number}`,
+            }),
+          ),
+        );
+      }),
     );
   }
 
@@ -205,7 +206,7 @@ class StepDetail {
             open:
               printed.length === 1 ||
               record.stdout_characters < 600 ||
-              !(record.statuses || []).every((status) => status === "ok"),
+              !record.exams.every((exam) => exam.status === "ok"),
             className: "file",
             key: `output-${side}-${name}`,
           },

@@ -10,17 +10,16 @@ import pytest
 from discoenv.agents import loop
 from discoenv.agents.search.random_search import RandomSearch
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.record import Run
+from discoenv.episodes.record import EpisodeRecord
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
-from tests.episodes.conftest import tiny_task
+from tests.real_domains import tiny_task
 
 
 def recorded_scores(runs: Path) -> list[float]:
     """Meta-train scores in the record of the only episode below ``runs``."""
     (directory,) = runs.iterdir()
-    infos = [event["info"] for event in Run(directory).events() if event["event"] == "step"]
-    return [info["score"] for info in infos if "score" in info]
+    return [run.score for run in EpisodeRecord.load(directory).runs]
 
 
 def searched(task: Task, tmp_path: Path, sandbox: Sandbox, *, steps: int, seed: int) -> list[float]:
@@ -37,7 +36,7 @@ def searched(task: Task, tmp_path: Path, sandbox: Sandbox, *, steps: int, seed: 
     assert scores == [trial.score for trial in trials]
     (directory,) = (tmp_path / "runs").iterdir()
     best = max(trials, key=lambda trial: trial.score)
-    assert Run(directory).submission() == best.modules
+    assert EpisodeRecord.load(directory).modules() == best.modules
     return scores
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
-from discoenv import create_task
+from discoenv import create_task, objectives, sample_task_config
+from discoenv.cli import tasks
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
 from tests.generation.conftest import Command
@@ -81,7 +83,7 @@ def test_count_tasks_of_the_toy_domain(toy: Domain, discoenv_command: Command) -
         (["sample-task-config", "--p-data", "[0.4,x]"], "--p-data: '[0.4,x]' is not a list of numbers"),
         (["sample-task-config", "--p-data", "0.5,0.6"], "two probabilities"),
         (["sample-task-config", "--p-edit", "1.5"], "p_edit and p_base are probabilities"),
-        (["sample-task-config", "--scale", "tinny"], "no scale is called 'tinny'; did you mean 'tiny'?"),
+        (["sample-task-config", "--scale", "tinny"], "'tinny' is not one of 'tiny', 'small', 'full'"),
         (["create-task", "--task-domain", "OnPolicyRL", "--example", "--config-path", "x"], "give only one of"),
         (["create-task"], "Missing option '--task-domain'"),
         (["create-tsk"], "No such command 'create-tsk'"),
@@ -101,3 +103,17 @@ def test_an_error_on_a_domains_own_name_is_not_needed(discoenv_command: Command)
         assert discoenv_command("create-config", "--task-domain", name).code == 0
         assert Path(f"task_configs/task_config_{name}.yaml").is_file()
         assert get_domain(name).name == name
+
+
+def test_help_names_the_objectives_that_are_registered() -> None:
+    for command in (tasks.create_task, tasks.create_discobench, tasks.sample_task_config):
+        text = inspect.get_annotations(command, eval_str=True)["eval_type"].__metadata__[0].help
+        assert [name for name in objectives.names() if name not in text] == []
+
+
+def test_defaults_of_the_command_are_those_of_the_function() -> None:
+    """They are written twice, because importing the function takes longer than a command may take to start."""
+    command = inspect.signature(tasks.sample_task_config).parameters
+    function = inspect.signature(sample_task_config).parameters
+    for name in ("p_edit", "p_use_base", "eval_type", "source_path", "max_attempts", "seed"):
+        assert command[name].default == function[name].default, name

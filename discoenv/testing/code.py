@@ -1,29 +1,20 @@
-"""For tests of domains, here and in packs: a learner's code and an exam in this process.
-
-What runs here is trusted: the templates and base modules of a domain. Code of an agent belongs in a sandbox.
-"""
+"""The code that a domain's learners run, written to a folder and imported in this process."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import sys
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from discoenv.errors import DomainError
-from discoenv.exams import wire
-from discoenv.exams.examiner import Learner
-from discoenv.kits import exam
 from discoenv.machine import scratch
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import TaskSide
 from discoenv.tasks.workspace import lay_out
-
-__all__ = ["InProcessLearner", "import_learner", "import_workspace", "write_workspace"]
 
 
 def write_workspace(
@@ -163,45 +154,3 @@ def _framework_settings() -> Callable[[], None]:
             torch.set_num_threads(threads)
 
     return restore
-
-
-class InProcessLearner(Learner):
-    """A learner in this process: ``examiner.examine(InProcessLearner(model), seed)``.
-
-    Questions and answers pass through the same bytes and the same checks as those of a learner in a sandbox: the model
-    gets plain Python values and writable arrays; what it answers is refused where an exam would refuse it. There is no
-    time limit, and what the model raises is raised here.
-
-    Args:
-        model: an object whose methods answer the domain's questions.
-        answers: constant answers to methods that ``model`` does not have: ``InProcessLearner(policy, env_steps=0)``.
-    """
-
-    def __init__(self, model: Any, **answers: Any) -> None:
-        self.model = model
-        self.answering_s = 0.0
-        self.background_s = 0.0
-        self.questions = 0
-        self._answers = answers
-
-    def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
-        question = exam.unpack(*_parts(exam.pack({"call": method, "args": list(args)})))
-        begin = time.monotonic()
-        try:
-            if method in self._answers:
-                answer = self._answers[method]
-            else:
-                answer = getattr(self.model, method)(*question["args"])
-        finally:
-            self.answering_s += time.monotonic() - begin
-            self.questions += 1
-        header, body = _parts(exam.pack({"answer": answer}))
-        wire.FrameLimits().check(len(header), len(body))
-        return wire.decode(header, body)["answer"]
-
-
-def _parts(message: bytes) -> tuple[bytearray, bytearray]:
-    """Header and body of a packed message."""
-    start = exam.LENGTHS.size
-    header, _ = exam.LENGTHS.unpack(message[:start])
-    return bytearray(message[start : start + header]), bytearray(message[start + header :])

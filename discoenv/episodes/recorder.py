@@ -1,0 +1,93 @@
+"""Writes run directories, as things happen; :class:`discoenv.episodes.record.EpisodeRecord` reads them.
+
+In a run directory: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that
+writes); ``episode.jsonl`` (one line per reset or step); ``files/step_000/`` (the modules whenever they changed);
+``exams/step_000/<side>/<dataset>/<seed>.npz`` (what examiners saved for pictures, see :mod:`discoenv.episodes.plots`);
+``result.json`` (when the episode ended).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from discoenv.episodes import jsonl
+from discoenv.episodes.record import EVENTS, OWNER, RESULT, SETUP, TASK, EventRecord, ResultRecord, SetupRecord
+from discoenv.machine import atomic
+from discoenv.machine.owner import boot_id, owner_tag
+from discoenv.tasks.task import Task
+
+
+class Recorder:
+    """Writes one run directory, ``<root>/%Y-%m-%d_%H-%M-%S_<slug>_<id>/``.
+
+    Args:
+        root: folder of the run directory; made if it does not exist.
+        task: the episode's task.
+        setup: how the environment was set up.
+
+    Attributes:
+        directory: the run directory.
+    """
+
+    def __init__(self, root: Path, task: Task, setup: SetupRecord) -> None:
+        now = datetime.datetime.now().astimezone()
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.domain}-{'-'.join(task.modules)}")[:60].strip("-")
+        self.directory = root / f"{now:%Y-%m-%d_%H-%M-%S}_{slug}_{uuid.uuid4().hex[:8]}"
+        self.directory.mkdir(parents=True)
+        atomic.write_text(self.directory / TASK, task.to_yaml())
+        atomic.write_text(self.directory / SETUP, _dumps(setup.to_json(), indent=1) + "\n")
+        atomic.write_text(self.directory / OWNER, json.dumps({"process": owner_tag(), "boot": boot_id()}) + "\n")
+        self._modules: dict[str, str] | None = None
+
+    def modules(self, step: int, modules: Mapping[str, str]) -> None:
+        """Write the modules, text by file name, as they are after a step (0: at the start), if they have changed."""
+        if dict(modules) == self._modules:
+            return
+        folder = self.directory / "files" / f"step_{step:03d}"
+        temporary = folder.with_name(f".{folder.name}")  # so that no folder has only some of the files
+        temporary.mkdir(parents=True)
+        for name, text in modules.items():
+            atomic.write_text(temporary / name, text)
+        temporary.rename(folder)
+        self._modules = dict(modules)
+
+    def event(self, event: EventRecord) -> None:
+        """Append a reset or a step to ``episode.jsonl``; if it ended the episode, write ``result.json`` too."""
+        now = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
+        jsonl.append(self.directory / EVENTS, _dumps({"time": now, **event.to_json()}))
+        if event.terminated or event.truncated:
+            self.result(ResultRecord.of(event))
+
+    def artifacts(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
+        """Write what an examiner saved of an exam (the bytes of an .npz), unless it saved nothing."""
+        if data:
+            path = self.directory / "exams" / f"step_{step:03d}" / side / dataset / f"{seed}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_bytes(path, data)
+
+    def result(self, result: ResultRecord) -> None:
+        """Write ``result.json``."""
+        atomic.write_text(self.directory / RESULT, _dumps(result.to_json(), indent=1) + "\n")
+
+
+def name_of(function: Any) -> str | None:
+    """A function as ``package.module:name``, an object that can be called by its type, None as None."""
+    if function is None:
+        return None
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _dumps(content: Any, indent: int | None = None) -> str:
+    """JSON; NumPy scalars and arrays, which an objective may report, as Python values, anything else as text."""
+    return json.dumps(content, indent=indent, default=_python)
+
+
+def _python(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,0 +1,17 @@
+"""The model: learns from features, and predicts."""
+
+import numpy as np
+
+RIDGE = 1e-3
+
+
+class Model:
+    """A regression from features to one number."""
+
+    def fit(self, phi, y, rng):
+        """Learn from features float64[N, D] and targets float64[N]; ``rng`` is a NumPy generator."""
+        raise NotImplementedError("model.py: Model.fit is not implemented")
+
+    def predict(self, phi):
+        """Predictions float64[M] for features float64[M, D]."""
+        raise NotImplementedError("model.py: Model.predict is not implemented")
