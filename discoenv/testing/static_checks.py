@@ -135,7 +135,7 @@ def check_workspace(domain: Domain, found: Findings) -> None:
             backend=backend,
             scale=domain.scales(dataset)[0],
         )
-        downloaded = {file.name for file in domain.specification.datasets[dataset].files}
+        downloaded = {file.name for file in domain.specification.datasets[dataset].to_fetch}
         files = workspace_files(side)
         files |= {f"{DISCOVERED}/{name}": text for name, text in initial_modules(side).items()}
         solutions = {
