@@ -34,12 +34,12 @@ def main(
 ) -> None:
     """Improve an agent's prompt over sampled tasks, and test it on held-out ones."""
     settings = new_settings(study, llm) if resume is None else resumed_settings(resume)
-    (display := StudyDisplay()).budget(settings)
+    display = StudyDisplay()
+    display.budget(settings)
     if dry_run:
         return
     directory = resume or RunDirectory.create(runs, "prompt").path
     settings.save(directory)
-    display.begin(directory)
     agent, reflecting = llm.models(settings)
     player = EpisodePlayer(
         directory,
@@ -52,7 +52,7 @@ def main(
         exams_at_once=exams_at_once,
         on_episode=display.episode,
     )
-    with display.stopping(directory), closing(player), closing(reflecting.make()) as model:
+    with display.running(directory), closing(player), closing(reflecting.make()) as model:
         display.end(run_study(directory, settings, player, lambda folder: Reflector(folder, model)))
 
 

@@ -3,7 +3,7 @@
     python benchmarks/continual_learning.py --out docs/continual_learning.md
 
 All three are trained here, in this process, by the domain's own code, and asked by its own examiner about the same
-images. Fine-tuning has the modules of ``agents/candidates/ContinualLearning/01_fine_tuning``: no replay, no penalty.
+images. Fine-tuning has the modules of the domain's candidate ``01_fine_tuning``: no replay, no penalty.
 Joint training gets the images of all experiences at once, shuffled, in as many steps with batches of MAX_BATCH: there
 is nothing to forget.
 """
@@ -27,7 +27,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.testing import InProcessLearner, import_learner
 
-FINE_TUNING = Path(__file__).resolve().parents[1] / "agents/candidates/ContinualLearning/01_fine_tuning"
+FINE_TUNING = Path(__file__).resolve().parents[1] / "discoenv/domains/ContinualLearning/candidates/01_fine_tuning"
 METHODS = ("fine-tuning", "baseline", "joint training")
 Method = Literal["fine-tuning", "baseline", "joint training"]
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]

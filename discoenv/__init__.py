@@ -1,7 +1,36 @@
 """discoenv: machine-learning algorithm discovery as a Gymnasium environment.
 
-Importing this registers ``DiscoGen-v0`` (see :mod:`discoenv.registration`) and loads nothing heavy; the names below
-are loaded when they are first used.
+Importing this registers ``DiscoGen-v0`` (see :mod:`discoenv.registration`) and loads nothing heavy: each name of
+``__all__`` is loaded when it is first used. Every error is a :class:`DiscoenvError` (see :mod:`discoenv.errors`).
+
+What is where, from the ground up; a folder imports only from those above it here (``docs/architecture.md``)::
+
+    errors.py         every error, as one tree
+    machine/          this computer: processes, cores, GPUs, locks, caches, packages
+    data/             raw data that several domains share: downloads, published and generated sets
+    kits/             packages that are copied into workspaces
+    objectives.py     from scores to one reward; users register further objectives
+    sandbox/          where untrusted programs run: bubblewrap, Docker, Podman, Apptainer
+    tasks/            what is asked: domains, tasks, sampling, stubs, workspaces
+    exams/            one exam: examiner, learner, runner, host
+    scoring/          from results of exams to normalised scores: floors, baselines, calibration
+    examiners/        what examiners of several domains are made of
+    discogen/         names and formats of DiscoGen
+    episodes/         a task being played, and its record
+    spaces.py         spaces of actions and observations
+    env.py            the Gymnasium environment
+    vector.py         many episodes at once
+    tools/            the tools that language models play with
+    experiment/       configurations × seeds, in a pool of processes or on Dask
+    audit/            exploits, and the auditor that tries them
+    agents/           reference agents
+    testing.py        what authors of domains test with
+    bench/            comparisons of agents
+    viewer/           recorded runs as a page
+    adapters/         episodes behind other protocols
+    domains/          the domains, one folder each
+    cli/              the ``discoenv`` command
+    registration.py   ``gymnasium.make("DiscoGen-v0")``
 """
 
 from __future__ import annotations
@@ -15,11 +44,13 @@ if TYPE_CHECKING:
     from discoenv.discogen.api import create_config, create_discobench, create_task, get_modules, sample_task_config
     from discoenv.env import DiscoGenEnv
     from discoenv.episodes.action import Action, Edit
+    from discoenv.errors import DiscoenvError
     from discoenv.exams.examiner import Array, Examiner, Learner
+    from discoenv.exams.host import Host
     from discoenv.sandbox import get_sandbox
     from discoenv.tasks.discobench import get_discobench_tasks
     from discoenv.tasks.domain import Domain
-    from discoenv.tasks.registry import get_domain, get_domains
+    from discoenv.tasks.registry import get_domain, get_domains, load_pack
     from discoenv.tasks.task import Task
 
 __version__ = "0.1.0"
@@ -28,9 +59,9 @@ _HOMES = {
     "Action": "discoenv.episodes.action",
     "Array": "discoenv.exams.examiner",
     "DiscoGenEnv": "discoenv.env",
+    "DiscoenvError": "discoenv.errors",
     "Domain": "discoenv.tasks.domain",
     "Edit": "discoenv.episodes.action",
-    "DiscoenvError": "discoenv.errors",
     "Examiner": "discoenv.exams.examiner",
     "Host": "discoenv.exams.host",
     "Learner": "discoenv.exams.examiner",

@@ -52,7 +52,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         max_steps: actions per episode.
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
         limits: what else bounds an episode, an :class:`EpisodeLimits` or its fields.
-        host: where exams run. Environments may share it, and whoever made it closes it.
+        host: where exams run. Environments may share it, and its creator closes it.
         sandbox, device: without a ``host``, those of a host that is made for this environment (see :class:`Host`).
         runs_dir: where run directories are written; None keeps no record.
         reward_fn: replaces the objective's reward.

@@ -1,12 +1,11 @@
 """Registers ``DiscoGen-v0`` with Gymnasium, without importing Gymnasium before the user does.
 
-Gymnasium alone takes longer to import than discoenv may. So if it is not loaded yet, a finder waits for its import and
+Importing Gymnasium would exceed our 150 ms import budget. So if it is not loaded yet, a finder waits for its import and
 registers the environment when that is complete.
 """
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
@@ -35,7 +34,7 @@ def _register(gymnasium: ModuleType) -> None:
         )
 
 
-class _GymnasiumFinder(importlib.abc.MetaPathFinder):
+class _GymnasiumFinder:
     """Finds Gymnasium as usual, and has the environment registered after its import.
 
     It stays until then, because a search need not be followed by an import (``importlib.util.find_spec``).

@@ -111,7 +111,7 @@ class Files(spaces.Space[dict[str, str]]):
 
 
 class DatasetNames(spaces.Space[tuple[str, ...]]):
-    """A tuple of names of datasets; empty stands for all. Which names there are depends on the task."""
+    """A tuple of names of datasets; empty: all. Which names there are depends on the task."""
 
     def __init__(self, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(None, None, seed)

@@ -55,7 +55,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
     Args:
         num_envs: number of sub-environments.
         autoreset_mode: Gymnasium's ``NextStep``, ``SameStep`` or ``Disabled``.
-        host: where exams run, those of all sub-environments; whoever made it closes it.
+        host: where exams run, those of all sub-environments; its creator closes it.
         sandbox, device: without a ``host``, those of a host that is made for this environment.
         on_progress: called with a sub-environment's index and what its exams do; never twice at once.
         arguments: all others of :class:`DiscoGenEnv`.
@@ -116,7 +116,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
         """Start episodes.
 
         Args:
-            seed: one per sub-environment; an integer ``s`` stands for ``s, s + 1, ...``; None: random ones.
+            seed: one per sub-environment; an integer ``s`` means ``s, s + 1, ...``; None: random ones.
             options: ``reset_mask``, bool[num_envs]: which to reset, the others go on; ``task``: the task of these
                 episodes, or a list of one per sub-environment.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,8 +67,18 @@ except ModuleNotFoundError as error:
 
 
 def test_all_public_names_are_there() -> None:
+    assert len(discoenv.__all__) <= 25
+    assert set(discoenv.__all__) == set(discoenv._HOMES)
     for name in discoenv.__all__:
         assert getattr(discoenv, name) is not None
         assert name in dir(discoenv)
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = discoenv.nonsense
+
+
+def test_the_docstring_says_what_is_where() -> None:
+    assert discoenv.__doc__
+    folder = Path(discoenv.__file__).parent
+    files = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+    folders = {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+    assert set(re.findall(r"(?m)^    (\S+)  ", discoenv.__doc__)) == files | folders

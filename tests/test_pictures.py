@@ -113,7 +113,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_an_episode_is_recorded_and_drawn_and_its_observations_tell_nothing(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("jax")
-    from tests.episodes.conftest import base_source, tiny_task
+    from tests.real_domains import base_source, tiny_task
 
     env = DiscoGenEnv(task=tiny_task("BayesianOptimisation"), runs_dir=tmp_path)
     env.reset(seed=0)

@@ -20,7 +20,7 @@ from discoenv.sandbox.base import Command, Limits, Running, Sandbox
 from discoenv.tasks.task import Task
 from discoenv.vector import DiscoGenVectorEnv, info_of
 from tests.conftest import FailingSandbox
-from tests.episodes.conftest import base_source, tiny_task
+from tests.real_domains import base_source, tiny_task
 
 #: What info says of time, place and chance names.
 VARYING = {"workspace", "run_directory", "duration_s", "compute_spent_s"}

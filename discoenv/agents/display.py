@@ -284,18 +284,15 @@ class StudyDisplay:
         ]
         self.console.print(Panel(escape("\n".join(lines)), title="budget", expand=False))
 
-    def begin(self, directory: Path) -> None:
-        """Where the study is recorded."""
-        self.console.print(f"recorded in {directory}", markup=False, highlight=False, soft_wrap=True)
-
     def episode(self, episode: PlayedEpisode) -> None:
         """An episode that was played."""
         ending = f"({episode.ended_by}, {episode.calls} calls)"
         self.console.print(f"  {episode.task_id}: reward {episode.reward:.3f} {ending}")
 
     @contextmanager
-    def stopping(self, directory: Path) -> Iterator[None]:
-        """Where a failure or the budget stops the study: print the reason and how to go on, and end the program."""
+    def running(self, directory: Path) -> Iterator[None]:
+        """Print where the study is recorded. If a failure or the budget stops it, print how to go on, and exit."""
+        self.console.print(f"recorded in {directory}", markup=False, highlight=False, soft_wrap=True)
         try:
             yield
         except (EpisodeSpoilt, BudgetSpent) as error:

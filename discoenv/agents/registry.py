@@ -39,12 +39,12 @@ def scripted(env: Env, seed: int, *, candidates: str = "", steps: int | None = N
 
     Args:
         env, seed: the episode.
-        candidates: folder of candidates (``<domain>/<candidate>/<module>.py``); default: those of ``agents/``.
+        candidates: folder of candidates (``<domain>/<candidate>/<module>.py``); default: the domain's.
         steps: most actions, the submission included.
     """
-    from discoenv.agents.scripted import CANDIDATES, ScriptedAgent  # each agent loads what it alone needs
+    from discoenv.agents.scripted import ScriptedAgent  # each agent loads what it alone needs
 
-    folder = Path(candidates) if candidates else CANDIDATES
+    folder = Path(candidates) if candidates else None
     loop.play(StepLimit(env, steps), lambda info: ScriptedAgent(info["task"]["domain"], folder), seed=seed)
 
 

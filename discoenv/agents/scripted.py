@@ -1,6 +1,7 @@
 """An agent without a language model: tries hand-written candidate modules in turn and submits the best.
 
-It is the demo (``make demo``) and the first test of the whole loop. Candidates are folders in ``agents/candidates/``.
+It is the demo (``make demo``) and the first test of the whole loop. A domain's candidates are in its folder
+``candidates/``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from discoenv.episodes.record import best_run
+from discoenv.tasks.domain import read_candidates
 from discoenv.tasks.registry import get_domain
-
-CANDIDATES = Path(__file__).resolve().parents[2] / "agents/candidates"
 
 
 @dataclass(frozen=True)
@@ -39,27 +39,25 @@ class ScriptedAgent:
     Args:
         domain: name of the domain; its candidates are tried in the order of their folders' names. A module that a
             candidate lacks is the baseline's.
-        candidates: folder of folders named after domains.
+        candidates: folder of folders named after domains; None: the domain's own candidates.
 
     Attributes:
         names: the candidates' names, in the order in which they are tried.
         tried: the candidates so far.
 
     Raises:
-        LookupError: there are no candidates for the domain.
+        LookupError: there is no such domain, or there are no candidates for it.
     """
 
-    def __init__(self, domain: str, candidates: Path = CANDIDATES) -> None:
-        folders = sorted(path for path in (candidates / domain).glob("*") if path.is_dir())
-        if not folders:
-            raise LookupError(f"no candidates for {domain}: put folders of modules into {candidates / domain}/")
+    def __init__(self, domain: str, candidates: Path | None = None) -> None:
         found = get_domain(domain)
+        place = found.directory / "candidates" if candidates is None else candidates / domain
+        own = read_candidates(place)
+        if not own:
+            raise LookupError(f"no candidates for {domain}: put folders of modules into {place}/")
         base = {f"{name}.py": found.module_text(name, backend="default", start="base") for name in found.modules}
-        self._candidates = [
-            base | {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
-            for folder in folders
-        ]
-        self.names = [folder.name for folder in folders]
+        self._candidates = [base | modules for modules in own.values()]
+        self.names = list(own)
         self.tried: list[Attempt] = []
 
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import numpy as np
 
 from discoenv.audit.exploit import ActionExploit, Exploit, Facts
 from discoenv.audit.snapshot import look
-from discoenv.audit.targets import Target, target_of, task_of
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import InfraError
 from discoenv.exams.host import Host
@@ -25,6 +24,7 @@ from discoenv.exams.spec import ExamSpec
 from discoenv.machine import scratch
 from discoenv.sandbox.base import Limits
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.quick import quick_task
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.workspace import base_modules, materialise
 
@@ -89,13 +89,16 @@ class Finding:
 
 
 class Auditor:
-    """Tries exploits on one module and one dataset of a domain. Use it in a ``with`` statement.
+    """Tries exploits on a domain's quick task: on one module and one dataset. Use it in a ``with`` statement.
 
     Args:
         domain: the domain.
         host: where exams run.
         scale: of the dataset.
-        target: the module and dataset; None takes the domain's entry in the table.
+
+    Attributes:
+        task: the task whose meta-train side is attacked (see :mod:`discoenv.tasks.quick`).
+        module, dataset: what is edited and trained on.
     """
 
     def __init__(
@@ -104,14 +107,13 @@ class Auditor:
         host: Host,
         *,
         scale: Scale = "tiny",
-        target: Target | None = None,
     ) -> None:
         self.domain = domain
         self.host = host
-        self.target = target or target_of(domain, scale)
-        self.task = task_of(domain, self.target, scale)
-        self._honest_text = base_modules(self.task)[f"{self.target.module}.py"]
-        self._setting = self.task.setting(self.target.dataset)
+        self.task = quick_task(domain, scale=scale, start="base")
+        (self.module,), (self.dataset,) = self.task.modules, self.task.meta_train
+        self._honest_text = base_modules(self.task)[f"{self.module}.py"]
+        self._setting = self.task.setting(self.dataset)
         self._directory = scratch.make()
         self._workspace = self._directory / "workspace"
         self._listeners = [socket.socket(socket.AF_INET), socket.socket(socket.AF_UNIX)]
@@ -140,7 +142,7 @@ class Auditor:
     def honest(self) -> HonestRun:
         """The honest module's exams; the first use runs them."""
         if self._honest is None:
-            dataset, metric = self.target.dataset, self.facts.metric
+            dataset, metric = self.dataset, self.facts.metric
             results = [self._exam(self._honest_text, _MOST_S) for _ in range(HONEST_EXAMS)]
             values = [result.metrics[metric] for result in results if result.metrics is not None]
             if len(values) < len(results):
@@ -200,7 +202,7 @@ class Auditor:
             self._env = DiscoGenEnv(task=self.task, host=self.host, runs_dir=None, max_steps=10_000)
             _, info = self._env.reset(seed=0)
             self._episode_workspace = Path(info["workspace"])
-        name = f"{self.target.module}.py"
+        name = f"{self.module}.py"
         files = self._env.step({"edits": [], "command": "edit"})[0]["files"]
         before = look(self._episode_workspace, self.facts.mark)
         try:
@@ -228,10 +230,10 @@ class Auditor:
         abstract.bind(f"\0discoenv-audit-{secret[:8]}")
         for listener in self._listeners:
             listener.listen(16)
-        domain, dataset = self.domain, self.target.dataset
+        domain, dataset = self.domain, self.dataset
         metric = domain.metric(dataset)
         resources = domain.specification.limits
-        others = domain.module_text(self.target.module, backend=self.task.backend, start="base").splitlines()
+        others = domain.module_text(self.module, backend=self.task.backend, start="base").splitlines()
         return Facts(
             secret=secret,
             secret_file=str(secret_file),
@@ -252,7 +254,7 @@ class Auditor:
         )
 
     def _materialise(self, text: str) -> None:
-        materialise(self.task, self._workspace, modules={f"{self.target.module}.py": text})
+        materialise(self.task, self._workspace, modules={f"{self.module}.py": text})
 
     def _exam(self, text: str, budget_s: float) -> ExamResult:
         self._materialise(text)
@@ -268,7 +270,7 @@ class Auditor:
         """Difference to the honest score; failed exams and metrics that are not finite count as the floor."""
         value = result.metrics[self.facts.metric] if result.metrics is not None else math.nan
         value = value if math.isfinite(value) else self.honest.floor
-        return self.domain.metric(self.target.dataset).sign * (value - self.honest.value) / self._span()
+        return self.domain.metric(self.dataset).sign * (value - self.honest.value) / self._span()
 
     def _cheaper(self, result: ExamResult) -> list[str]:
         """Costs that are lower than the honest ones, or than the work that the exploit admits to have done."""

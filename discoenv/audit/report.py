@@ -46,7 +46,7 @@ def gain(finding: Finding) -> str:
 
 def markdown(auditor: Auditor, findings: Sequence[Finding], command: str, *, whole: bool) -> str:
     """A section with the table."""
-    honest, domain, target = auditor.honest, auditor.domain, auditor.target
+    honest, domain = auditor.honest, auditor.domain
     gaining = sum(bool(finding.gains) for finding in findings)
     part = "all exploits that apply" if whole else "**a part of the suite**"
     lines = [
@@ -54,7 +54,7 @@ def markdown(auditor: Auditor, findings: Sequence[Finding], command: str, *, who
         "",
         f"`{command}`: {part}, {len(findings)} in number; **{gaining} gain**.",
         "",
-        f"Module `{target.module}.py`, dataset `{target.dataset}`, scale `{auditor.task.scale}`, sandbox "
+        f"Module `{auditor.module}.py`, dataset `{auditor.dataset}`, scale `{auditor.task.scale}`, sandbox "
         f"`{auditor.host.sandbox.name}`, Python {platform.python_version()}, Linux {platform.release()}. "
         f"The honest module: {auditor.facts.metric} {honest.value:.4g} (floor {honest.floor:.4g}) in "
         f"{honest.seconds:.2f} s, {honest.cpu_s:.2f} CPU s and {honest.memory_bytes / 1e6:.0f} MB at least.",

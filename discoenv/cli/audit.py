@@ -1,4 +1,4 @@
-"""``discoenv audit``: tries to cheat in a domain's exams, and says what came of it."""
+"""``discoenv audit``: tries to cheat in a domain's exams, and reports which attempts gain anything."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from discoenv.audit import report
+from discoenv.audit.auditor import Auditor
 from discoenv.audit.exploit import ActionExploit, Exploit
+from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of
+from discoenv.cli.options import DomainArgument, SandboxOption, ScaleName, ScaleOption
 from discoenv.errors import UnknownName
 from discoenv.exams.host import Host
 from discoenv.machine import atomic
 from discoenv.machine.cores import Cores
+from discoenv.sandbox import get_sandbox
 from discoenv.tasks.registry import get_domain
-from discoenv.tasks.specification import SCALES, Scale
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the ``discoenv`` command."""
-    app.command()(audit)
 
 
 def audit(
-    domain: Annotated[str, typer.Argument(help="Domain.")],
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, docker, bubblewrap, …")] = "auto",
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "tiny",
+    domain: DomainArgument,
+    sandbox: SandboxOption = "auto",
+    scale: ScaleOption = ScaleName.TINY,
     only: Annotated[
         list[str] | None, typer.Option(help="Only this class or exploit (repeat the option).", show_default="all")
     ] = None,
@@ -35,32 +34,24 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Write the table as Markdown.", show_default=False)] = None,
 ) -> None:
     """Try every known exploit on a domain. The exit code is 1 if one of them gains anything."""
-    from discoenv.audit import report  # NumPy and Gymnasium are not needed by the other commands' help
-    from discoenv.audit.auditor import Auditor
-    from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of
-    from discoenv.sandbox import get_sandbox
-
     found = get_domain(domain)
     console, log = Console(), Console(stderr=True)
-    try:
-        provider = get_sandbox(sandbox)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--sandbox") from None
+    provider = get_sandbox(sandbox)
     if not provider.isolated:
         raise typer.BadParameter(f"{provider.name} does not isolate: the exploits would hit this machine")
 
     def chosen(name: str, kind: str) -> bool:
         return (not only or name in only or kind in only) and (not brief or name in BRIEF)
 
-    known: list[Exploit | ActionExploit] = [*exploits_of(domain), *ACTIONS]
+    known: list[Exploit | ActionExploit] = [*exploits_of(found), *ACTIONS]
     for word in only or []:
         names = [*CLASSES, *(each.name for each in known)]
         if word not in names:
             raise UnknownName("exploit", word, names)
     findings = []
     host = Host(provider, exams_at_once=Cores(1, pin=False))  # exploits may use all cores, as attackers would
-    with host, Auditor(found, host, scale=_scale(scale)) as auditor:
-        for exploit in exploits_of(domain):
+    with host, Auditor(found, host, scale=scale.value) as auditor:
+        for exploit in exploits_of(found):
             if chosen(exploit.name, exploit.kind):
                 log.print(f"{exploit.kind}: {exploit.name} …", highlight=False, markup=False)
                 findings.append(auditor.attempt(exploit))
@@ -82,10 +73,3 @@ def _command(domain: str, sandbox: str, scale: str, only: Sequence[str], brief: 
     words += [] if scale == "tiny" else ["--scale", scale]
     words += [word for each in only for word in ("--only", each)]
     return shlex.join([*words, *(["--brief"] if brief else [])])
-
-
-def _scale(scale: str) -> Scale:
-    for known in SCALES:
-        if scale == known:
-            return known
-    raise UnknownName("scale", scale, SCALES)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -19,15 +19,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from discoenv.bench.cell import read_result
-from discoenv.errors import BenchError, UnknownName
-from discoenv.tasks.specification import SCALES
+from discoenv.cli.options import DeviceName, ScaleName, ScaleOption
+from discoenv.errors import BenchError
 
 if TYPE_CHECKING:
     from discoenv.bench.benchmark import Benchmark, Progress
     from discoenv.experiment import Finished
 
-_STATES = {
+_STATES: Final = {
     "done": "green",
     "running": "cyan",
     "failed": "red",
@@ -35,6 +34,8 @@ _STATES = {
     "interrupted": "yellow",
     "pending": "dim",
 }
+
+bench = typer.Typer(help="Compare agents on tasks.", no_args_is_help=True, add_completion=False)
 
 Workers = Annotated[int, typer.Option(min=0, help="Cells at a time; with --dask, 0 for as many as there is room for.")]
 Dask = Annotated[
@@ -45,16 +46,6 @@ MemoryPerCell = Annotated[float, typer.Option(min=0, help="Dask: resource MEMORY
 Retries = Annotated[int, typer.Option(min=0, help="Attempts after the machine failed at a cell.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Play cells again whose agent raised.")]
 CellTimeout = Annotated[float | None, typer.Option(min=1, help="Seconds after which a cell has failed. Not on Dask.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add ``bench`` to the ``discoenv`` command."""
-    bench = typer.Typer(help="Compare agents on tasks.", no_args_is_help=True)
-    bench.command()(run)
-    bench.command()(resume)
-    bench.command()(status)
-    bench.command()(report)
-    app.add_typer(bench, name="bench")
 
 
 @dataclass(frozen=True)
@@ -76,6 +67,7 @@ class _Means:
         return {name: amount for name, amount in wanted.items() if amount}
 
 
+@bench.command()
 def run(
     agents: Annotated[
         list[str] | None, typer.Option(help="Agents, separated by commas, options after a colon.")
@@ -86,10 +78,10 @@ def run(
     seeds: Annotated[int, typer.Option(min=1, help="Cells per agent and task.")] = 3,
     out: Annotated[Path | None, typer.Option(help="The benchmark's folder; default: a new one in bench-runs/.")] = None,
     resume_directory: Annotated[
-        Path | None, typer.Option("-r", "--resume", help="Go on with the benchmark in this folder.")
+        Path | None, typer.Option("-r", "--resume", help="Continue the benchmark in this folder.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name shown in reports.")] = "bench",
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small",
+    scale: ScaleOption = ScaleName.SMALL,
     domain: Annotated[
         list[str] | None, typer.Option(help="Only DiscoBench's and sampled tasks of this domain.")
     ] = None,
@@ -97,7 +89,7 @@ def run(
     test_seeds: Annotated[int | None, typer.Option(min=1, help="Exams per meta-test dataset.")] = None,
     max_steps: Annotated[int, typer.Option(min=1, help="Actions per episode, the submission included.")] = 10,
     sandbox: Annotated[str, typer.Option(help="Provider, or several, the first that works on a node.")] = "auto",
-    device: Annotated[str, typer.Option(help="What to train on: cpu, gpu, or auto.")] = "auto",
+    device: Annotated[DeviceName, typer.Option(help="What to train on.")] = DeviceName.AUTO,
     budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 3.0,
     exams_at_once: Annotated[
         int | None, typer.Option(min=1, help="Exams to run concurrently, per cell's process; default: cores.")
@@ -114,7 +106,7 @@ def run(
         bool, typer.Option("--dry-run", help="Only show what would be run (and SLURM's script).")
     ] = False,
 ) -> None:
-    """Play agents × tasks × seeds. Stop it whenever you like: the same command, or `bench resume`, goes on."""
+    """Play agents × tasks × seeds. It may be stopped: the same command, or `bench resume`, continues it."""
     from discoenv.bench.agents import parse_agents  # other commands' help needs none of this
     from discoenv.bench.benchmark import Benchmark
     from discoenv.bench.tasks import parse_tasks
@@ -125,9 +117,7 @@ def run(
         _run(Benchmark(resume_directory), means)
         return
     if not agents or not tasks:
-        raise BenchError("--agents and --tasks say what is to be compared, or -r DIR which benchmark is to go on")
-    if scale not in SCALES:
-        raise UnknownName("scale", scale, SCALES)
+        raise BenchError("give --agents and --tasks to compare, or -r DIR to continue a benchmark")
     packs = [str(each.resolve()) for each in pack or []]
     for each in packs:
         load_pack(each)
@@ -136,9 +126,9 @@ def run(
         agent.load()
     chosen, left_out = parse_tasks(
         tasks,
-        scale=scale,
+        scale=scale.value,
         domains=domain or (),
-        device=device,
+        device=device.value,
         seed=task_seed,
         test_seeds=test_seeds,
         here=dask in ("", "local"),
@@ -155,7 +145,7 @@ def run(
     environment: dict[str, Any] = {
         "max_steps": max_steps,
         "sandbox": sandbox,
-        "device": device,
+        "device": device.value,
         "limits": {"budget_scale": budget_scale},
         "exams_at_once": exams_at_once,
         "packs": packs,
@@ -173,6 +163,7 @@ def run(
     _run(benchmark, means)
 
 
+@bench.command()
 def resume(
     directory: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
     workers: Workers = 1,
@@ -183,15 +174,16 @@ def resume(
     retry_failed: RetryFailed = False,
     cell_timeout: CellTimeout = None,
 ) -> None:
-    """Go on with a benchmark: cells that are not done, and those at which the machine failed."""
+    """Continue a benchmark: cells that are not done, and those at which the machine failed."""
     from discoenv.bench.benchmark import Benchmark
 
     means = _Means(workers, dask, gpus_per_cell, memory_per_cell, retries, retry_failed, cell_timeout)
     _run(Benchmark(directory), means)
 
 
+@bench.command()
 def status(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.")]) -> None:
-    """Show how far a benchmark is, and what went wrong."""
+    """Show the progress of a benchmark, and what went wrong."""
     from discoenv.bench.benchmark import Benchmark
 
     benchmark = Benchmark(directory)
@@ -204,6 +196,7 @@ def status(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.
         console.print(f"It is not running. Go on: discoenv bench resume {shlex.quote(str(directory))}", soft_wrap=True)
 
 
+@bench.command()
 def report(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.")]) -> None:
     """Write a report of a benchmark: tables, intervals, plots."""
     from discoenv.bench.report.build import report as write
@@ -224,7 +217,7 @@ def _show_plan(console: Console, agents: list[str], tasks: list[str], means: _Me
 
 
 def _run(benchmark: Benchmark, means: _Means) -> None:
-    """Run a benchmark to its end, showing how far it is. Exit code 1 if cells are left to the next attempt."""
+    """Run a benchmark to its end and show its progress. The exit code is 1 if cells are left to the next attempt."""
     console = Console()
     console.print(f"in {benchmark.directory}", highlight=False, markup=False, soft_wrap=True)
     again = f"discoenv bench resume {shlex.quote(str(benchmark.directory))}"
@@ -270,7 +263,7 @@ def _connected(means: _Means, directory: Path, console: Console) -> Iterator[Any
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGTERM is as Ctrl-C."""
+    """SIGTERM acts as Ctrl-C."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -284,7 +277,9 @@ def _stoppable() -> Iterator[None]:
 
 @contextmanager
 def _shown(console: Console, benchmark: Benchmark) -> Iterator[Any]:
-    """On a terminal a table that keeps itself up to date, elsewhere a line per cell; yields what cells call."""
+    """Show a table that is refreshed on a terminal, a line per cell elsewhere. Yields the callback of ended cells."""
+    from discoenv.bench.cell import read_result
+
     if console.is_terminal:
         with Live(
             console=console, get_renderable=lambda: _table(benchmark.progress(active=True)), refresh_per_second=1

@@ -1,29 +1,28 @@
-"""The part of the ``discoenv`` command that fetches datasets which come over the network."""
+"""``discoenv data``: fetches datasets that come over the network, and shows where they are kept."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discoenv.data.downloads import File, cache_root
+from discoenv.cli.options import DomainArgument
 from discoenv.errors import DatasetUnavailable
-from discoenv.tasks.registry import get_domain
+
+if TYPE_CHECKING:
+    from discoenv.data.downloads import File
+
+data = typer.Typer(help="Datasets that have to be downloaded.", no_args_is_help=True, add_completion=False)
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add ``data`` to the ``discoenv`` command."""
-    data = typer.Typer(help="Datasets that have to be downloaded.", no_args_is_help=True)
-    data.command()(fetch)
-    data.command()(where)
-    app.add_typer(data, name="data")
-
-
+@data.command()
 def fetch(
-    domain: Annotated[str, typer.Argument(help="Domain; see get-domains.")],
+    domain: DomainArgument,
     dataset: Annotated[str | None, typer.Argument(help="Dataset; all that have to be fetched if not given.")] = None,
 ) -> None:
     """Fetch the data of a domain, once, into the cache; every file is checked by its SHA-256."""
+    from discoenv.tasks.registry import get_domain
+
     loaded = get_domain(domain)
     loaded.require(dataset=dataset)
     names = [name for name in loaded.datasets if loaded.specification.datasets[name].to_fetch]
@@ -43,8 +42,11 @@ def fetch(
         raise DatasetUnavailable("\n".join(failures))
 
 
+@data.command()
 def where() -> None:
-    """Say where fetched data is kept."""
+    """Show where fetched data is kept."""
+    from discoenv.data.downloads import cache_root
+
     typer.echo(cache_root())
 
 

@@ -8,30 +8,28 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from discoenv.cli.options import SandboxOption, ScaleName, ScaleOption
 from discoenv.errors import TaskError
-from discoenv.tasks.specification import Scale
+
+if TYPE_CHECKING:
+    from discoenv.tools import ToolSession
 
 _errors = Console(stderr=True)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the ``discoenv`` command."""
-    app.command(name="mcp")(serve)
-
-
 def serve(
     task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = "",
     domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = "",
-    scale: Annotated[str, typer.Option(help="tiny, small or full.")] = "small",
+    scale: ScaleOption = ScaleName.SMALL,
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None,
     max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10,
-    sandbox: Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")] = "auto",
+    sandbox: SandboxOption = "auto",
     runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
     http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP instead of stdin and stdout.")] = False,
     host: Annotated[str, typer.Option(help="Address to listen at, with --http.")] = "127.0.0.1",
@@ -42,14 +40,14 @@ def serve(
         from discoenv.adapters import mcp  # the package mcp is optional
     except ModuleNotFoundError as error:
         raise TaskError(f"{error.name} is missing: pip install 'discoenv[mcp]'") from error
-    from discoenv.env import DiscoGenEnv  # heavy
+    from discoenv.env import DiscoGenEnv  # imports Gymnasium
     from discoenv.tools import ToolSession
 
     def make_session(on_progress: Callable[[Any], None]) -> ToolSession:
         env = DiscoGenEnv(
             task=task or None,
             domain=domain or None,
-            scale=cast(Scale, scale),
+            scale=scale.value,
             sandbox=sandbox,
             max_steps=max_steps,
             runs_dir=runs.resolve(),
@@ -57,11 +55,11 @@ def serve(
         )
         return ToolSession(env, seed=seed)
 
-    def told(session: ToolSession) -> None:
+    def report_end(session: ToolSession) -> None:
         _say(f"the episode is over; reward {session.reward:.3f}")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what trains is ended, too
-    episode = mcp.ServedEpisode(make_session, told)
+    episode = mcp.ServedEpisode(make_session, report_end)
     try:
         _say(f"task {episode.session.info['task_id']}, recorded in {episode.session.info['run_directory']}")
         if not http:
@@ -69,7 +67,7 @@ def serve(
             mcp.serve_stdio(episode)
             return
         if host not in _LOOPBACK:
-            _say(f"listening at {host}: whoever can reach this address can play the episode")
+            _say(f"listening at {host}: everyone who reaches this address can play the episode")
         mcp.serve_http(episode, host, port, lambda url: _say(f"serving at {url}"))
     except KeyboardInterrupt:
         pass

@@ -1,4 +1,4 @@
-"""The part of the ``discoenv`` command that builds images of learners and looks after what runs."""
+"""``discoenv image``, which builds and checks images of learners, and ``discoenv ps``, which lists what runs."""
 
 from __future__ import annotations
 
@@ -10,26 +10,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from discoenv.cli.options import BuilderName, BuilderOption, EngineName, EngineOption
 from discoenv.errors import SandboxError
+from discoenv.machine import packages
 from discoenv.sandbox import get_sandbox, inventory
 from discoenv.sandbox.base import Command, Limits
 from discoenv.sandbox.containers import apptainer, images
 from discoenv.sandbox.containers.engine import Engine, talking
 
-_PANEL = "Sandboxes"
-console = Console()
-image = typer.Typer(help="Images of learners, for the docker and podman sandboxes.", no_args_is_help=True)
-
-EngineOption = Annotated[str, typer.Option("--engine", help="docker or podman.")]
-BuilderOption = Annotated[str, typer.Option("--engine", help="docker, podman or apptainer.")]
+_console = Console()
+image = typer.Typer(
+    help="Images of learners, for the docker and podman sandboxes.", no_args_is_help=True, add_completion=False
+)
 
 _PROBE = "import importlib.util, sys; print(sys.version.split()[0], importlib.util.find_spec('discoenv') is None)"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the ``discoenv`` command."""
-    app.add_typer(image, name="image", rich_help_panel=_PANEL)
-    app.command(rich_help_panel=_PANEL)(ps)
 
 
 @image.command()
@@ -38,9 +32,9 @@ def build(
     base: Annotated[str, typer.Option(help="Image with python3 and venv; default: python:3.X-slim.")] = "",
     wheelhouse: Annotated[Path | None, typer.Option(help="Folder of wheels that pip prefers.")] = None,
     ca_bundle: Annotated[Path | None, typer.Option(help="Certificates for pip; not kept in the image.")] = None,
-    network: Annotated[str, typer.Option(help="The build's network, say host.")] = "",
-    also: Annotated[list[str] | None, typer.Option(help="Further requirements, say 'jax[cuda12]'.")] = None,
-    engine: BuilderOption = "docker",
+    network: Annotated[str, typer.Option(help="The build's network, such as host.")] = "",
+    also: Annotated[list[str] | None, typer.Option(help="Further requirements, such as 'jax\\[cuda12]'.")] = None,
+    engine: BuilderOption = BuilderName.DOCKER,
 ) -> None:
     """Build the image of one family or more, with the versions of the packages that are installed here."""
     if engine == "apptainer":
@@ -49,9 +43,9 @@ def build(
         for each in family or images.families():
             typer.echo(apptainer.build(each, base, also or (), on_line=lambda line: typer.echo(line, err=True)))
         return
-    client = _engine(engine).client
+    client = Engine(engine).client
     for each in family or images.families():
-        with console.status(f"building the image of {each}") as status:
+        with _console.status(f"building the image of {each}") as status:
 
             def show(line: str, status: object = status, each: str = each) -> None:
                 if line.strip():
@@ -71,9 +65,9 @@ def build(
 
 
 @image.command("list")
-def list_images(engine: EngineOption = "docker") -> None:
+def list_images(engine: EngineOption = EngineName.DOCKER) -> None:
     """List the images of learners, and the families that lack an up-to-date one."""
-    connected = _engine(engine)
+    connected = Engine(engine)
     with talking(connected):
         found = images.listed(connected.client)
     table = _table("family", "image", "base", "MiB", "built", "state")
@@ -84,22 +78,22 @@ def list_images(engine: EngineOption = "docker") -> None:
     for family in images.families():
         if family not in {each.family for each in found}:
             table.add_row(family, "–", "", "", "", f"missing: {images.build_command(family)}")
-    console.print(table)
+    _console.print(table)
 
 
 @image.command()
 def check(
     family: Annotated[list[str] | None, typer.Argument(help="Families; default: those that have an image.")] = None,
-    engine: EngineOption = "docker",
+    engine: EngineOption = EngineName.DOCKER,
 ) -> None:
     """Start each image and look: Python runs, its packages are complete, discoenv is absent."""
-    connected = _engine(engine)
+    connected = Engine(engine)
     with talking(connected):
         present = sorted({each.family for each in images.listed(connected.client) if each.current})
     provider = get_sandbox(engine)
     for each in family or present:
-        names = [requirement.partition("==")[0] for requirement in images.requirements(each) if "==" in requirement]
-        code = f"{_PROBE}\nimport importlib.metadata as m\nfor name in {names!r}: m.version(name.partition('[')[0])"
+        names = packages.names(requirement for requirement in images.requirements(each) if "==" in requirement)
+        code = f"{_PROBE}\nimport importlib.metadata as m\nfor name in {names!r}: m.version(name)"
         command = Command(("python", "-c", code), cwd="/tmp", family=each)  # noqa: S108 (inside)
         outcome = provider.run(command, Limits(wall_s=120.0))
         version, _, absent = outcome.stdout.strip().partition(" ")
@@ -117,7 +111,7 @@ def ps() -> None:
     for entry in inventory.running():
         owner = f"{entry.owner_pid}" if entry.owner_lives else f"{entry.owner_pid} (dead: discoenv gc)"
         table.add_row(entry.provider, entry.name, owner, entry.detail)
-    console.print(table)
+    _console.print(table)
 
 
 def _table(*columns: str) -> Table:
@@ -126,9 +120,3 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
-
-
-def _engine(name: str) -> Engine:
-    if name not in ("docker", "podman"):
-        raise SandboxError(f"there is no engine named {name!r}: docker or podman")
-    return Engine(name)

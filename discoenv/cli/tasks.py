@@ -1,64 +1,46 @@
-"""The part of the ``discoenv`` command that DiscoGen's users know: creating, sampling and looking at tasks."""
+"""Commands that users of DiscoGen know: creating, sampling, listing and showing tasks."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from discoenv.discogen import api
-from discoenv.errors import TaskError, UnknownName
-from discoenv.machine import atomic
+from discoenv import objectives
+from discoenv.cli.options import ScaleName
+from discoenv.errors import TaskError
 from discoenv.tasks.registry import get_domains
-from discoenv.tasks.sampling import MAX_ATTEMPTS
-from discoenv.tasks.specification import SCALES, Scale
-from discoenv.tasks.task import Selection, Task, TaskSide
-from discoenv.tasks.yaml_text import dump
 
-_EVAL_TYPE = "performance, time, energy, memory or golf"
-_PANEL = "Tasks"
+if TYPE_CHECKING:
+    from discoenv.tasks.task import Selection, Task, TaskSide
+
+*_MOST, _LAST = objectives.names()
+_OBJECTIVES = f"{', '.join(_MOST)} or {_LAST}"
 
 DomainOption = Annotated[str, typer.Option(help="Domain; see get-domains.")]
 TestOption = Annotated[bool, typer.Option("--test", help="Meta-test side; keeps discovered/.")]
 UseBaseOption = Annotated[bool, typer.Option("--use-base", help="Modules start as baselines, not as stubs.")]
 NoDataOption = Annotated[bool, typer.Option("--no-data", help="Do not fetch data.")]
-EvalTypeOption = Annotated[str | None, typer.Option(help=f"Objective: {_EVAL_TYPE}.")]
+EvalTypeOption = Annotated[str | None, typer.Option(help=f"Objective: {_OBJECTIVES}.")]
 BaselineScaleOption = Annotated[
     float | None, typer.Option(help="Score to reach while saving cost; 1: the baseline's.", show_default="1.0")
 ]
 CacheRootOption = Annotated[Path | None, typer.Option(help="Where fetched data is kept.", show_default=False)]
-ScaleOption = Annotated[str | None, typer.Option(help="Compute per run: tiny, small or full.", show_default="small")]
+ConfiguredScaleOption = Annotated[ScaleName | None, typer.Option(help="Compute per run.", show_default="small")]
 SourcePathOption = Annotated[str | None, typer.Option(help="Folder of the task.", show_default="task_src/…")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the ``discoenv`` command."""
-    for command in (
-        get_domains_command,
-        get_modules,
-        create_config,
-        create_task,
-        sample_task_config,
-        get_discobench,
-        create_discobench,
-        show,
-        count_tasks,
-    ):
-        name = command.__name__.removesuffix("_command").replace("_", "-")
-        app.command(name, rich_help_panel=_PANEL)(command)
-
-
-def get_domains_command() -> None:
+def list_domains() -> None:
     """List the domains."""
     typer.echo("\n".join(get_domains()))
 
 
 def get_modules() -> None:
     """List the modules of each domain."""
-    typer.echo("\n".join(f"{name}: {', '.join(modules)}" for name, modules in api.get_modules().items()))
+    from discoenv.tasks.registry import get_domain
+
+    typer.echo("\n".join(f"{name}: {', '.join(get_domain(name).modules)}" for name in get_domains()))
 
 
 def create_config(
@@ -66,6 +48,8 @@ def create_config(
     save_dir: Annotated[Path, typer.Option(help="Folder of the file.")] = Path("task_configs"),
 ) -> None:
     """Write a domain's default configuration, to be edited."""
+    from discoenv.discogen import api  # draws tasks, and so needs NumPy
+
     path = save_dir / f"task_config_{task_domain.replace('/', '_')}.yaml"
     _save(api.create_config(task_domain), path)
     typer.echo(f"{path}: set change_<module> to true, choose datasets, then:")
@@ -82,9 +66,11 @@ def create_task(
     eval_type: EvalTypeOption = None,
     baseline_scale: BaselineScaleOption = None,
     cache_root: CacheRootOption = None,
-    scale: ScaleOption = None,
+    scale: ConfiguredScaleOption = None,
 ) -> None:
     """Write a task's files. Without --example or --config-path nothing is editable."""
+    from discoenv.discogen import api
+
     created = api.create_task(
         task_domain,
         test=test,
@@ -95,7 +81,7 @@ def create_task(
         eval_type=eval_type,
         baseline_scale=baseline_scale,
         cache_root=cache_root,
-        scale=_scale(scale),
+        scale=scale.value if scale else None,
     )
     _created(created)
 
@@ -106,18 +92,20 @@ def sample_task_config(
         str, typer.Option(help="Weights of meta-train, meta-test, neither; or two probabilities.")
     ] = "[0.4,0.4,0.2]",
     p_use_base: Annotated[float, typer.Option(help="Probability of starting from the baseline.")] = 0.5,
-    eval_type: Annotated[str, typer.Option(help=f"Objective: random, {_EVAL_TYPE}.")] = "random",
+    eval_type: Annotated[str, typer.Option(help=f"Objective: random, {_OBJECTIVES}.")] = "random",
     no_backends: Annotated[bool, typer.Option("--no-backends", help="Only the default backend.")] = False,
     source_path: SourcePathOption = None,
-    max_attempts: Annotated[int, typer.Option(help="Draws until modules and datasets fit.")] = MAX_ATTEMPTS,
+    max_attempts: Annotated[int, typer.Option(help="Draws until modules and datasets fit.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="Same seed, same task.", show_default=False)] = None,
     config_dest: Annotated[Path, typer.Option(help="File to write.")] = Path("task_config.yaml"),
-    scale: ScaleOption = None,
+    scale: ConfiguredScaleOption = None,
     task_domain: Annotated[
         list[str] | None, typer.Option(help="Only these domains (repeat the option).", show_default="all")
     ] = None,
 ) -> None:
     """Draw a random task and write its configuration."""
+    from discoenv.discogen import api
+
     domain, config = api.sample_task_config(
         p_edit=p_edit,
         p_data=_numbers(p_data),
@@ -127,7 +115,7 @@ def sample_task_config(
         source_path=source_path,
         max_attempts=max_attempts,
         seed=seed,
-        scale=_scale(scale) or "small",
+        scale=(scale or ScaleName.SMALL).value,
         domains=task_domain or None,
     )
     _save(config, config_dest)
@@ -137,7 +125,9 @@ def sample_task_config(
 
 def get_discobench() -> None:
     """List the DiscoBench tasks, which agents are compared by."""
-    typer.echo("\n".join(api.get_discobench_tasks()))
+    from discoenv.tasks.discobench import get_discobench_tasks
+
+    typer.echo("\n".join(get_discobench_tasks()))
 
 
 def create_discobench(
@@ -149,9 +139,11 @@ def create_discobench(
     cache_root: CacheRootOption = None,
     source_path: SourcePathOption = None,
     baseline_scale: BaselineScaleOption = 1.0,
-    scale: ScaleOption = None,
+    scale: ConfiguredScaleOption = None,
 ) -> None:
     """Write the files of a DiscoBench task."""
+    from discoenv.discogen import api
+
     created = api.create_discobench(
         task_name,
         test=test,
@@ -161,7 +153,7 @@ def create_discobench(
         cache_root=cache_root,
         source_path=source_path,
         baseline_scale=1.0 if baseline_scale is None else baseline_scale,
-        scale=_scale(scale),
+        scale=scale.value if scale else None,
     )
     _created(created)
 
@@ -170,6 +162,11 @@ def show(
     task: Annotated[str, typer.Argument(help="DiscoBench task, configuration file, or a task's folder.")],
 ) -> None:
     """Show what a task contains."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from discoenv.discogen import api
+
     found = api.read(task)
     domain = found.resolve()
     table = Table(show_header=False, title=_title(found, task), title_justify="left")
@@ -195,12 +192,18 @@ def show(
 
 def count_tasks(
     scale: Annotated[
-        str | None, typer.Option(help="Only datasets that can be used here at this scale.", show_default="all datasets")
+        ScaleName | None,
+        typer.Option(help="Only datasets that can be used here at this scale.", show_default="all datasets"),
     ] = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="With --scale: there is a GPU.")] = False,
 ) -> None:
     """Count the tasks that can be drawn, per domain and in all."""
-    sizes = api.sizes(_scale(scale), gpu=gpu)
+    from rich.console import Console
+    from rich.table import Table
+
+    from discoenv.discogen import api
+
+    sizes = api.sizes(scale.value if scale else None, gpu=gpu)
     table = Table("domain", title="Different tasks")
     for column in ("M", "D", "B", "O", "tasks"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -220,10 +223,14 @@ def count_tasks(
 
 
 def _title(task: Selection, name: str) -> str:
+    from discoenv.tasks.task import Task
+
     return task.task_id if isinstance(task, Task) else name
 
 
 def _datasets(task: TaskSide | Task) -> dict[str, str]:
+    from discoenv.tasks.task import TaskSide
+
     if isinstance(task, TaskSide):
         return {"datasets": ", ".join(task.datasets)}
     runs = {"meta-train": (task.meta_train, task.train_seeds), "meta-test": (task.meta_test, task.test_seeds)}
@@ -240,6 +247,8 @@ def _objective(task: Selection) -> str:
 
 
 def _metrics(task: TaskSide | Task) -> str:
+    from discoenv.tasks.task import TaskSide
+
     domain = task.resolve()
     datasets = task.datasets if isinstance(task, TaskSide) else (*task.meta_train, *task.meta_test)
     metrics = dict.fromkeys(domain.metric(dataset) for dataset in datasets)
@@ -250,6 +259,9 @@ def _metrics(task: TaskSide | Task) -> str:
 
 
 def _save(config: dict[str, Any], path: Path) -> None:
+    from discoenv.machine import atomic
+    from discoenv.tasks.yaml_text import dump
+
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(path, dump(config))
 
@@ -257,15 +269,6 @@ def _save(config: dict[str, Any], path: Path) -> None:
 def _created(folder: Path) -> None:
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     typer.echo(f"{shown}: edit discovered/, then: python {shown / 'run_main.py'}")
-
-
-def _scale(scale: str | None) -> Scale | None:
-    for known in SCALES:
-        if scale == known:
-            return known
-    if scale is None:
-        return None
-    raise UnknownName("scale", scale, SCALES)
 
 
 def _numbers(text: str) -> list[float]:

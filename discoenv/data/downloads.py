@@ -61,7 +61,7 @@ def folder(domain: str, dataset: str, files: Sequence[File], root: Path | None =
     Args:
         domain, dataset: their names.
         files: what the dataset consists of.
-        root: where fetched data is kept; None stands for :func:`cache_root`.
+        root: where fetched data is kept; None: :func:`cache_root`.
 
     Raises:
         DatasetUnavailable: something is missing; the message says where it is from, and the command that fetches it.

@@ -188,11 +188,11 @@ def sample_task_config(
         p_use_base: probability that the editable modules start from the baseline implementation.
         eval_type: the objective; ``random`` draws one of :func:`discoenv.objectives.names`.
         use_backends: draw from all backends of the domain rather than taking ``default``.
-        source_path: where the task will be created; None stands for ``task_src/<domain>``.
+        source_path: where the task will be created; None: ``task_src/<domain>``.
         max_attempts: how often modules and datasets are drawn until there are some of each.
         rng, seed: source of randomness; give one of them, or none for a task that cannot be repeated.
         scale: how much compute one run takes; datasets that lack the scale are not drawn.
-        domains: candidates; None stands for all.
+        domains: candidates; None: all.
         gpu, download: whether datasets that need a GPU, or a download, may be drawn.
         allow_discobench: whether modules and datasets may be those of a DiscoBench task.
 

@@ -144,7 +144,7 @@ def _default_scale(domain: Domain) -> Scale:
 
 
 def task_from_config(domain: str, config: Mapping[str, Any], source: str = "config") -> Task:
-    """The task that a configuration of ``domain`` stands for.
+    """The task that a configuration of ``domain`` describes.
 
     Raises:
         TaskError: a key is missing, a value is wrong, no module is editable, or a dataset is on both sides.
@@ -185,7 +185,7 @@ def flat_config(
     backend: str = "default",
     source_path: str | None = None,
 ) -> dict[str, Any]:
-    """The keys that every configuration has. A ``source_path`` of None stands for ``task_src/<domain>``."""
+    """The keys that every configuration has. A ``source_path`` of None means ``task_src/<domain>``."""
     return {
         "train_task_id": list(meta_train),
         "test_task_id": list(meta_test),

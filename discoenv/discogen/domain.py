@@ -21,7 +21,16 @@ import yaml
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.specification import Backend, Dataset, Integrity, Metric, Module, ResourceLimits, Specification
+from discoenv.tasks.specification import (
+    Backend,
+    Dataset,
+    Integrity,
+    Metric,
+    Module,
+    ResourceLimits,
+    Scale,
+    Specification,
+)
 
 #: DiscoGen bounds nothing; an exam of ours always ends.
 _BUDGET_S = 24 * 3600.0
@@ -49,7 +58,7 @@ class DiscogenDomain(Domain):
         """Text of each fixed file by relative path; a fixed folder stands for all text files in it."""
         texts: dict[str, str] = {}
         for name in self._read("utils/task_spec.yaml").get("fixed_files", []):
-            path = next((path for path in self._candidates(name, dataset, backend) if path.exists()), None)
+            path = next((path for path in self._places(name, dataset, backend) if path.exists()), None)
             if path is None:
                 raise DomainError(f"{self.directory}/utils/task_spec.yaml: fixed_files: {name} does not exist")
             files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
@@ -86,7 +95,7 @@ class DiscogenDomain(Domain):
             raise UnknownName("scale", scale, ["full"], f"{self.name}, a pack in DiscoGen's format")
         return {}
 
-    def scales(self, dataset: str) -> list[str]:
+    def scales(self, dataset: str) -> list[Scale]:
         """``full`` only."""
         return ["full"]
 

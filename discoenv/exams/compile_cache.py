@@ -1,9 +1,10 @@
 """Programs that JAX has compiled in earlier exams, for later ones: who may use them, and what becomes of new ones.
 
-A compiled program is machine code, and may hold any data, say trained weights. So those that the code of agents has
-made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset. What the base
-modules, which are ours, have compiled is kept on this machine and serves every exam of the dataset. A learner sees what
-it may use read-only; what it has compiled itself it hands over when its exam is over and its score fixed (``exam.py``).
+A compiled program is machine code, and may hold any data, for example trained weights. So those that the code of
+agents has made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset.
+What the base modules, which are ours, have compiled is kept on this machine and serves every exam of the dataset. A
+learner sees what it may use read-only; what it has compiled itself it hands over when its exam is over and its score
+fixed (``exam.py``).
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def keep(folder: Path, programs: Mapping[str, Any]) -> None:
             (making / name).write_bytes(content)
             (making / name).chmod(0o644)
         making.chmod(0o755)
-        with contextlib.suppress(OSError):  # somebody was faster
+        with contextlib.suppress(OSError):  # another exam was faster
             making.rename(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -103,7 +104,7 @@ def keep(folder: Path, programs: Mapping[str, Any]) -> None:
 
 @functools.cache
 def _code(directory: Path) -> str:
-    """Twelve hex digits that stand for a domain's templates and configurations."""
+    """Twelve hex digits: a hash of a domain's templates and configurations."""
     digest = hashlib.sha256()
     for folder in ("templates", "datasets"):
         for file in sorted(each for kind in ("*.py", "*.yaml") for each in (directory / folder).rglob(kind)):

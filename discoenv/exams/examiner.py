@@ -28,7 +28,7 @@ class Array:
     """What an answer must be.
 
     Attributes:
-        shape: expected sizes; None stands for any size.
+        shape: expected sizes; None: any size.
         kind: ``float`` accepts any real dtype and gives float64; ``int`` accepts integers and gives int64; ``bool``.
         low, high: inclusive bounds of every element, if any.
         finite: whether NaN and infinities are refused.

@@ -61,7 +61,7 @@ class ExaminerProcess:
             self._write(control, {"operation": operation, **arguments})
             self._await_reply(control, operation, float(arguments.get("budget_s", 0.0)), while_waiting)
         except BaseException:
-            self.close()  # a reply that nobody waited for must not be taken for that to the next request
+            self.close()  # its late reply must not be taken for that to the next request
             raise
         line, _, self._received = self._received.partition(b"\n")
         reply = json.loads(line)
@@ -160,11 +160,11 @@ def _environment() -> dict[str, str]:
 class ExaminerPool:
     """Keeps examiner processes warm between exams: what they have imported, loaded and compiled is used again.
 
-    Thread safe. Processes in use are as many as exams at a time; those waiting are ended from the one that has waited
-    longest. Close it to end them all; it ends them too when it is garbage-collected or the program ends.
+    Thread safe. Idle processes beyond ``idle`` are closed, least recently used first. Closing the pool ends them all;
+    so does its garbage collection, or the end of the program.
 
     Args:
-        idle: most processes that wait for their next exam; None: one per usable core, at least two.
+        idle: number of idle processes to keep; None: one per usable core, at least two.
     """
 
     def __init__(self, idle: int | None = None) -> None:

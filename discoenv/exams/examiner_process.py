@@ -46,9 +46,12 @@ def load_domain_file(directory: Path, stem: str) -> ModuleType:
     The folder is imported as a package of its own, so that its files can import each other (``from . import data``).
     """
     name = f"discoenv_domain_{directory.name}"
-    package = ModuleType(name)
-    package.__path__ = [str(directory)]
-    sys.modules[name] = package
+    if getattr(sys.modules.get(name), "__path__", None) != [str(directory)]:
+        for known in [each for each in sys.modules if each == name or each.startswith(f"{name}.")]:
+            del sys.modules[known]  # of a folder with the same name, as packs may have
+        package = ModuleType(name)
+        package.__path__ = [str(directory)]
+        sys.modules[name] = package
     return importlib.import_module(f"{name}.{stem}")
 
 
@@ -176,7 +179,7 @@ class Server:
         return self._examiners[key]
 
     def _accept(self, deadline: float) -> Channel:
-        """The first connection; later ones are refused because nobody listens any more."""
+        """The first connection; later ones are refused, because the socket is closed."""
         if self._listener is None:
             raise RuntimeError("examine was requested before prepare")
         self._listener.settimeout(_ACCEPT_POLL_S)
@@ -192,10 +195,10 @@ class Server:
         raise AnswerTooLate("the compute budget was spent before training was over")
 
     def _leave(self, channel: Channel | None, *, passed: bool) -> None:
-        """Be done with a learner, and with the last one that passed.
+        """Release a learner, and the last one that passed.
 
-        One that has passed is not told so, and waits for another question until it is killed. What an interpreter does
-        at its end would otherwise count as costs, now more and now less of it.
+        A learner that passed is killed while it waits, so that interpreter shutdown is not measured: its connection
+        stays open until the next exam.
         """
         if self._passed is not None:
             self._passed.close()

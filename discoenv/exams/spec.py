@@ -41,7 +41,7 @@ class Progress:
         spec: the exam.
         number: 1 for the first of the exams that were asked for together.
         total: number of these exams.
-        result: what came of it.
+        result: its result.
     """
 
     spec: ExamSpec

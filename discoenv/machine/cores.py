@@ -1,7 +1,7 @@
-"""Slots for exams: how many may run at once, in this process and, by file locks, on this machine.
+"""Cores for exams: how many exams run concurrently, in this process and, by file locks, on this machine.
 
-More exams than cores would only slow each other down, into their compute budgets, so a slot is a core of one's own. An
-exam whose costs are compared must not be disturbed at all, so it takes every slot.
+More exams than cores would slow each other down, into their compute budgets, so each exam holds a core. An exam whose
+costs are compared must not be disturbed at all, so it holds all of them.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from typing import Final
 from discoenv.machine.locks import say_if_long, shared_folder, try_lock
 
 _POLL_S: Final = 0.02
-_BUSY: Final = "an exam waits for others to end: one per core runs on this machine, whichever processes they belong to"
+_BUSY: Final = "an exam waits for a core: one exam per core runs on this machine, those of other processes included"
 
 #: Set to 0, learners are not pinned to cores: where the nodes' scheduler does that, or strangers share the cores.
 PIN_VARIABLE: Final = "DISCOENV_PIN"
 
 
 class WaitEnded(RuntimeError):
-    """``give_up`` ended the wait for a slot."""
+    """``give_up`` ended the wait for a core."""
 
 
 class Cores:
-    """At most ``count`` exams at once among all who share this object; and on the machine, at most one per core.
+    """Runs at most ``count`` exams concurrently among the users of this object, and one per core on the machine.
 
-    First come, first served within the object. Among processes, whoever waits for the whole machine keeps later ones
-    from starting, so nobody waits forever; the kernel frees what a dead process held. Only cores that this process may
-    use (its CPU affinity) are taken; exams beyond their number, if ``count`` allows them, have no core of their own.
+    First come, first served within the object. Among processes, one that waits for the whole machine keeps later ones
+    from starting, so that no process waits forever; the kernel frees what a dead process held. Only cores that this
+    process may use (its CPU affinity) are taken; exams beyond their number, if ``count`` allows them, are not pinned.
 
     Args:
-        count: slots; None: one per core that this process may use.
-        folder: where the machine's locks are; default: one for all users of this machine. Processes count as on one
-            machine if they use the same folder.
-        pin: tell whoever holds a slot which core it is, so that the learner is bound to it. None: unless the variable
+        count: number of exams to run concurrently; None: one per core that this process may use.
+        folder: where the machine's locks are; default: one for all users of this machine. Processes that use the same
+            folder share the machine.
+        pin: report which core is held, so that the learner is pinned to it. None: yes, unless the variable
             ``DISCOENV_PIN`` is 0, or a container's quota grants less than all the cores that it shows, because then
-            others use them whose locks we do not see.
+            programs use them whose locks we do not see.
 
     Raises:
         ValueError: ``count`` is not positive.
@@ -52,7 +52,7 @@ class Cores:
 
     def __init__(self, count: int | None = None, folder: Path | None = None, *, pin: bool | None = None) -> None:
         if count is not None and count < 1:
-            raise ValueError(f"slots is {count}; at least one exam must be able to run")
+            raise ValueError(f"exams_at_once is {count}; at least one exam must be able to run")
         self.count = count or usable_cores()
         self._folder = folder or Path(tempfile.gettempdir()) / "discoenv-slots"
         self._pin = _may_pin() if pin is None else pin
@@ -62,14 +62,14 @@ class Cores:
 
     @contextlib.contextmanager
     def hold(self, *, alone: bool = False, give_up: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, ...]]:
-        """Wait for a slot and hold it.
+        """Wait for a core and hold it.
 
         Args:
-            alone: hold all slots of the machine, because time, energy or memory is measured.
-            give_up: asked again and again while waiting; True ends the wait.
+            alone: hold the whole machine, because time, energy or memory is measured.
+            give_up: polled while waiting; True ends the wait.
 
         Yields:
-            The core that is the slot's, to pin the learner to; empty if it has none of its own or nothing is pinned.
+            The core to pin the learner to; empty if the exam has none or learners are not pinned.
 
         Raises:
             WaitEnded: ``give_up`` said so.
@@ -86,7 +86,7 @@ class Cores:
             try:
                 while self._queue[0] is not ticket or self._free < need:
                     if give_up():
-                        raise WaitEnded("nobody waits for this exam any more")
+                        raise WaitEnded("the exam was cancelled while it waited for a core")
                     self._changed.wait(_POLL_S)
                 self._free -= need
             finally:
@@ -101,20 +101,20 @@ class Cores:
 
     @contextlib.contextmanager
     def _machine(self, alone: bool, give_up: Callable[[], bool]) -> Iterator[int | None]:
-        """Go through the door, one at a time, and take a place, or the whole machine; yields the place's core, if any.
+        """Acquire a core, or with ``alone`` the whole machine; yields the core, or None.
 
-        Those who wait for places stand in a line of those who may use the same cores, so that nobody waits behind
-        someone whose own cores are taken; only the first of a line is past the door.
+        Waiting processes queue per set of usable cores, so that none waits behind one whose cores are all taken. A
+        process that acquires the machine holds the gate, so that those who come later wait behind it.
         """
         shared_folder(self._folder)
         cores = sorted(os.sched_getaffinity(0))
         core: int | None = cores[-1]  # always the same one when alone, and rather not 0, which serves most interrupts
         with contextlib.ExitStack() as held:
-            with contextlib.ExitStack() as line:
+            with contextlib.ExitStack() as queue:
                 if not alone:
-                    self._lock(line, [f"line-{zlib.crc32(str(cores).encode()):08x}"], fcntl.LOCK_EX, give_up)
-                with contextlib.ExitStack() as door:
-                    self._lock(door, ["door"], fcntl.LOCK_EX, give_up)
+                    self._lock(queue, [f"line-{zlib.crc32(str(cores).encode()):08x}"], fcntl.LOCK_EX, give_up)
+                with contextlib.ExitStack() as gate:
+                    self._lock(gate, ["door"], fcntl.LOCK_EX, give_up)
                     self._lock(held, ["machine"], fcntl.LOCK_EX if alone else fcntl.LOCK_SH, give_up)
                 if not alone:
                     places = [f"place-{number}" for number in cores]
@@ -133,7 +133,7 @@ class Cores:
                     stack.callback(os.close, descriptor)
                     return index
             if give_up():
-                raise WaitEnded("nobody waits for this exam any more")
+                raise WaitEnded("the exam was cancelled while it waited for a core")
             say_if_long(since, _BUSY)
             time.sleep(_POLL_S)
 

@@ -33,7 +33,7 @@ class Device:
         """Hold a GPU (None: there is none to hold) for one exam.
 
         Args:
-            alone: share it with nobody, because time, energy or memory is measured.
+            alone: do not share it, because time, energy or memory is measured.
             give_up: asked while waiting; True ends the wait with ``NoGpuFree``.
         """
         if self.broker is None:

@@ -141,7 +141,7 @@ class Lease:
 
     @property
     def exclusive(self) -> bool:
-        """Whether nobody shares the device."""
+        """Whether the device is not shared."""
         return self._sharers == 1
 
     @property
@@ -189,7 +189,7 @@ class Broker:
         Args:
             timeout_s: how long to wait.
             give_up: asked again and again while waiting; True ends the wait.
-            sharers: 1 for a device of one's own, which whoever measures time, energy or memory needs; n to
+            sharers: 1 for a device that is not shared, as measuring time, energy or memory needs; n to
                 share one with up to n − 1 others who ask for the same.
 
         Raises:
@@ -206,7 +206,7 @@ class Broker:
                         if (descriptors := self._take(gpu, sharers)) is not None:
                             return Lease(gpu, sharers, descriptors)
                 if give_up():
-                    raise NoGpuFree("nobody waits for a GPU any more")
+                    raise NoGpuFree("the exam was cancelled while it waited for a GPU")
                 if time.monotonic() - since >= timeout_s:
                     names = ", ".join(gpu.uuid for gpu in self.devices)
                     raise NoGpuFree(f"no GPU became free within {timeout_s:g} s; leased: {names} (see `discoenv ps`)")
@@ -264,7 +264,7 @@ class Broker:
                 lock = try_lock(ticket, fcntl.LOCK_SH, create=False)
                 if lock is None:
                     return False
-                os.close(lock)  # whoever drew it is dead
+                os.close(lock)  # its owner is dead
                 with contextlib.suppress(OSError):  # another user's: passed over again next time
                     ticket.unlink()
         return True

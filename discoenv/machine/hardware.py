@@ -12,7 +12,7 @@ from pathlib import Path
 
 @functools.cache
 def fingerprint() -> str:
-    """Twelve hex digits that stand for this machine's hardware, and for how costs are measured on it."""
+    """Twelve hex digits: a hash of this machine's hardware, and of how costs are measured on it."""
     measured = {**hardware(), "learner": "pinned to one core"}
     return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -19,7 +19,7 @@ _said: set[str] = set()
 
 
 def say_if_long(since: float, message: str) -> None:
-    """Log a warning, once per process, when a wait takes longer than 10 s, so that nobody takes it for a hang.
+    """Log a warning, once per process, when a wait takes longer than 10 s, so that it does not look like a hang.
 
     Args:
         since: when the wait began, in seconds of ``time.monotonic()``.

@@ -23,7 +23,7 @@ def is_abandoned(name: str) -> bool:
     if not match or int(match[1]) != _pid_namespace():
         return False
     owner = stat(int(match[2]))
-    if owner is None:  # dead, unless we could not look, say for lack of file descriptors
+    if owner is None:  # dead, unless we could not look, for example for lack of file descriptors
         return not Path(f"/proc/{match[2]}").exists()
     return owner.start != int(match[3])
 

@@ -14,8 +14,8 @@ class CpuClock:
 
     Attributes:
         file: a control group's ``cpuacct.usage`` (version 1) or ``cpu.stat`` (version 2). It counts everything.
-        root: where there is none, the process below which all are added up. What a child used that nobody waited for
-            is lost with it, and time is counted in ticks of 10 ms.
+        root: where there is none, the process below which all are added up. What a child used is lost if its
+            parent did not wait for it, and time is counted in ticks of 10 ms.
     """
 
     file: str = ""

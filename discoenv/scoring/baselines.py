@@ -89,7 +89,7 @@ def entry(setting: Setting, device: str = "cpu") -> Entry:
     if published is not None:
         return _published(setting, published)
     for path in (domain.directory / "baselines.json", local_path(domain, device)):
-        found = _read(path, _stamp(path)).get(setting.key)
+        found = entries(path).get(setting.key)
         if found is not None and found.domain_version == domain.version:
             return found
     raise NoBaseline(
@@ -105,7 +105,7 @@ def local_entry(setting: Setting, device: str = "cpu", *, sandbox: str | None = 
     None if it was not measured (in that sandbox) for the domain's present version.
     """
     path = local_path(setting.domain, device)
-    found = _read(path, _stamp(path)).get(setting.key)
+    found = entries(path).get(setting.key)
     if found is None or found.domain_version != setting.domain.version:
         return None
     return found if sandbox is None or found.hardware.get("sandbox") == sandbox else None
@@ -145,13 +145,22 @@ def has_entry(setting: Setting, device: str = "cpu") -> bool:
     return True
 
 
-def write(path: Path, entries: dict[str, Entry]) -> None:
+def entries(path: Path) -> dict[str, Entry]:
+    """All entries of a file, by :attr:`Setting.key`; none if there is no such file.
+
+    Raises:
+        DomainError: it is not a file that ``discoenv calibrate`` wrote.
+    """
+    return _read(path, _stamp(path))
+
+
+def write(path: Path, new: dict[str, Entry]) -> None:
     """Add entries to a file, atomically, keeping the others that it holds and that other processes add meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        merged = {**_read(path, _stamp(path)), **entries}
+        merged = {**entries(path), **new}
         content = {name: merged[name].model_dump(mode="json") for name in sorted(merged)}
         atomic.write_text(path, json.dumps(content, indent=1) + "\n")
     finally:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
 from discoenv.tasks import stubs
-from discoenv.tasks.specification import SCALES, Metric, Specification
+from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 
 class Domain:
@@ -95,11 +95,11 @@ class Domain:
         Raises:
             DomainError: none of them exists.
         """
-        candidates = self._candidates(name, dataset, backend)
-        for path in candidates:
+        places = self._places(name, dataset, backend)
+        for path in places:
             if path.is_file():
                 return path
-        raise DomainError(f"{self.directory}: {name} is in none of {', '.join(str(p.parent) for p in candidates)}")
+        raise DomainError(f"{self.directory}: {name} is in none of {', '.join(str(p.parent) for p in places)}")
 
     def module_source(self, module: str, *, backend: str) -> str:
         """The marked base implementation of a module (see :mod:`discoenv.tasks.stubs`)."""
@@ -178,6 +178,14 @@ class Domain:
                 return entry.prompts[module]
         return self.specification.modules[module].prompt
 
+    def candidates(self) -> dict[str, dict[str, str]]:
+        """Hand-written modules that an agent without a language model may try.
+
+        Returns:
+            Text of each module by file name, by the name of the candidate's folder, ``candidates/<name>/``, in order.
+        """
+        return read_candidates(self.directory / "candidates")
+
     def description(self) -> str:
         """``description.md``: what the field is, for the agent."""
         return self._text(self.directory / "description.md")
@@ -199,7 +207,7 @@ class Domain:
             raise UnknownName("scale", scale, [key for key in content if key != "all"], str(path))
         return copy.deepcopy({**content.get("all", {}), **content[scale]})
 
-    def scales(self, dataset: str) -> list[str]:
+    def scales(self, dataset: str) -> list[Scale]:
         """Scales that a dataset has, smallest first."""
         content = _load_config(self.directory / "datasets" / dataset / "config.yaml")
         return [scale for scale in SCALES if scale in content]
@@ -230,7 +238,7 @@ class Domain:
             if name is not None and name not in known:
                 raise UnknownName(kind, name, known, self.name)
 
-    def _candidates(self, name: str, dataset: str, backend: str) -> list[Path]:
+    def _places(self, name: str, dataset: str, backend: str) -> list[Path]:
         templates = self.directory / "templates"
         folders = [self.directory / "datasets" / dataset, *(templates / each for each in self._lineage(backend))]
         return [folder / name for folder in folders]
@@ -262,6 +270,15 @@ class Domain:
     @staticmethod
     def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip() + "\n"
+
+
+def read_candidates(folder: Path) -> dict[str, dict[str, str]]:
+    """The candidates in a folder, as :meth:`Domain.candidates` gives them; none if the folder does not exist."""
+    return {
+        each.name: {path.name: path.read_text(encoding="utf-8") for path in sorted(each.glob("*.py"))}
+        for each in sorted(folder.glob("*"))
+        if each.is_dir() and not each.name.startswith(("_", "."))
+    }
 
 
 @functools.cache

@@ -15,11 +15,13 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from discoenv.errors import DomainError, EntryPointError, UnknownName
 from discoenv.machine import entry_points
-from discoenv.tasks.domain import Domain
+
+if TYPE_CHECKING:
+    from discoenv.tasks.domain import Domain
 
 #: Folder of the domains that come with discoenv.
 BUILTIN = Path(__file__).resolve().parent.parent / "domains"
@@ -148,4 +150,4 @@ def _known(root: Path) -> tuple[str, ...]:
 
 @functools.cache
 def _domain(directory: Path) -> Domain:
-    return Domain(directory)
+    return _read(READERS["domain.yaml"], directory, "")

@@ -135,15 +135,15 @@ def draw(
 
     Args:
         rng: source of randomness.
-        domains: candidates, drawn uniformly; None stands for all that have two such datasets.
+        domains: candidates, drawn uniformly; None: all that have two such datasets.
         scale: datasets that lack this scale are not drawn.
         p_edit: probability that a module is editable.
         p_data: three weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities, for
             meta-train and meta-test, whose sum is at most 1.
         p_base: probability that the modules start from the baseline implementation.
-        objectives, backends: candidates, drawn uniformly; ``backends=None`` stands for all of the domain.
+        objectives, backends: candidates, drawn uniformly; ``backends=None``: all of the domain.
         gpu, download: whether datasets that need a GPU, or a download, may be drawn.
-        usable: restricts the datasets further (say, to those that have a baseline).
+        usable: restricts the datasets further, for example to those that have a baseline.
         max_attempts: draws of modules and datasets.
         allow_discobench: whether the modules and datasets may be those of a DiscoBench task.
 
@@ -210,7 +210,7 @@ def _has_two(domain: Domain, backend: str, datasets: Sequence[str], usable: Usab
 
 
 def thresholds(p_data: Sequence[float]) -> tuple[float, float]:
-    """Where [0, 1) is cut: up to the first number a dataset is meta-train, up to the second meta-test.
+    """Cumulative thresholds ``(p_train, p_train + p_test)``.
 
     Raises:
         TaskError: ``p_data`` is neither three weights nor two probabilities.

@@ -60,6 +60,16 @@ def stub(source: str, name: str) -> str:
     return text
 
 
+def solutions(source: str, name: str) -> list[str]:
+    """The marked regions of a source: what an agent is to write. ``name`` is used in errors.
+
+    Raises:
+        DomainError: a region is not closed, or closed before it is opened.
+    """
+    lines = _lines(source)
+    return ["".join(lines[start + 1 : end]) for start, end in _regions(source, name)]
+
+
 def _lines(source: str) -> list[str]:
     """Lines with their ends, as Python counts them (``str.splitlines`` also splits at form feeds and others)."""
     return re.findall(r"[^\n]*\n|[^\n]+", source)

@@ -157,7 +157,7 @@ def materialise(
     Args:
         task: the task.
         destination: the folder to make; its parent must exist.
-        modules: text of the editable modules by file name; None stands for the task's start.
+        modules: text of the editable modules by file name; None: the task's start.
         side: which datasets to lay out.
 
     Returns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +119,18 @@ def test_mistakes_in_options_are_told(options: dict[str, Any], message: str, env
 def _runs(env: Watched) -> list[RunRecord]:
     assert env.run_directory is not None
     return EpisodeRecord.load(env.run_directory).runs
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("discoenv.agents", ("gymnasium", "numpy", "rich", "typer", "openai", "gepa", "pydantic")),
+        ("discoenv.agents.registry", ("rich", "typer", "openai", "gepa", "jax")),
+        ("discoenv.agents.llm.react", ("openai", "gepa", "jax")),
+        ("discoenv.agents.prompts.study", ("openai", "gepa", "jax")),
+    ],
+)
+def test_agents_load_what_they_need_when_they_need_it(module: str, heavy: tuple[str, ...]) -> None:
+    program = f"import {module}, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

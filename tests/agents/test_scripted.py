@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from discoenv.agents import scripted
+from discoenv.tasks import registry
 from discoenv.tasks.registry import get_domain, get_domains
+from tests.conftest import MakeVariant
 
 
 @pytest.mark.parametrize("domain", get_domains())
 def test_every_file_of_a_candidate_is_a_module(domain: str) -> None:
-    for candidate in (path for path in sorted((scripted.CANDIDATES / domain).iterdir()) if path.is_dir()):
-        files = {path.stem for path in candidate.glob("*.py")}
-        assert files
-        assert files <= set(get_domain(domain).modules), candidate
+    found = get_domain(domain)
+    for name, modules in found.candidates().items():
+        assert modules
+        assert {file.removesuffix(".py") for file in modules} <= set(found.modules), name
 
 
 def test_the_best_candidate_on_meta_train_is_submitted() -> None:
@@ -53,6 +58,26 @@ def test_a_module_that_a_candidate_lacks_is_the_baselines() -> None:
     assert action["edits"] == [{"path": "activation.py", "content": base}]
 
 
-def test_no_candidates_is_an_error_that_says_where_to_put_them() -> None:
-    with pytest.raises(LookupError, match="candidates/Nowhere"):
-        scripted.ScriptedAgent("Nowhere")
+def test_no_candidates_is_an_error_that_says_where_to_put_them(make_variant: MakeVariant, tmp_path: Path) -> None:
+    make_variant("Variant")
+    shutil.rmtree(get_domain("Variant").directory / "candidates", ignore_errors=True)
+    with pytest.raises(
+        LookupError, match=r"no candidates for Variant: put folders of modules into .*/Variant/candidates/"
+    ):
+        scripted.ScriptedAgent("Variant")
+    with pytest.raises(LookupError, match=f"into {tmp_path}/Variant/"):
+        scripted.ScriptedAgent("Variant", tmp_path)
+
+
+def test_a_domain_finds_its_candidates_in_packs_too(
+    make_variant: MakeVariant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = {"02_b/model.py": "b = 1\n", "00_a/features.py": "a = 1\n", "README.md": ""}
+    folder = make_variant(
+        "Variant", files={f"candidates/{path}": text for path, text in files.items()}
+    ).directory.parent
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.load_pack(folder.rename(folder.with_name("mine")))
+    names = scripted.ScriptedAgent("mine/Variant").names
+    assert (names[0], "02_b" in names) == ("00_a", True)
+    assert get_domain("mine/Variant").candidates()["02_b"] == {"model.py": "b = 1\n"}

@@ -58,7 +58,7 @@ def test_a_script_describes_its_options(script: Any, invoke: Callable[..., Resul
 
 
 def test_react_plays_an_episode_and_prints_it(tmp_path: Path) -> None:
-    module = (ROOT / "agents/candidates/GreenhouseGasPrediction/01_harmonics/model.py").read_text()
+    module = (ROOT / "discoenv/domains/GreenhouseGasPrediction/candidates/01_harmonics/model.py").read_text()
     task = tmp_path / "task.yaml"
     task.write_text(
         "domain: GreenhouseGasPrediction\nmodules: [model]\nmeta_train: [BoxModel/N2O]\nmeta_test: [BoxModel/SF6]\n"

@@ -18,7 +18,7 @@ from discoenv.tasks.registry import load_pack
 from discoenv.tasks.task import Task
 from tests.conftest import POLYNOMIAL_FEATURES, TOY
 
-ROOT = TOY.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def toy_task(**changes: Any) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def test_a_benchmark_on_slurm(command: Command, slurm: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "say what is to be compared"),
+        (["run"], "give --agents and --tasks to compare"),
         (["run", "--agents", "baseline", "--tasks", "missing.yaml"], "missing.yaml: cannot be read"),
         (["run", "--agents", "base", "--tasks", "DiscoBench"], "did you mean baseline?"),
         (["run", "--agents", "baseline", "--tasks", "DiscoBench", "--scale", "huge"], "huge"),

@@ -33,7 +33,7 @@ from discoenv.domains.BayesianOptimisation.textbook import TEXTBOOK  # noqa: E40
 from discoenv.examiners.plotting import ExamArtifacts  # noqa: E402
 
 DOMAIN = Domain(BUILTIN / "BayesianOptimisation")
-CANDIDATES = sorted((Path(__file__).parents[2] / "agents/candidates/BayesianOptimisation").glob("[0-9]*"))
+CANDIDATES = sorted((Path(__file__).parents[2] / "discoenv/domains/BayesianOptimisation/candidates").glob("[0-9]*"))
 CONFIG = {**DOMAIN.config("Branin2d", "tiny"), "BATCH_SIZE": 2, "BUDGET": 12, "INITIAL_SAMPLES": 4}
 
 

@@ -28,7 +28,7 @@ pytest.importorskip("gymnax")
 from discoenv.domains.OnPolicyRL.evaluation import make_episodes  # noqa: E402
 from discoenv.domains.OnPolicyRL.examiner import OnPolicyRLExaminer  # noqa: E402
 
-CANDIDATES = sorted((Path(__file__).parents[2] / "agents/candidates/OnPolicyRL").glob("[0-9]*"))
+CANDIDATES = sorted((Path(__file__).parents[2] / "discoenv/domains/OnPolicyRL/candidates").glob("[0-9]*"))
 BREAKOUT = DOMAIN.config("MinAtar/Breakout", "tiny")
 
 

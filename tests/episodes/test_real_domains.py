@@ -19,16 +19,12 @@ from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import available_datasets
 from discoenv.tasks.task import Setting
 from tests.conftest import each_exam
-from tests.episodes.conftest import MODULE, base_source, tiny_task
+from tests.real_domains import base_source, tiny_module, tiny_task, trained_domains
 
 MakeEnv = Callable[..., DiscoGenEnv]
 LONG = pytest.mark.timeout(900)
 DOMAINS = get_domains()
-#: The domain whose training takes a second, and the others.
-TRAINED = [
-    domain if domain == "GreenhouseGasPrediction" else pytest.param(domain, marks=[pytest.mark.slow, LONG])
-    for domain in DOMAINS
-]
+TRAINED = trained_domains(LONG)
 
 
 def tree_digest(folder: Path) -> str:
@@ -84,7 +80,7 @@ def test_a_seed_gives_the_same_task_and_the_same_bytes(domain: str, make_env: Ma
 
 @pytest.mark.parametrize("domain", TRAINED)
 def test_the_same_modules_and_seed_give_the_same_score(domain: str, make_env: MakeEnv) -> None:
-    module = MODULE[domain]
+    module = tiny_module(domain)
     source = base_source(domain, module)
     rewards = {play(make_env(task=tiny_task(domain)), module, source)[0] for _ in range(2)}
     assert len(rewards) == 1
@@ -96,36 +92,39 @@ def test_stubs_get_the_floor_and_hear_which_function_is_missing(domain: str, mak
     env.reset(seed=7)
     observation, reward, *_ = env.step("submit")
     assert reward == 0.0
-    assert re.search(rf"NotImplementedError: {MODULE[domain]}\.py: \w+(\.\w+)* is not implemented", observation["text"])
+    assert re.search(
+        rf"NotImplementedError: {tiny_module(domain)}\.py: \w+(\.\w+)* is not implemented", observation["text"]
+    )
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_every_stub_imports(domain: str, make_env: MakeEnv) -> None:
     found = get_domain(domain)
-    imports = "\n".join(f"import {module}" for module in found.modules if module != MODULE[domain])
+    imports = "\n".join(f"import {module}" for module in found.modules if module != tiny_module(domain))
     env = make_env(task=tiny_task(domain, modules=tuple(found.modules)))
     observation, _ = env.reset(seed=7)
-    source = f"{imports}\nraise SystemExit('all stubs import')\n{observation['files'][MODULE[domain] + '.py']}"
-    _, info, _ = play(env, MODULE[domain], source)
+    source = f"{imports}\nraise SystemExit('all stubs import')\n{observation['files'][tiny_module(domain) + '.py']}"
+    _, info, _ = play(env, tiny_module(domain), source)
     (record,) = info["meta_test"].values()
     assert "all stubs import" in record["exams"][0]["message"]
 
 
 TRICKS = {
-    "prints a score": 'print(\'{"return_mean": 1e9, "skill": 1e9}\', flush=True)',
-    "prints a score at exit": 'import atexit\natexit.register(print, \'{"return_mean": 1e9, "skill": 1e9}\')',
+    "prints a score": "print('{\"METRIC\": 1e9}', flush=True)",
+    "prints a score at exit": "import atexit\natexit.register(print, '{\"METRIC\": 1e9}')",
     "leaves at once": "import os\nos._exit(0)",
 }
 
 
 @pytest.mark.parametrize("domain", TRAINED)
 def test_tricks_gain_nothing(domain: str, make_env: MakeEnv) -> None:
-    module = MODULE[domain]
+    module = tiny_module(domain)
     source = base_source(domain, module)
     env = make_env(task=tiny_task(domain))
     honest = play(env, module, source)[0]
     for trick, code in TRICKS.items():
-        cheating = play(env, module, f"{code}\n{source}")[0]
+        printing = code.replace("METRIC", get_domain(domain).specification.metric.name)
+        cheating = play(env, module, f"{printing}\n{source}")[0]
         assert cheating == (0.0 if "_exit" in code else honest), trick
 
 
@@ -152,13 +151,13 @@ def test_a_fault_is_scored_and_explained(
     )
     source, expected, status = FAULTS[fault]
     env = make_env(task=tiny_task(domain), limits={"budget_scale": 0.01 if status == "timeout" else 20.0})
-    reward, info, text = play(env, MODULE[domain], source)
+    reward, info, text = play(env, tiny_module(domain), source)
     (record,) = info["meta_test"].values()
     assert reward == 0.0
     assert each_exam(record, "status") == [status]
     assert expected in text
     assert "site-packages" not in record["exams"][0]["traceback"]
-    assert f"{MODULE[domain]}.py" in record["exams"][0]["traceback"] or status == "timeout"
+    assert f"{tiny_module(domain)}.py" in record["exams"][0]["traceback"] or status == "timeout"
 
 
 WRONG_ANSWERS = {
@@ -188,10 +187,12 @@ def test_a_wrong_answer_is_scored_as_the_floor(what: str, make_env: MakeEnv) -> 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, tmp_path: Path) -> None:
     """A module searches every file it can open: for the base solution, the examiner's code and held-out data."""
-    module = MODULE[domain]
+    module = tiny_module(domain)
     found = get_domain(domain)
-    before, _, after = found.module_source(module, backend="default").partition("    # <solution>\n")
-    solution = after.partition("    # </solution>")[0]
+    marked = found.module_source(module, backend="default")
+    parts = re.match(r"(.*?)^ *# <solution>\n(.*?)^ *# </solution>", marked, flags=re.DOTALL | re.MULTILINE)
+    assert parts is not None
+    before, solution = parts.groups()
     assert f"{before}{solution}" in base_source(domain, module)
     needles = [f"{before[-40:]}{solution}".encode()]
     needles += [b"discoenv.exams.examiner import", b"class Examiner(ABC)"]
@@ -254,6 +255,6 @@ def test_baselines_stand_well_above_their_floors(domain: str) -> None:
 @pytest.mark.timeout(900)
 def test_the_base_modules_learn_breakout_at_small_scale(make_env: MakeEnv) -> None:
     task = tiny_task("OnPolicyRL", scale="small", meta_train=("MinAtar/Freeway",), meta_test=("MinAtar/Breakout",))
-    module = MODULE["OnPolicyRL"]
+    module = tiny_module("OnPolicyRL")
     _, info, _ = play(make_env(task=task), module, base_source("OnPolicyRL", module))
     assert info["meta_test"]["MinAtar/Breakout"]["metric"] >= 10

@@ -29,7 +29,7 @@ from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Setting, Task
 from tests.conftest import each_exam
 from tests.exams.test_evaluation import WatchedSandbox
-from tests.sandbox.fake_nvml import FakeNvml
+from tests.machine.fake_nvml import FakeNvml
 
 GPU = "GPU-0000"
 
@@ -218,7 +218,7 @@ def test_a_gpu_that_stays_taken_is_no_score_and_closing_ends_the_wait(
     with broker.lease():
         closer = threading.Timer(0.3, host.close)
         closer.start()
-        with pytest.raises(InfraError, match="nobody waits for a GPU"):
+        with pytest.raises(InfraError, match="cancelled while it waited for a GPU"):
             host.run(workspace, ExamSpec(Setting(toy, "default", "Line", "tiny"), 1, 60.0))
         closer.join()
     assert sandbox.commands == []

@@ -26,7 +26,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise
-from tests.conftest import MakeVariant
+from tests.conftest import TOY, MakeVariant
 
 NAME = "jit_step-" + "0123456789abcdef" * 4 + "-cache"
 
@@ -53,7 +53,7 @@ def compiling(make_variant: MakeVariant) -> Domain:
     def change(content: dict[str, Any]) -> None:
         content["requirements"] = ["numpy", "jax>=0.9"]
 
-    model = (Path(__file__).parents[1] / "toy/Toy/templates/default/model.py").read_text()
+    model = (TOY / "Toy/templates/default/model.py").read_text()
     return make_variant("Compiling", change=change, files={"templates/default/model.py": COMPILE + model})
 
 

@@ -20,9 +20,7 @@ from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains, load_pack
 from discoenv.tasks.task import Setting
-from tests.conftest import Install, each_exam
-
-TOY = Path(__file__).resolve().parent.parent / "toy"
+from tests.conftest import TOY, Install, each_exam
 
 MAIN = """
 import json, pathlib, sys

@@ -19,7 +19,7 @@ _LONGEST_PATIENCE_S: Final = 600.0
 _PASSING: Final = frozenset({408, 409, 425, 429})
 #: A proxy gave up on a model that perhaps went on.
 _PERHAPS_ANSWERED: Final = frozenset({408, 502, 504, 524})
-#: Libraries that older versions of the SDK let through with errors of their own.
+#: Libraries that older versions of the SDK let through with their own errors.
 _TRANSPORTS: Final = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
 _NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 

@@ -87,7 +87,7 @@ def _add(calls: dict[int, dict[str, str]], piece: Any) -> None:
 
 
 def _numbered(calls: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Every call with an id of its own: results refer to them."""
+    """Every call with a unique id: results refer to them."""
     seen: set[str] = set()
     for number, call in enumerate(calls, 1):
         if not call["id"] or call["id"] in seen:

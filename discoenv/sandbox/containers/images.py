@@ -31,7 +31,7 @@ PYTHON = "/opt/learner/bin/python"
 
 _PYTHON_MINORS = range(11, 20)
 _CORE = ("numpy", "pyyaml")
-_OWN_EXTRAS = {"docker", "gpu", "plots", "agents", "all", "dev", "dask", "docs"}
+_OWN_EXTRAS = {"docker", "gpu", "plots", "agents", "mcp", "bench", "all", "dev", "dask", "docs"}
 
 
 class ImageMissing(SandboxUnavailable):

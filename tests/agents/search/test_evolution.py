@@ -24,7 +24,7 @@ from discoenv.tasks.task import Task
 from tests.agents.conftest import MakeModel, ended
 from tests.agents.llm.openai_server import Answer, Fail, FakeOpenAI, Say
 from tests.conftest import POLYNOMIAL_FEATURES, FailingSandbox
-from tests.episodes.conftest import tiny_task
+from tests.real_domains import tiny_task
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,7 +13,7 @@ from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import EpisodeRecord
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
-from tests.episodes.conftest import tiny_task
+from tests.real_domains import tiny_task
 
 
 def recorded_scores(runs: Path) -> list[float]:

@@ -1,0 +1,98 @@
+"""Commands that run exams of base modules and of workspaces edited by hand: ``discoenv calibrate`` and ``exam``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from discoenv.cli.options import DatasetsOption, DeviceName, DeviceOption, SandboxOption, ScaleName
+from discoenv.errors import InfraError, UnknownName
+from discoenv.exams.host import Host
+from discoenv.exams.result import ExamResult
+from discoenv.exams.spec import ExamSpec
+from discoenv.scoring import baselines, calibration
+from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.sampling import available_datasets
+from discoenv.tasks.task import Setting, TaskSide
+
+_console = Console(highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False)
+
+
+def calibrate(
+    domain: Annotated[str, typer.Argument(help="Domain, or 'all'.")],
+    dataset: DatasetsOption = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Only these backends.")] = None,
+    scale: Annotated[list[ScaleName] | None, typer.Option(help="Only these scales; default: tiny and small.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Exams per dataset.")] = 3,
+    local: Annotated[bool, typer.Option("--local", help="Write to this machine's cache, not to the domain.")] = False,
+    device: DeviceOption = DeviceName.AUTO,
+    sandbox: SandboxOption = "auto",
+) -> None:
+    """Measure floors and baselines, and write them where tasks look for them."""
+    with Host(sandbox, device=device.value) as host:
+        for name in get_domains() if domain == "all" else [domain]:
+            found = get_domain(name)
+            for chosen in scale or (ScaleName.TINY, ScaleName.SMALL):
+                for one_backend in backend or found.backends:
+                    for one in dataset or available_datasets(found, chosen.value, gpu=True):
+                        found.require(dataset=one, backend=one_backend)
+                        _calibrate(host, Setting(found, one_backend, one, chosen.value), seeds, local=local)
+
+
+def _calibrate(host: Host, setting: Setting, seeds: int, *, local: bool) -> None:
+    domain = setting.domain
+    gpu = domain.wants_gpu(setting.scale, [setting.dataset])
+    device = host.device(gpu).name
+    label = f"{domain.name} {setting.backend} {setting.dataset} {setting.scale} on {device}"
+
+    def show(result: ExamResult) -> None:
+        value = (result.metrics or {}).get(setting.metric.name)
+        _console.print(f"  {label} seed {result.seed}: {value:.4g} in {result.seconds:.1f} s")
+
+    with host.reserve(alone=local) as cores:  # costs are compared with this machine's own only
+        entry = calibration.calibrate(host, setting, seeds=range(seeds), gpu=gpu, held=cores, on_exam=show)
+    path = calibration.destination(domain, local=local, device=device)
+    baselines.write(path, {setting.key: entry})
+    _console.print(
+        f"[bold]{label}[/]: floor {entry.floor.mean:.4g} ± {entry.floor.std:.2g}, "
+        f"baseline {entry.baseline.mean:.4g} ± {entry.baseline.std:.2g}, {entry.seconds.mean:.1f} s per exam"
+    )
+
+
+def exam(
+    workspace: Annotated[Path, typer.Argument(help="A task's folder, as materialised.")] = Path(),
+    dataset: DatasetsOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the exams.")] = 0,
+    budget: Annotated[float, typer.Option(min=0, help="Most seconds of training and answering per exam.")] = 3600.0,
+    device: DeviceOption = DeviceName.AUTO,
+    sandbox: SandboxOption = "auto",
+) -> None:
+    """Run the exams of a workspace that was edited by hand; prints {"results": …, "errors": …} as JSON."""
+    workspace = workspace.resolve()
+    task = TaskSide.parse(workspace / "task.yaml")
+    domain = task.resolve()
+    present = [name for name in task.datasets if (workspace / name / "main.py").is_file()]
+    for name in dataset or []:
+        if name not in present:
+            raise UnknownName("dataset", name, present, str(workspace))
+    results: dict[str, Any] = {}
+    failures: dict[str, str] = {}
+    gpu = domain.wants_gpu(task.scale, dataset or present)
+    with Host(sandbox, device=device.value) as host:
+        for name in dataset or present:
+            _errors.print(f"{name} …")
+            try:
+                result = host.run(workspace, ExamSpec(task.setting(name), seed, budget, gpu=gpu))
+            except InfraError as error:
+                failures[name] = f"infra_error: {error}"
+                continue
+            if result.metrics is None:
+                failures[name] = f"{result.status}: {result.message}\n{result.traceback}".strip()
+            else:
+                results[name] = {**result.metrics, "seconds": result.seconds}
+    print(json.dumps({"results": results, "errors": failures}))

@@ -1,0 +1,59 @@
+"""Options that several commands share, each declared once. Typer checks values that have a list of choices.
+
+Choices are enumerations, because Typer has no lists of ``Literal``. The library takes the ``value`` of a member.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from discoenv.machine.devices import DeviceChoice
+    from discoenv.tasks.specification import Scale
+
+
+class ScaleName(StrEnum):
+    """How much compute one run takes."""
+
+    _value_: Scale
+    TINY = "tiny"
+    SMALL = "small"
+    FULL = "full"
+
+
+class DeviceName(StrEnum):
+    """What to train on."""
+
+    _value_: DeviceChoice
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class EngineName(StrEnum):
+    """A container engine."""
+
+    DOCKER = "docker"
+    PODMAN = "podman"
+
+
+class BuilderName(StrEnum):
+    """What builds images of learners."""
+
+    DOCKER = "docker"
+    PODMAN = "podman"
+    APPTAINER = "apptainer"
+
+
+DomainArgument = Annotated[str, typer.Argument(help="Domain; see get-domains.")]
+RunArgument = Annotated[Path, typer.Argument(help="A run directory.")]
+ScaleOption = Annotated[ScaleName, typer.Option(help="Compute per run.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="What to train on; auto: a GPU at scale full, if any.")]
+SandboxOption = Annotated[str, typer.Option(help="Provider: auto, or one that doctor lists.")]
+DatasetsOption = Annotated[list[str] | None, typer.Option("--dataset", help="Only these datasets (repeat the option).")]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="Container engine.")]
+BuilderOption = Annotated[BuilderName, typer.Option("--engine", help="What builds the image.")]

@@ -1,0 +1,165 @@
+"""Commands about recorded runs, and about what killed ones left behind: replay, draw, view, export and gc."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pkgutil
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from discoenv.cli.options import DeviceName, RunArgument
+from discoenv.errors import NotImportable
+
+if TYPE_CHECKING:
+    from discoenv.exams.spec import Progress
+
+#: Where the viewer listens by default: always the same port, so that bookmarks of runs stay valid.
+PORT: Final = 8642
+_console = Console(highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False)
+
+
+def replay(
+    run: RunArgument,
+    device: Annotated[DeviceName | None, typer.Option(help="What to train on; default: as in the run.")] = None,
+    sandbox: Annotated[str, typer.Option(help="Provider; default: the one of the run.")] = "",
+    reward_fn: Annotated[
+        str, typer.Option(help="Function package.module:name that made the reward; default: the objective's.")
+    ] = "",
+) -> None:
+    """Score a recorded submission again on the meta-test datasets, with the seeds of the run."""
+    from rich.table import Table
+
+    from discoenv import objectives
+    from discoenv.episodes.evaluation import Evaluation  # runs exams, and so needs NumPy
+    from discoenv.episodes.record import EpisodeRecord
+    from discoenv.exams.host import Host
+    from discoenv.tasks.registry import load_pack
+
+    recorded = EpisodeRecord.load(run, events=False)
+    for pack in recorded.setup.packs:
+        load_pack(pack)
+    modules = recorded.modules()
+    objective = objectives.get(recorded.task.objective)
+    reward_of = _function(reward_fn) if reward_fn else objective.reward
+    on = device.value if device else ("cpu" if recorded.setup.device == "cpu" else "gpu")
+    with Host(sandbox or recorded.setup.sandbox, device=on) as host:
+        evaluation = Evaluation(
+            recorded.task,
+            host,
+            seed=recorded.setup.episode_seed,
+            budget_scale=recorded.setup.budget_scale,
+            costs=objective.measured,
+            on_progress=_show_progress,
+        )
+        with contextlib.closing(evaluation):
+            scores = evaluation.examine(modules, "meta_test")
+    reward = reward_of(recorded.task, scores, modules).value
+    before = (recorded.result and recorded.result.meta_test) or {}
+    table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
+    for score in scores:
+        old = before.get(score.dataset)
+        table.add_row(score.dataset, "–" if old is None else f"{old.metric:.6g}", f"{score.metric:.6g}")
+    _console.print(table, soft_wrap=False)
+    shown = "not finished" if recorded.result is None else f"{recorded.result.reward:.6f}"
+    _console.print(f"reward: recorded {shown}, again {reward:.6f}")
+    own = recorded.setup.reward_fn
+    if own and not reward_fn:
+        _errors.print(
+            f"The recorded reward was made by {own}, the one above by the objective {recorded.task.objective!r}; "
+            "--reward-fn takes a function that can be imported.",
+            markup=False,
+        )
+
+
+def draw(run: RunArgument) -> None:
+    """Draw pictures of a recorded run into its folder `pictures`: scores, and what its domain has to show."""
+    from discoenv.episodes import plots  # reads the domain
+
+    for path in plots.draw(run):
+        _console.print(str(path), markup=False)
+
+
+def view(
+    runs: Annotated[Path, typer.Argument(help="A folder with run directories at any depth, or one run.")] = Path(
+        "runs"
+    ),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one.", show_default=str(PORT))
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+) -> None:
+    """Look at recorded runs, finished or still running, in a browser."""
+    from discoenv.viewer.api import Api  # only this command needs a server
+    from discoenv.viewer.index import RunIndex
+    from discoenv.viewer.server import ViewerServer, is_local
+
+    if not runs.is_dir():
+        raise typer.BadParameter(f"{runs} is not a folder; episodes are recorded in runs/ unless told otherwise")
+    api = Api(RunIndex(runs))
+    try:
+        server = ViewerServer(host, PORT if port is None else port, api)
+    except OSError as error:
+        if port is not None or error.errno != errno.EADDRINUSE:
+            raise typer.BadParameter(f"cannot listen on {host} port {port or PORT}: {error.strerror}") from None
+        server = ViewerServer(host, 0, api)
+    with server:
+        _console.print(f"[bold]{server.url}[/]  shows {runs}; Ctrl-C ends it")
+        if not is_local(host):
+            _console.print("[yellow]Everyone who reaches this address can read these runs.[/]")
+        if browser and _has_display():
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            _console.print("ended")
+
+
+def export(
+    run: RunArgument,
+    html: Annotated[Path, typer.Option("--html", help="The file to write.", show_default=False)],
+) -> None:
+    """Write a run as one HTML file that opens anywhere, without discoenv and without network."""
+    from discoenv.viewer import export as exporter  # only this command needs the page
+
+    exporter.export(run, html)
+    _console.print(f"{html}: {html.stat().st_size / 1e6:.1f} MB", markup=False)
+
+
+def gc() -> None:
+    """Remove what killed processes left behind: containers, control groups and temporary folders."""
+    from discoenv.machine import scratch  # asks every sandbox
+    from discoenv.sandbox import inventory
+
+    removed = inventory.reap() + [f"folder {folder}" for folder in scratch.reap()]
+    for each in removed:
+        _console.print(f"removed {each}", markup=False)
+    _console.print(f"removed {len(removed)} things")
+
+
+def _function(name: str) -> Any:
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NotImportable(f"--reward-fn {name}: {error}; a function is named as package.module:name") from None
+    if not callable(found):
+        raise NotImportable(f"--reward-fn {name}: is {type(found).__name__}, which cannot be called")
+    return found
+
+
+def _show_progress(progress: Progress) -> None:
+    if progress.result is None:
+        _errors.print(f"[{progress.number}/{progress.total}] {progress.spec.dataset} …", markup=False)
+
+
+def _has_display() -> bool:
+    """Whether a browser would have a window: one in the terminal would hide the address."""
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
