@@ -1,6 +1,6 @@
 """Compares the Bayesian-optimisation baseline with random search and Sobol points, at equal numbers of evaluations.
 
-    python benchmarks/bayesian_optimisation.py --out docs/bayesian_optimisation.md
+    python -m discoenv.domains.BayesianOptimisation.studies.comparison --write
 
 Random search and Sobol points are evaluated here, by the same examiner, on the same functions (those of exam seeds 0,
 1, …). The baseline's values are those that ``discoenv calibrate`` measured in exams with these seeds and stored in the
@@ -20,13 +20,15 @@ from scipy.stats import qmc
 from discoenv.domains.BayesianOptimisation.examiner import BayesianOptimisationExaminer
 from discoenv.exams.host import Host
 from discoenv.machine import atomic
+from discoenv.machine.sections import replace_section
 from discoenv.scoring import baselines, calibration
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Setting
 
-_BEGIN, _END = "<!-- benchmark: written by benchmarks/bayesian_optimisation.py -->", "<!-- /benchmark -->"
+_BEGIN, _END = "<!-- table: written by studies/comparison.py -->", "<!-- /table -->"
+RESULTS = Path(__file__).resolve().parents[1] / "results.md"
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -90,9 +92,9 @@ def main(
     dataset: Annotated[list[str] | None, typer.Option(help="Only these datasets (repeat the option).")] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Run the baseline's exams now.")] = False,
     seeds: Annotated[int, typer.Option(min=2, help="Exams per dataset, with --measure.")] = 5,
-    out: Annotated[Path | None, typer.Option(help="Put the table into this page.", show_default=False)] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the table into the domain's results.md.")] = False,
 ) -> None:
-    """Print the table, and write it into a page between its marks."""
+    """Print the table, and put it into the page of results."""
     console = Console(stderr=True)
     domain = get_domain("BayesianOptimisation")
     chosen: Scale = next(name for name in ("tiny", "small", "full") if name == scale)
@@ -107,10 +109,8 @@ def main(
         found[name] = compare(domain, name, chosen, entry)
     text = table(chosen, found)
     print(text)
-    if out is not None:
-        before, _, rest = out.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
-        atomic.write_text(out, f"{before}{_BEGIN}\n{text}{_END}{after}")
+    if write:
+        atomic.write_text(RESULTS, replace_section(RESULTS.read_text(encoding="utf-8"), _BEGIN, _END, text))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Compares the continual-learning baseline with naive fine-tuning below it and joint training above it.
 
-    python benchmarks/continual_learning.py --out docs/continual_learning.md
+    python -m discoenv.domains.ContinualLearning.studies.comparison --write
 
 All three are trained here, in this process, by the domain's own code, and asked by its own examiner about the same
 images. Fine-tuning has the modules of the domain's candidate ``01_fine_tuning``: no replay, no penalty.
@@ -23,21 +23,23 @@ from rich.console import Console
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer
 from discoenv.exams.runner import learner_seed
 from discoenv.machine import atomic
+from discoenv.machine.sections import replace_section
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.testing import InProcessLearner, import_learner
 
-FINE_TUNING = Path(__file__).resolve().parents[1] / "discoenv/domains/ContinualLearning/candidates/01_fine_tuning"
+FINE_TUNING = Path(__file__).resolve().parents[1] / "candidates/01_fine_tuning"
 METHODS = ("fine-tuning", "baseline", "joint training")
 Method = Literal["fine-tuning", "baseline", "joint training"]
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
-_BEGIN, _END = "<!-- benchmark: written by benchmarks/continual_learning.py -->", "<!-- /benchmark -->"
+_BEGIN, _END = "<!-- table: written by studies/comparison.py -->", "<!-- /table -->"
+RESULTS = Path(__file__).resolve().parents[1] / "results.md"
 
 
 def learner(code: Any, config: Mapping[str, Any], seed: int) -> InProcessLearner:
     """A learner of one exam, as ``main.py`` makes it, on one thread."""
-    import torch  # noqa: PLC0415 - takes seconds
+    import torch
 
     torch.set_num_threads(1)
     return InProcessLearner(code.learner.ContinualLearner(MappingProxyType(dict(config)), learner_seed(seed)))
@@ -117,9 +119,9 @@ def main(
     backend: Annotated[str, typer.Option(help="default, transformer or parameter_isolation.")] = "default",
     dataset: Annotated[list[str] | None, typer.Option(help="Only these datasets (repeat the option).")] = None,
     seeds: Annotated[int, typer.Option(min=2, help="Exams per dataset and method.")] = 5,
-    out: Annotated[Path | None, typer.Option(help="Put the table into this page.", show_default=False)] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the table into the domain's results.md.")] = False,
 ) -> None:
-    """Print the table, and write it into a page between its marks."""
+    """Print the table, and put it into the page of results."""
     console = Console(stderr=True)
     domain = get_domain("ContinualLearning")
     offline = [name for name, entry in domain.specification.datasets.items() if entry.source == "offline"]
@@ -127,11 +129,9 @@ def main(
     for name in dataset or offline:
         console.print(f"{name} …", highlight=False)
         found[name] = measure(domain, name, scale, backend, range(seeds))
-        if out is not None:  # after each dataset, since all of them take a while
-            before, _, rest = out.read_text(encoding="utf-8").partition(_BEGIN)
-            after = rest.partition(_END)[2]
-            text = table(scale, backend, seeds, found)
-            atomic.write_text(out, f"{before}{_BEGIN}\n{text}{_END}{after}")
+        if write:  # after each dataset, since all of them take a while
+            page, text = RESULTS.read_text(encoding="utf-8"), table(scale, backend, seeds, found)
+            atomic.write_text(RESULTS, replace_section(page, _BEGIN, _END, text))
     print(table(scale, backend, seeds, found))
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import yaml
 
+from discoenv.domains.OnPolicyRL.tests.conftest import DOMAIN, MEMORIES, actor_critic
 from discoenv.exams.examiner import Learner, ProtocolError, RuleBroken
 from discoenv.exams.wire import Channel
 from discoenv.testing import InProcessLearner, import_learner, write_workspace
-from tests.domains.on_policy_rl import DOMAIN, MEMORIES, actor_critic
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -28,7 +28,7 @@ pytest.importorskip("gymnax")
 from discoenv.domains.OnPolicyRL.evaluation import make_episodes  # noqa: E402
 from discoenv.domains.OnPolicyRL.examiner import OnPolicyRLExaminer  # noqa: E402
 
-CANDIDATES = sorted((Path(__file__).parents[2] / "discoenv/domains/OnPolicyRL/candidates").glob("[0-9]*"))
+CANDIDATES = sorted((Path(__file__).parents[1] / "candidates").glob("[0-9]*"))
 BREAKOUT = DOMAIN.config("MinAtar/Breakout", "tiny")
 
 

@@ -22,18 +22,18 @@ jnp = pytest.importorskip("jax.numpy")
 pytest.importorskip("optax")
 scipy_stats = pytest.importorskip("scipy.stats")
 
-from benchmarks.bayesian_optimisation import SobolSearch, table  # noqa: E402
 from discoenv.domains.BayesianOptimisation import pictures, problems  # noqa: E402
 from discoenv.domains.BayesianOptimisation.examiner import (  # noqa: E402
     RESOLUTION,
     BayesianOptimisationExaminer,
     metrics_of,
 )
+from discoenv.domains.BayesianOptimisation.studies.comparison import SobolSearch, table  # noqa: E402
 from discoenv.domains.BayesianOptimisation.textbook import TEXTBOOK  # noqa: E402
 from discoenv.examiners.plotting import ExamArtifacts  # noqa: E402
 
 DOMAIN = Domain(BUILTIN / "BayesianOptimisation")
-CANDIDATES = sorted((Path(__file__).parents[2] / "discoenv/domains/BayesianOptimisation/candidates").glob("[0-9]*"))
+CANDIDATES = sorted((Path(__file__).parents[1] / "candidates").glob("[0-9]*"))
 CONFIG = {**DOMAIN.config("Branin2d", "tiny"), "BATCH_SIZE": 2, "BUDGET": 12, "INITIAL_SAMPLES": 4}
 
 

@@ -29,7 +29,7 @@ from discoenv.domains.ComputerVisionClassification.examiner import (  # noqa: E4
 )
 
 DOMAIN = Domain(BUILTIN / "ComputerVisionClassification")
-CANDIDATES = Path(__file__).parents[2] / "discoenv/domains/ComputerVisionClassification/candidates"
+CANDIDATES = Path(__file__).parents[1] / "candidates"
 OFFLINE = [name for name in DOMAIN.datasets if DOMAIN.specification.datasets[name].source == "offline"]
 
 

@@ -38,7 +38,7 @@ from discoenv.domains.NeuralCellularAutomata.examiner import (  # noqa: E402
 from discoenv.domains.NeuralCellularAutomata.samples import MatrixOperations, Samples, roll, steady_state  # noqa: E402
 
 DOMAIN = Domain(BUILTIN / "NeuralCellularAutomata")
-CANDIDATES = Path(__file__).parents[2] / "discoenv/domains/NeuralCellularAutomata/candidates"
+CANDIDATES = Path(__file__).parents[1] / "candidates"
 OFFLINE = [name for name in DOMAIN.datasets if DOMAIN.specification.datasets[name].source == "offline"]
 GROWING = [name for name in OFFLINE if name.startswith("Growing")]
 

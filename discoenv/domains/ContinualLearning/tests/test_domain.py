@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.continual_learning import FINE_TUNING, learner
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer, metrics_of
+from discoenv.domains.ContinualLearning.studies.comparison import FINE_TUNING, learner
+from discoenv.domains.ContinualLearning.tests.conftest import DOMAIN, OFFLINE, config_of, examiner
 from discoenv.exams.examiner import ProtocolError
 from discoenv.exams.examiner_process import load_domain_file
 from discoenv.exams.host import Host
 from discoenv.scoring.calibration import calibrate
 from discoenv.tasks.task import Setting
 from discoenv.testing import InProcessLearner, import_learner
-from tests.domains.continual_learning import DOMAIN, OFFLINE, config_of, examiner
 
 torch = pytest.importorskip("torch")
 

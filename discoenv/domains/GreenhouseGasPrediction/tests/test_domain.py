@@ -22,7 +22,7 @@ from discoenv.tasks.registry import BUILTIN
 from discoenv.testing import InProcessLearner, import_learner
 
 DOMAIN = Domain(BUILTIN / "GreenhouseGasPrediction")
-CANDIDATES = Path(__file__).resolve().parents[2] / "discoenv/domains/GreenhouseGasPrediction/candidates"
+CANDIDATES = Path(__file__).parents[1] / "candidates"
 SEEDS = (0, 1, 2)
 
 Table = np.ndarray[Any, Any]

@@ -25,7 +25,7 @@ from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import materialise
 
-FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "on_policy_learning_curves.svg"
+FIGURE = Path(__file__).resolve().with_suffix(".svg")
 GAMES = ("MinAtar/Breakout", "MinAtar/Asterix", "MinAtar/Freeway", "MinAtar/SpaceInvaders")
 #: Two-sided 95 % quantile of Student's t, by degrees of freedom.
 _T = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
@@ -105,11 +105,11 @@ def measure(games: tuple[str, ...], scale: Scale, seeds: int) -> dict[str, Any]:
 
 def draw(figures: dict[str, Any], path: Path) -> None:
     """One panel per game."""
-    import matplotlib  # noqa: PLC0415 - imported where used
+    import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "discoenv"
-    from matplotlib import pyplot  # noqa: PLC0415
+    from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, len(figures), figsize=(3.1 * len(figures), 2.7), squeeze=False)
     for axis, (game, row) in zip(axes[0], figures.items(), strict=True):

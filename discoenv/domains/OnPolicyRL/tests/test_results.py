@@ -1,4 +1,4 @@
-"""The table of docs/reinforcement_learning.md says what the shipped baselines say."""
+"""The table of results.md says what the shipped baselines say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from discoenv.tasks.registry import get_domain
 from discoenv.tasks.sampling import available_datasets
 from discoenv.tasks.task import Setting
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reinforcement_learning.md"
+PAGE = Path(__file__).resolve().parents[1] / "results.md"
 BACKENDS = ("default", "recurrent", "transformer")
 DOMAIN = get_domain("OnPolicyRL")
 DATASETS = available_datasets(DOMAIN, "small")

@@ -30,7 +30,7 @@ from discoenv.domains.OffPolicyRL.evaluation import make_episodes  # noqa: E402
 from discoenv.domains.OffPolicyRL.examiner import OffPolicyRLExaminer  # noqa: E402
 
 DOMAIN = Domain(BUILTIN / "OffPolicyRL")
-CANDIDATES = Path(__file__).parents[2] / "discoenv/domains/OffPolicyRL/candidates"
+CANDIDATES = Path(__file__).parents[1] / "candidates"
 CARTPOLE = DOMAIN.config("Classic/CartPole", "tiny")
 #: So small that training takes no time.
 SHORT = {**CARTPOLE, "NUM_ENVS": 4, "TOTAL_TIMESTEPS": 400, "EVALUATION_EPISODES": 6, "EVALUATION_STEPS": 5}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discoenv.domains.OnPolicyRL.tests.conftest import DOMAIN, actor_critic
 from discoenv.testing import import_learner
-from tests.domains.on_policy_rl import DOMAIN, actor_critic
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")

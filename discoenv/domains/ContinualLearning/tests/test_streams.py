@@ -13,8 +13,8 @@ import pytest
 from discoenv.data.generated import load
 from discoenv.data.published.idx import read_idx
 from discoenv.domains.ContinualLearning import streams
+from discoenv.domains.ContinualLearning.tests.conftest import DOMAIN, OFFLINE, config_of, examiner
 from tests.data import published_files as files
-from tests.domains.continual_learning import DOMAIN, OFFLINE, config_of, examiner
 
 PERMUTATIONS_8 = "7989e298b32d5bf1f8789f7bbb7cfbb44a42a2c61c1710b4b9aebc2152c1eb3b"
 PERMUTATIONS_28 = "e3d6517d86beaea635b628b88a4d06959645be5f067388ddf2354ae1ab681df2"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import learning_curves
+from discoenv.domains.OnPolicyRL.studies import learning_curves
 
 pytest.importorskip("matplotlib")
 
