@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import rich.table
 
 from discoenv.machine import atomic, hardware, packages
+from discoenv.machine.sections import replace_section
 from discoenv.tasks.specification import Scale
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -196,13 +197,9 @@ def write_page(path: Path, content: dict[str, Any], tables: dict[str, list[Table
     text = path.read_text(encoding="utf-8")
     for name, shown in tables.items():
         begin, end = marks(name)
-        before, found, rest = text.partition(begin)
-        _, ended, after = rest.partition(end)
-        if not (found and ended):
-            raise ValueError(f"{path}: needs {begin} and {end}, so that the tables can be put between them")
         body = "\n".join(table.markdown() for table in shown)
         took = f"{content['seconds'][name] / 60:.1f} minutes"
-        text = f"{before}{begin}\n{machine_line(content)}; it took {took}.\n\n{body}{end}{after}"
+        text = replace_section(text, begin, end, f"{machine_line(content)}; it took {took}.\n\n{body}")
     atomic.write_text(path, text)
 
 

@@ -1,9 +1,8 @@
-"""What tests share: a toy domain whose exams take a fraction of a second, variants of it, and a real sandbox."""
+"""What tests share: a toy domain whose exams take a fraction of a second, and variants of it."""
 
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,10 +12,7 @@ import pytest
 import yaml
 
 from discoenv.errors import SandboxError
-from discoenv.exams import learner_environment
-from discoenv.exams.host import Host
 from discoenv.machine import scratch
-from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
 from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
@@ -24,8 +20,6 @@ from discoenv.tasks.new_domain import copy_template
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
-
-os.environ.update(learner_environment.on_cpu(os.environ))  # as learners and examiners run
 
 
 def _make_toy() -> Path:
@@ -196,24 +190,3 @@ def task(toy: Domain) -> Task:
 def good(task: Task) -> dict[str, str]:
     """Modules that are better than the baseline on every dataset of the toy domain."""
     return base_modules(task) | {"features.py": POLYNOMIAL_FEATURES}
-
-
-@pytest.fixture(scope="session")
-def sandbox_name() -> str:
-    """The provider under test: DISCOENV_TEST_SANDBOX, or the best one that works here."""
-    return os.environ.get("DISCOENV_TEST_SANDBOX", "auto")
-
-
-@pytest.fixture
-def host(sandbox: Sandbox) -> Iterator[Host]:
-    """A host that runs exams in the real sandbox."""
-    with Host(sandbox) as host:
-        yield host
-
-
-@pytest.fixture(scope="session")
-def sandbox(sandbox_name: str) -> Iterator[Sandbox]:
-    """A real sandbox."""
-    provider = get_sandbox(sandbox_name)
-    yield provider
-    provider.close()

@@ -49,6 +49,13 @@ class Commands(DeferredGroup):
             "mcp:serve",
             "Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md).",
         ),
+        "new-domain": Deferred(
+            "domains:new_domain", "Make a domain to start from: a small one that works, under a new name."
+        ),
+        "validate": Deferred(
+            "domains:validate",
+            "Check that a domain is what every domain must be. The exit code is 1 if it is not.",
+        ),
         "data": Deferred("data:data", "Datasets that have to be downloaded."),
         "gc": Deferred(
             "runs:gc", "Remove what killed processes left behind: containers, control groups and temporary folders."

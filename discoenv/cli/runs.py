@@ -83,7 +83,7 @@ def draw(run: RunArgument) -> None:
     """Draw pictures of a recorded run into its folder `pictures`: scores, and what its domain has to show."""
     from discoenv.episodes import plots  # reads the domain
 
-    for path in plots.draw(run):
+    for path in plots.plot_run(run):
         _console.print(str(path), markup=False)
 
 

@@ -160,28 +160,6 @@ def test_a_fault_is_scored_and_explained(
     assert f"{tiny_module(domain)}.py" in record["exams"][0]["traceback"] or status == "timeout"
 
 
-WRONG_ANSWERS = {
-    "GreenhouseGasPrediction": {
-        "a wrong shape": "np.zeros((len(X), 2))",
-        "NaN": "np.full(len(X), np.nan)",
-    },
-}
-
-
-@pytest.mark.parametrize("what", WRONG_ANSWERS["GreenhouseGasPrediction"])
-def test_a_wrong_answer_is_scored_as_the_floor(what: str, make_env: MakeEnv) -> None:
-    source = (
-        "import numpy as np\n\n\nclass Model:\n    def fit(self, X, y):\n        return self\n\n"
-        f"    def predict(self, X):\n        return {WRONG_ANSWERS['GreenhouseGasPrediction'][what]}\n\n\n"
-        "def make_model(config):\n    return Model()\n"
-    )
-    reward, info, _ = play(make_env(task=tiny_task("GreenhouseGasPrediction")), "model", source)
-    (record,) = info["meta_test"].values()
-    assert reward == 0.0
-    assert record["exams"][0]["status"] in {"error", "protocol_error"}
-    assert record["exams"][0]["message"]
-
-
 @pytest.mark.slow
 @LONG
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -230,10 +208,6 @@ print(f"searched {count} files, found {found}", flush=True)
 """
 
 
-#: Domains, and how the names of their datasets begin, whose exams take a minute at most; the scale's limit is two.
-QUICK = {"GreenhouseGasPrediction": "", "OnPolicyRL": "MinAtar/"}
-
-
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_baselines_stand_well_above_their_floors(domain: str) -> None:
     """As measured by ``discoenv calibrate``, at small scale over three seeds."""
@@ -247,14 +221,4 @@ def test_baselines_stand_well_above_their_floors(domain: str) -> None:
         assert count >= 3
         gain = found.specification.metric.sign * (entry.baseline.mean - entry.floor.mean)
         assert gain >= 5 * standard_error, (dataset, entry.baseline, entry.floor)
-        quick = domain in QUICK and dataset.startswith(QUICK[domain])
-        assert entry.seconds.mean <= (60.0 if quick else 120.0), (dataset, entry.seconds)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_base_modules_learn_breakout_at_small_scale(make_env: MakeEnv) -> None:
-    task = tiny_task("OnPolicyRL", scale="small", meta_train=("MinAtar/Freeway",), meta_test=("MinAtar/Breakout",))
-    module = tiny_module("OnPolicyRL")
-    _, info, _ = play(make_env(task=task), module, base_source("OnPolicyRL", module))
-    assert info["meta_test"]["MinAtar/Breakout"]["metric"] >= 10
+        assert entry.seconds.mean <= 120.0, (dataset, entry.seconds)  # the scale's limit

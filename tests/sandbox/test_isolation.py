@@ -1,21 +1,19 @@
-"""What a program in the bubblewrap sandbox can see and reach."""
+"""What a program in a sandbox can see and reach: the same with every provider."""
 
 from __future__ import annotations
 
 import json
-import stat
-import sys
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from discoenv.errors import SandboxError
-from discoenv.sandbox import Command, Limits, Mount, Outcome
-from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
+from discoenv.sandbox import Command, Limits, Mount, Outcome, Sandbox
+from tests.sandbox.providers import FAMILY, REPOSITORY, python
 
 Run = Callable[..., Outcome]
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_there_is_no_network(run: Run) -> None:
@@ -30,12 +28,13 @@ for attempt in (
     try:
         attempt()
         print("reached")
-    except OSError as error:
+    except OSError:
         print("refused")
-print(socket.if_nameindex())
+virtual = ("lo", "sit", "ip6", "tunl", "gre", "erspan")
+interfaces = [line.split(":")[0].strip() for line in open("/proc/net/dev") if ":" in line]
+print([name for name in interfaces if not name.startswith(virtual)])
 """)
-    assert outcome.stdout.split("\n")[:4] == ["refused"] * 4, outcome
-    assert "eth" not in outcome.stdout
+    assert outcome.stdout.split("\n")[:5] == ["refused"] * 4 + ["[]"], outcome
 
 
 def test_only_scratch_is_writable(run: Run) -> None:
@@ -49,8 +48,12 @@ for directory, _, _ in os.walk("/"):
         print(directory)
     except OSError:
         pass
-for file in ("/proc/sysrq-trigger", "/proc/sys/kernel/hostname", "/proc/sys/vm/drop_caches"):
-    assert not os.access(file, os.W_OK), file
+for file in ("/proc/sysrq-trigger", "/proc/sys/kernel/hostname", "/proc/sys/vm/drop_caches", "/etc/hosts"):
+    try:
+        open(file, "a").close()
+        print(file)
+    except OSError:
+        pass
 """)
     assert outcome.exit_code == 0, outcome
     assert set(outcome.stdout.split()) == {"/tmp", "/dev/shm"}
@@ -60,7 +63,7 @@ def test_the_program_has_no_privileges(run: Run) -> None:
     outcome = run("print(open('/proc/self/status').read())")
     status = dict(line.split(":\t", 1) for line in outcome.stdout.splitlines() if ":\t" in line)
     assert "0" not in status["Uid"].split() + status["Gid"].split()
-    assert status["Groups"].split() in ([], ["65534"])
+    assert set(status["Groups"].split()) <= {"65534", *status["Gid"].split()}
     for capabilities in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[capabilities], 16) == 0, capabilities
     assert status["NoNewPrivs"] == "1"
@@ -89,42 +92,46 @@ def test_secrets_of_the_host_are_absent(run: Run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     (tmp_path / "secret").write_text("secret")
     outcome = run(f"""
-import json, os, sys
-files = [os.path.join(d, f) for top in ("/root", "/home", "/etc") for d, _, fs in os.walk(top) for f in fs
-         if not d.startswith((sys.prefix, sys.base_prefix))]
+import json, os
 environments = [open(f"/proc/{{pid}}/environ").read() for pid in os.listdir("/proc")
                 if pid.isdigit() and os.access(f"/proc/{{pid}}/environ", os.R_OK)]
-print(json.dumps([dict(os.environ), environments, files, os.path.exists({str(tmp_path)!r})]))
+print(json.dumps([dict(os.environ), environments, os.path.exists({str(tmp_path)!r})]))
 """)
     assert outcome.exit_code == 0, outcome
     assert "very-secret" not in outcome.stdout
-    environment, _, files, sees_tmp = json.loads(outcome.stdout)
+    environment, _, sees_tmp = json.loads(outcome.stdout)
     assert not sees_tmp
     assert environment["HOME"] == "/tmp"
     assert environment["OMP_NUM_THREADS"] == str(Limits().cpus)
-    for secret in ("/etc/shadow", "/etc/machine-id", "/etc/resolv.conf", "/etc/hostname"):
-        assert secret not in files
-    assert not [file for file in files if "/.ssh/" in file or "/.bash" in file]
-    assert not [name for name in environment if name.startswith(("AWS", "OPENAI", "PYTEST", "SSH"))]
-
-
-def test_proc_shows_only_the_own_processes(run: Run) -> None:
-    outcome = run("import os; print([p for p in os.listdir('/proc') if p.isdigit()], open('/proc/1/cmdline').read())")
-    assert outcome.stdout.startswith("['1', '2']"), outcome
-    assert str(REPOSITORY) not in outcome.stdout.replace(sys.prefix, "")  # the interpreter may be in the repository
+    assert not [name for name in environment if name.startswith(("AWS", "OPENAI", "PYTEST", "SSH", "PIP", "DOCKER"))]
 
 
 def test_hidden_packages_are_masked(run: Run) -> None:
     code = """
-import importlib.util, os
+import glob, os
 import numpy
 base = os.path.dirname(numpy.__file__)
 print(os.listdir(base + "/testing"), os.path.getsize(base + "/matlib.py"))
-compiled = [base + "/__pycache__/" + f for f in os.listdir(base + "/__pycache__") if f.startswith("matlib.")]
-print([f for f in compiled if os.path.getsize(f)])
+print([f for f in glob.glob(base + "/__pycache__/matlib.*") if os.path.getsize(f)])
+print(os.path.exists(os.path.dirname(base) + "/not/installed"))
 """
     outcome = run(code, hidden_packages=("numpy/testing", "numpy/matlib.py", "not/installed"))
-    assert outcome.stdout == "[] 0\n[]\n", outcome
+    assert outcome.stdout == "[] 0\n[]\nFalse\n", outcome
+
+
+def test_held_out_data_of_a_domain_is_masked(run: Run) -> None:
+    from discoenv.tasks.registry import get_domain
+
+    hidden = tuple(get_domain("GreenhouseGasPrediction").specification.hidden_packages)
+    code = """
+import os, statsmodels
+base = os.path.dirname(os.path.dirname(statsmodels.__file__))
+for name in os.environ["HIDDEN"].split(":"):
+    for folder, _, files in os.walk(os.path.join(base, name)):
+        print([f for f in files if os.path.getsize(os.path.join(folder, f))])
+"""
+    outcome = run(code, hidden_packages=hidden, env={"HIDDEN": ":".join(hidden)})
+    assert outcome.stdout == "[]\n" * len(hidden), outcome
 
 
 @pytest.mark.parametrize("path", ["/etc", "../x", ""])
@@ -151,28 +158,17 @@ for path in ("/given/data", "/given/new", "/new"):
     assert (tmp_path / "scratch/result").read_text() == "done"
 
 
-def test_a_private_directory_can_be_mounted(run: Run, tmp_path: Path) -> None:
-    private = tmp_path / "private"
-    private.mkdir(mode=0o700)
-    (private / "data").write_text("42")
-    outcome = run("print(open('/x/data').read())", mounts=(Mount(private, "/x"),))
-    assert outcome.stdout == "42\n", outcome
-    assert stat.S_IMODE(private.stat().st_mode) == 0o700
-
-
 def test_a_missing_mount_source_is_named(run: Run, tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match=r"absent.*does not exist"):
         run("", mounts=(Mount(tmp_path / "absent", "/x"),))
 
 
-def test_a_missing_working_directory_is_an_error_of_the_sandbox(sandbox: BubblewrapSandbox) -> None:
+def test_a_missing_working_directory_is_an_error_of_the_sandbox(sandbox: Sandbox) -> None:
     with pytest.raises(SandboxError, match="/nowhere"):
-        sandbox.start(Command(("python", "-c", ""), cwd="/nowhere"), Limits())
+        sandbox.start(python("", cwd="/nowhere"), Limits())
 
 
 def test_a_unix_socket_in_a_mount_connects(run: Run, tmp_path: Path) -> None:
-    import socket
-
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "exam.sock"))
         (tmp_path / "exam.sock").chmod(0o777)
@@ -187,24 +183,27 @@ def test_a_unix_socket_in_a_mount_connects(run: Run, tmp_path: Path) -> None:
             assert connection.recv(5) == b"hello"
 
 
-@pytest.mark.usefixtures("each_way_of_counting")
-def test_numerical_libraries_work(run: Run) -> None:
-    outcome = run(
-        """
-import jax, jax.numpy as jnp, numpy as np
-from joblib import Parallel, delayed
-from sklearn.ensemble import RandomForestClassifier
-assert float(jax.jit(lambda x: (x @ x).sum())(jnp.ones((100, 100)))) == 1e6
-x = np.random.default_rng(0).random((200, 5))
-assert RandomForestClassifier(10, n_jobs=2).fit(x, x[:, 0] > 0.5).score(x, x[:, 0] > 0.5) > 0.9
-assert sum(Parallel(n_jobs=2)(delayed(abs)(-i) for i in range(10))) == 45
-print("fine")
-"""
-    )
-    assert outcome.stdout == "fine\n", outcome
-
-
 def test_no_core_is_dumped(run: Run) -> None:
     outcome = run("import os; os.abort()")
     assert (outcome.reason, outcome.exit_code) == ("exited", -6)
     assert not Path("core").exists()
+
+
+def test_arguments_and_variables_arrive_unchanged(sandbox: Sandbox) -> None:
+    odd = "a 'quoted' \"text\" with $HOME `ls` \\n \\\\ %s %b\nand a line\twith ümläuts"
+    code = "import os, sys; sys.stdout.write(repr((sys.argv[1:], os.environ['ODD'])))"
+    command = Command(("python", "-c", code, odd, "", "x" * 100_000), cwd="/tmp", env={"ODD": odd}, family=FAMILY)
+    outcome = sandbox.run(command, Limits(wall_s=60.0, output_bytes=1 << 20))
+    assert outcome.stdout == repr(([odd, "", "x" * 100_000], odd)), outcome
+
+
+def test_the_program_has_no_child_but_its_own_and_no_input(run: Run) -> None:
+    outcome = run("""
+import os, sys
+print(repr(sys.stdin.read()))
+try:
+    os.wait()
+except ChildProcessError:
+    print("no child")
+""")
+    assert outcome.stdout == "''\nno child\n", outcome

@@ -1,0 +1,1 @@
+"""What the baseline of Bayesian optimisation reaches beside simpler methods."""

@@ -1,0 +1,393 @@
+"""ComputerVisionClassification: formulas against plain NumPy, the examiner's rules, training, and tiny exams."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discoenv.exams.examiner import ProtocolError, RuleBroken
+from discoenv.exams.examiner_process import load_domain_file
+from discoenv.exams.host import Host
+from discoenv.scoring import baselines
+from discoenv.scoring.calibration import calibrate
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import BUILTIN
+from discoenv.tasks.task import Setting
+from discoenv.testing import InProcessLearner, import_learner
+
+torch = pytest.importorskip("torch")
+
+from discoenv.domains.ComputerVisionClassification.examiner import (  # noqa: E402
+    ComputerVisionClassificationExaminer,
+    metrics,
+)
+
+DOMAIN = Domain(BUILTIN / "ComputerVisionClassification")
+CANDIDATES = Path(__file__).parents[1] / "candidates"
+OFFLINE = [name for name in DOMAIN.datasets if DOMAIN.specification.datasets[name].source == "offline"]
+
+
+def config_of(dataset: str = "Digits", scale: str = "tiny", **changes: Any) -> dict[str, Any]:
+    return {**DOMAIN.config(dataset, scale), **changes}
+
+
+def examiner(dataset: str = "Digits", scale: str = "tiny", **changes: Any) -> ComputerVisionClassificationExaminer:
+    return ComputerVisionClassificationExaminer(dataset, scale, config_of(dataset, scale, **changes))
+
+
+@contextlib.contextmanager
+def on_one_thread(**settings: Any) -> Iterator[Any]:
+    """The learner's code; torch has its own number of threads again afterwards."""
+    with import_learner(DOMAIN, **settings) as modules:
+        torch.set_num_threads(1)
+        yield modules
+
+
+@pytest.fixture(scope="module")
+def code() -> Iterator[Any]:
+    with on_one_thread() as modules:
+        yield modules
+
+
+def trained(code: Any, exam_: ComputerVisionClassificationExaminer, seed: int = 5) -> Any:
+    return code.main.train(dict(exam_.config), exam_.training_data(0), torch.device("cpu"), seed)
+
+
+class Classifier:
+    """Answers ``logits(images)`` by a function, and keeps what it was asked."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        self.answer = answer
+        self.asked: list[Any] = []
+
+    def logits(self, images: Any) -> Any:
+        assert images.dtype == np.uint8
+        self.asked.append(images)
+        return self.answer(images)
+
+
+def classifying(answer: Callable[[Any], Any], parameters: int = 10) -> InProcessLearner:
+    return InProcessLearner(Classifier(answer), parameter_count=parameters)
+
+
+def knowing(exam_: ComputerVisionClassificationExaminer, right: float = 1.0) -> Callable[[Any], Any]:
+    """Says the true class of the first ``right`` of the held-out images, and another one of the others."""
+    test = exam_.images.test
+    labels = {
+        x.tobytes(): y if row < right * len(test) else (y + 1) % 10
+        for row, (x, y) in enumerate(zip(test.x, test.y, strict=True))
+    }
+    return lambda images: np.eye(exam_.images.classes)[[labels[x.tobytes()] for x in images]]
+
+
+# --- formulas ---------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_are_their_formulas() -> None:
+    generator = np.random.default_rng(0)
+    logits, labels = generator.normal(size=(50, 9)) * 3, generator.integers(9, size=50)
+    found = metrics(logits, labels)
+    ranks = [sorted(range(9), key=lambda c: -row[c]).index(y) for row, y in zip(logits, labels, strict=True)]
+    losses = [-np.log(np.exp(row[y]) / np.exp(row).sum()) for row, y in zip(logits, labels, strict=True)]
+    assert found["accuracy"] == np.mean(np.array(ranks) == 0)
+    assert found["top5_accuracy"] == np.mean(np.array(ranks) < 5)
+    assert found["log_loss"] == pytest.approx(np.mean(losses))
+
+
+def test_of_equal_logits_the_first_counts_and_huge_ones_stay_finite() -> None:
+    assert metrics(np.zeros((10, 10)), np.arange(10)) == pytest.approx(
+        {"accuracy": 0.1, "top5_accuracy": 0.5, "log_loss": np.log(10)}
+    )
+    found = metrics(np.array([[1e9, -1e9], [1e9, -1e9]]), np.array([0, 1]))
+    assert found == pytest.approx({"accuracy": 0.5, "top5_accuracy": 1.0, "log_loss": 1e4})
+
+
+def test_the_loss_is_the_cross_entropy(code: Any) -> None:
+    logits, labels = torch.randn(7, 4, dtype=torch.float32), torch.tensor([0, 1, 2, 3, 3, 2, 1])
+    expected = metrics(logits.double().numpy(), labels.numpy())["log_loss"]
+    assert float(code.loss.compute_loss(logits, labels, {})) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_network_has_the_published_size_and_answers_for_each_image_alone(code: Any) -> None:
+    config = {**config_of("ProcFlowers", "full"), "NUM_CLASSES": 10}
+    model = code.networks.Model(config)
+    assert sum(each.numel() for each in model.parameters()) == 2_741_002
+    small = code.networks.Model(config_of("ProcFlowers")).eval()
+    images = torch.randn(6, 3, 32, 32)
+    with torch.no_grad():
+        assert small(images).shape == (6, 60)
+        torch.testing.assert_close(small(images[2:4]), small(images)[2:4])
+
+
+def test_without_residuals_a_block_is_its_convolutions(code: Any) -> None:
+    torch.manual_seed(0)
+    block = code.networks._Block(2, 3, False).eval()
+    x = torch.randn(1, 2, 5, 5)
+    kernel = block.first.weight.detach().double().numpy()
+    padded = np.pad(x[0].double().numpy(), ((0, 0), (1, 1), (1, 1)))
+    first = np.zeros((3, 5, 5))
+    for row in range(5):
+        for column in range(5):
+            first[:, row, column] = (kernel * padded[None, :, row : row + 3, column : column + 3]).sum(axis=(1, 2, 3))
+    found = block.first_norm(block.first(x)).detach().numpy()[0]
+    np.testing.assert_allclose(found, first / np.sqrt(1 + 1e-5), rtol=1e-4, atol=1e-5)
+    same = code.networks._Block(3, 3, True)
+    assert isinstance(same.around, torch.nn.Identity)
+
+
+def test_weights_decay_and_biases_do_not(code: Any) -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    optimizer = code.optim.create_optimizer(model, {"LR": 0.1, "WEIGHT_DECAY": 0.02, "TOTAL_STEPS": 10})
+    decays = {id(each): group["weight_decay"] for group in optimizer.param_groups for each in group["params"]}
+    assert decays[id(model[0].weight)] == 0.02
+    assert {decays[id(each)] for each in (model[0].bias, model[1].weight, model[1].bias)} == {0.0}
+
+
+def test_the_learning_rate_rises_and_falls_along_a_cosine(code: Any) -> None:
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
+    config = {"LR": 0.3, "WEIGHT_DECAY": 0.0, "TOTAL_STEPS": 50, "WARMUP": 0.1}
+    optimizer = torch.optim.SGD([parameter], lr=0.3)
+    scheduler = code.optim.create_scheduler(optimizer, config)
+    rates = []
+    for _ in range(50):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    expected = [0.3 * (k + 1) / 5 for k in range(5)]
+    expected += [0.15 * (1 + np.cos(np.pi * (k - 5) / 45)) for k in range(5, 50)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-9)
+
+
+def test_images_are_normalised_moved_and_flipped(code: Any) -> None:
+    config = {"MEAN": [0.2, 0.4], "STD": [0.5, 0.1], "CROP": 2, "FLIP": 0.5}
+    train, evaluate = code.preprocess.build_transforms(config)
+    images = torch.randint(0, 256, (40, 6, 7, 2), dtype=torch.uint8)
+    plain = evaluate(images)
+    expected = (images.numpy().transpose(0, 3, 1, 2) / 255.0 - np.reshape([0.2, 0.4], (2, 1, 1))) / np.reshape(
+        [0.5, 0.1], (2, 1, 1)
+    )
+    np.testing.assert_allclose(plain, expected, rtol=1e-4, atol=1e-5)
+    augmented = train(images, torch.Generator().manual_seed(0)).numpy()
+    seen = set()
+    for before, after in zip(plain.numpy(), augmented, strict=True):
+        padded = np.pad(before, ((0, 0), (2, 2), (2, 2)), mode="edge")
+        ways = {
+            (down, right, flip): padded[:, down : down + 6, right : right + 7][..., :: -1 if flip else 1]
+            for down in range(5) for right in range(5) for flip in (False, True)
+        }  # fmt: skip
+        (way,) = [way for way, picture in ways.items() if np.array_equal(picture, after)]
+        seen.add(way)
+    assert len(seen) > 15
+    again = train(images, torch.Generator().manual_seed(0)).numpy()
+    np.testing.assert_array_equal(again, augmented)
+
+
+# --- the examiner -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dataset", ["Digits", "DigitsLT", "DigitsC", "Glyphs100"])
+def test_the_learner_gets_images_to_train_on_and_none_that_are_held_out(dataset: str) -> None:
+    exam_ = examiner(dataset)
+    data = exam_.training_data(3)
+    assert list(data) == ["train_images", "train_labels", "validation_images", "validation_labels"]
+    assert data["train_images"].shape[1:] == exam_.images.shape
+    assert len(data["train_labels"]) <= (exam_.config["TRAIN_SAMPLES"] or 10**6)
+    given = {x.tobytes() for name in ("train_images", "validation_images") for x in data[name]}
+    blind = Classifier(lambda images: np.zeros((len(images), exam_.images.classes)))
+    exam_.examine(InProcessLearner(blind, parameter_count=10), 3)
+    shown = [x.tobytes() for images in blind.asked for x in images]
+    assert not given & set(shown)
+    assert len(set(shown)) > 0.98 * exam_.config["EXAM_SAMPLES"]  # a corruption can make two images the same
+
+
+def test_a_seed_fixes_what_is_drawn() -> None:
+    one, same, other = (examiner().training_data(seed)["train_images"] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(("right", "low", "high"), [(1.0, 1.0, 1.0), (0.5, 0.35, 0.65), (0.0, 0.0, 0.0)])
+def test_who_knows_is_scored_by_what_it_knows(right: float, low: float, high: float) -> None:
+    exam_ = examiner()
+    found = exam_.examine(classifying(knowing(exam_, right)), 0)
+    assert low <= found["accuracy"] <= high
+    assert found["parameter_count"] == 10
+
+
+def test_the_floor_knows_the_frequencies_alone() -> None:
+    floor = examiner("DigitsLT", EXAM_SAMPLES=None).floor(0)
+    assert floor["accuracy"] == pytest.approx(0.1)
+    assert floor["top5_accuracy"] == pytest.approx(0.5)
+    assert floor["log_loss"] > np.log(10)
+
+
+def test_a_model_that_is_too_large_is_refused() -> None:
+    exam_ = examiner(MAX_PARAMETERS=1000)
+    assert exam_.examine(classifying(knowing(exam_), 1000), 0)["accuracy"] == 1.0
+    with pytest.raises(RuleBroken, match=r"1,001 parameters; the configuration allows 1,000: make it smaller"):
+        exam_.examine(classifying(knowing(exam_), 1001), 0)
+
+
+BATCHES = {
+    "the mean of the batch": lambda images: np.eye(10)[images.sum(axis=(1, 2, 3)) % 10] - images.mean(),
+    "chance": lambda images: np.random.default_rng().normal(size=(len(images), 10)),
+    "the size of the batch": lambda images: np.full((len(images), 10), 1.0 / len(images)),
+    "the place in the batch": lambda images: np.eye(10)[np.arange(len(images)) % 10],
+}
+
+
+@pytest.mark.parametrize("what", BATCHES)
+def test_logits_that_depend_on_more_than_the_image_are_refused(what: str) -> None:
+    with pytest.raises(RuleBroken, match="must depend on that image alone"):
+        examiner().examine(classifying(BATCHES[what]), 0)
+
+
+def test_rounding_is_allowed() -> None:
+    exam_ = examiner()
+    honest = knowing(exam_)
+    noise = np.random.default_rng(0)
+    found = exam_.examine(classifying(lambda images: honest(images) + 1e-4 * noise.normal(size=(len(images), 10))), 0)
+    assert found["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("answer", [np.zeros((3, 10)), np.full((250, 10), np.nan), np.full((250, 10), 1e30), "cat"])
+def test_answers_that_are_no_logits_end_the_exam(answer: Any) -> None:
+    with pytest.raises(ProtocolError, match=r"logits\(\) answered"):
+        examiner().examine(classifying(lambda images: answer), 0)
+
+
+@pytest.mark.parametrize("dataset", OFFLINE)
+@pytest.mark.parametrize("scale", ["tiny", "small", "full"])
+def test_the_base_model_is_within_the_cap(code: Any, dataset: str, scale: str) -> None:
+    config = config_of(dataset, scale)
+    count = code.main.count_parameters(code.networks.Model(config))
+    assert 0.1 * config["MAX_PARAMETERS"] < count <= config["MAX_PARAMETERS"]
+
+
+def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from discoenv.examiners.plotting import ExamArtifacts
+
+    saved = []
+    for number, dataset in enumerate(("Digits", "ProcFlowers")):
+        exam_ = examiner(dataset)
+        learner = classifying(
+            lambda images: np.eye(60)[images[:, 0, 0, 0] % 60][:, : 10 if images.shape[-1] == 1 else 60]
+        )
+        exam_.examine(learner, 0)
+        assert exam_.artifacts["confusion"].sum() == exam_.config["EXAM_SAMPLES"]
+        assert (exam_.artifacts["labels"] != exam_.artifacts["answers"]).sum() >= 20
+        path = tmp_path / f"{dataset}.npz"
+        np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
+        assert path.stat().st_size < 200_000
+        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+    paths = load_domain_file(DOMAIN.directory, "pictures").plot(saved, tmp_path)
+    assert sorted(path.name for path in paths) == [
+        f"{kind}_{dataset}.png" for kind in ("confusion", "mistakes") for dataset in ("Digits", "ProcFlowers")
+    ]
+    assert all(path.stat().st_size > 5000 for path in paths)
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_trains_the_same_bits(code: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    exam_ = examiner(TRAIN_SAMPLES=150, EPOCHS=2)
+    one, same, other = (trained(code, exam_, seed)[0].state_dict() for seed in (5, 5, 6))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+    assert "validation accuracy" in capsys.readouterr().out
+
+
+def test_the_model_of_the_best_epoch_is_kept(code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = iter([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.6, 0.1)])
+    seen = []
+
+    def evaluate(model: Any, *arguments: Any) -> Any:
+        seen.append(model.layers[-1].bias.detach().clone())
+        return next(results)
+
+    monkeypatch.setattr(code.main, "evaluate", evaluate)
+    model, _ = trained(code, examiner(TRAIN_SAMPLES=64, EPOCHS=4))
+    assert torch.equal(model.layers[-1].bias, seen[2])
+    assert not torch.equal(seen[3], seen[2])
+
+
+def test_modules_hear_of_the_training_images_only(code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    exam_ = examiner("DigitsLT", TRAIN_SAMPLES=None, EPOCHS=1, BATCH=50)
+    heard: list[Any] = []
+    honest = code.main.compute_loss
+
+    def listening(logits: Any, labels: Any, config: Any) -> Any:
+        heard.append((labels.numpy().copy(), config))
+        return honest(logits, labels, config)
+
+    monkeypatch.setattr(code.main, "compute_loss", listening)
+    model, transform = trained(code, exam_)
+    classifier = code.main.Classifier(model, transform, torch.device("cpu"))
+    learner = InProcessLearner(classifier)
+    exam_.examine(learner, 0)
+    data = exam_.training_data(0)
+    labels, configs = zip(*heard, strict=True)
+    assert sorted(np.concatenate(labels)) == sorted(data["train_labels"])
+    assert configs[0]["CLASS_COUNTS"] == np.bincount(data["train_labels"]).tolist()
+    assert configs[0]["TOTAL_STEPS"] == len(heard)
+    np.testing.assert_allclose(configs[0]["MEAN"], [data["train_images"].mean() / 255])
+
+
+def test_a_model_over_the_cap_ends_training_with_a_reason(code: Any) -> None:
+    with pytest.raises(ValueError, match=r"networks\.py: [\d,]+ parameters; MAX_PARAMETERS allows 100"):
+        trained(code, examiner(MAX_PARAMETERS=100))
+
+
+@pytest.mark.parametrize("module", DOMAIN.modules)
+def test_stubs_import_and_name_what_is_missing(module: str) -> None:
+    with (
+        on_one_thread(stubs=[module]) as modules,
+        pytest.raises(NotImplementedError, match=rf"{module}\.py: [\w.]+ is not implemented"),
+    ):
+        trained(modules, examiner(TRAIN_SAMPLES=32, EPOCHS=1))
+
+
+@pytest.mark.parametrize("candidate", sorted(path.name for path in CANDIDATES.iterdir() if path.is_dir()))
+@pytest.mark.parametrize("dataset", ["DigitsLT", "ProcFlowers"])
+def test_candidates_train(candidate: str, dataset: str) -> None:
+    exam_ = examiner(dataset, TRAIN_SAMPLES=64, EPOCHS=1)
+    with on_one_thread(modules=CANDIDATES / candidate) as modules:
+        model, transform = trained(modules, exam_)
+        classifier = modules.main.Classifier(model, transform, torch.device("cpu"))
+        found = exam_.examine(InProcessLearner(classifier), 0)
+    assert np.isfinite(list(found.values())).all()
+
+
+def test_what_the_learner_gets_does_not_import_discoenv() -> None:
+    for path in [*(DOMAIN.directory / "templates").rglob("*.py"), *CANDIDATES.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.startswith("discoenv") for name in names), path
+
+
+# --- exams in the sandbox ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["Digits", "Glyphs100"])
+def test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor(dataset: str) -> None:
+    entry = calibrate(Host(), Setting(DOMAIN, "default", dataset, "tiny"), seeds=[11])
+    assert entry.baseline.mean > entry.floor.mean + 0.1
+
+
+def test_what_makes_a_dataset_hard_shows_in_its_baseline() -> None:
+    at = {dataset: baselines.entry(Setting(DOMAIN, "default", dataset, "small")).baseline.mean for dataset in OFFLINE}
+    assert at["Digits"] >= 0.97
+    assert at["DigitsLT"] < at["Digits"] - 0.03
+    assert at["DigitsC"] < at["Digits"] - 0.15
+    assert 0.4 < at["Glyphs100"] < 0.95
+    assert all(at[dataset] < 0.97 for dataset in OFFLINE if dataset != "Digits")

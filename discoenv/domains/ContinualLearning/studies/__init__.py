@@ -1,0 +1,1 @@
+"""What the baseline of continual learning reaches between a lower and an upper bound."""

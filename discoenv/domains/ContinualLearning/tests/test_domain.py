@@ -1,0 +1,517 @@
+"""ContinualLearning: formulas against plain NumPy, an exam that tells nothing, fixed files that keep their word."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer, metrics_of
+from discoenv.domains.ContinualLearning.studies.comparison import FINE_TUNING, learner
+from discoenv.domains.ContinualLearning.tests.conftest import DOMAIN, OFFLINE, config_of, examiner
+from discoenv.exams.examiner import ProtocolError
+from discoenv.exams.examiner_process import load_domain_file
+from discoenv.exams.host import Host
+from discoenv.scoring.calibration import calibrate
+from discoenv.tasks.task import Setting
+from discoenv.testing import InProcessLearner, import_learner
+
+torch = pytest.importorskip("torch")
+
+CANDIDATES = FINE_TUNING.parent
+#: A stream of three experiences that takes a fraction of a second to learn.
+SHORT: dict[str, Any] = {
+    "TASKS": 3,
+    "TRAIN_SAMPLES": 64,
+    "VALIDATION_SAMPLES": 8,
+    "PROBE_SAMPLES": 20,
+    "TEST_SAMPLES": 30,
+    "WIDTHS": [8, 8, 8],
+    "TOKEN_WIDTH": 16,
+    "BLOCKS": 1,
+    "FISHER_SAMPLES": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def code() -> Iterator[Any]:
+    with import_learner(DOMAIN) as modules:
+        yield modules
+
+
+class Oracle:
+    """Answers from the labels, which it is given: right with a probability that depends on the experience and on t."""
+
+    def __init__(self, exam_: ContinualLearningExaminer, seed: int, knows: Any) -> None:
+        self.labels = {}
+        self.places: list[list[int]] = []
+        self.count = 0
+        self.classes = exam_.config["CLASSES"]
+        self.knows = knows
+        for task, experience in enumerate(exam_.experiences(seed)):
+            for split in (experience.probe, experience.test):
+                self.labels.update(
+                    {image.tobytes(): (task, label) for image, label in zip(split.x, split.y, strict=True)}
+                )
+        self.asked: list[set[bytes]] = []
+        self.events: list[str] = []
+
+    def learn(self, images: Any, labels: Any, validation_images: Any, validation_labels: Any) -> None:
+        assert images.dtype == validation_images.dtype == np.uint8
+        assert labels.dtype == validation_labels.dtype == np.int64
+        assert not {image.tobytes() for image in images} & set(self.labels)
+        self.count += 1
+        self.asked.append(set())
+        self.places.append([])
+        self.events.append("learn")
+
+    def predict(self, images: Any) -> Any:
+        self.events.append("predict")
+        answers = []
+        for image in images:
+            task, label = self.labels[image.tobytes()]
+            self.asked[-1].add(image.tobytes())
+            self.places[-1].append(task)
+            answers.append(label if self.knows(task, self.count - 1) else (label + 1) % self.classes)
+        return np.array(answers)
+
+
+# --- the metrics ------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_agree_with_their_formulas_written_out() -> None:
+    a = np.random.default_rng(0).random((5, 5))
+    found = metrics_of(a, chance=0.1)
+    last = 4
+    average = sum(a[i, last] for i in range(5)) / 5
+    forgetting = sum(max(a[i, t] for t in range(i, 5)) - a[i, last] for i in range(4)) / 4
+    assert found["average_accuracy"] == pytest.approx(average)
+    assert found["forgetting"] == pytest.approx(forgetting)
+    assert found["forgetting_score"] == pytest.approx(average - forgetting / 2)
+    assert found["backward_transfer"] == pytest.approx(sum(a[i, last] - a[i, i] for i in range(4)) / 4)
+    assert found["forward_transfer"] == pytest.approx(sum(a[i, i - 1] for i in range(1, 5)) / 4 - 0.1)
+    assert found["learning_accuracy"] == pytest.approx(sum(a[i, i] for i in range(5)) / 5)
+    anytime = sum(sum(a[i, t] for i in range(t + 1)) / (t + 1) for t in range(5)) / 5
+    assert found["anytime_accuracy"] == pytest.approx(anytime)
+
+
+def test_learning_everything_and_forgetting_all_of_it_counts_one() -> None:
+    found = metrics_of(np.eye(10))
+    assert found["forgetting"] == 1.0
+    assert found["backward_transfer"] == -1.0
+    assert found["forgetting_score"] == pytest.approx(0.1 - 0.5)
+    assert "forward_transfer" not in found
+
+
+def test_what_was_not_asked_does_not_count() -> None:
+    a = np.random.default_rng(1).random((4, 4))
+    blank = np.where(np.tril(np.ones((4, 4)), -2) > 0, np.nan, a)
+    assert metrics_of(blank, 0.1) == pytest.approx(metrics_of(a, 0.1))
+    nothing_ahead = np.where(np.tril(np.ones((4, 4)), -1) > 0, np.nan, a)
+    assert metrics_of(nothing_ahead) == pytest.approx(metrics_of(a))
+
+
+@pytest.mark.parametrize("dataset", ["RotatedDigits", "SplitGlyphs"])
+def test_the_exam_measures_the_accuracy_matrix(dataset: str) -> None:
+    exam_ = examiner(dataset)
+    tasks = exam_.config["TASKS"]
+
+    def knows(task: int, t: int) -> bool:  # the second experience is forgotten when the fourth comes
+        return task <= t and not (task == 1 and t >= 3)
+
+    found = exam_.examine(InProcessLearner(Oracle(exam_, 3, knows)), 3)
+    wanted = np.array([[float(knows(i, t)) for t in range(tasks)] for i in range(tasks)])
+    asked = ~np.isnan(exam_.artifacts["accuracy"])
+    np.testing.assert_array_equal(exam_.artifacts["accuracy"][asked], wanted[asked].astype(np.float32))
+    assert found["average_accuracy"] == (tasks - 1) / tasks
+    assert found["forgetting"] == 1 / (tasks - 1)
+    assert set(found) <= {"average_accuracy", *DOMAIN.specification.other_metrics}
+    ahead = 0 if dataset.startswith("Split") else 1
+    assert asked.sum() == sum(min(t + 1 + ahead, tasks) for t in range(tasks))
+
+
+def test_experiences_come_one_at_a_time_and_the_last_questions_are_new() -> None:
+    exam_ = examiner("SplitGlyphs")
+    oracle = Oracle(exam_, 0, lambda task, t: True)
+    exam_.examine(InProcessLearner(oracle), 0)
+    tasks = exam_.config["TASKS"]
+    assert [event for event, after in zip(oracle.events, [*oracle.events[1:], ""], strict=True) if event != after] == [
+        "learn",
+        "predict",
+    ] * tasks
+    for t in range(tasks):
+        assert set(oracle.places[t]) == set(range(t + 1))
+        if 0 < t < tasks - 1:
+            assert oracle.asked[t - 1] <= oracle.asked[t]
+    assert not oracle.asked[-1] & set().union(*oracle.asked[:-1])
+
+
+def test_a_question_does_not_tell_which_experience_an_image_is_from() -> None:
+    exam_ = examiner("SplitGlyphs")
+    oracle = Oracle(exam_, 0, lambda task, t: True)
+    exam_.examine(InProcessLearner(oracle), 0)
+    places = np.array(oracle.places[-1])
+    runs = 1 + (np.diff(places) != 0).sum()
+    assert runs > 0.7 * len(places)
+
+
+@pytest.mark.parametrize("answer", [-1, 10_000, 0.5])
+def test_an_answer_that_is_no_label_is_refused(answer: float) -> None:
+    class Wrong(Oracle):
+        def predict(self, images: Any) -> Any:
+            return np.full(len(images), answer)
+
+    exam_ = examiner()
+    with pytest.raises(ProtocolError, match="predict"):
+        exam_.examine(InProcessLearner(Wrong(exam_, 0, None)), 0)
+
+
+@pytest.mark.parametrize("dataset", OFFLINE)
+def test_the_floor_is_chance(dataset: str) -> None:
+    exam_ = examiner(dataset, "small")
+    floor = exam_.floor(0)
+    assert floor["average_accuracy"] == pytest.approx(1 / exam_.config["CLASSES"], abs=0.02)
+    assert floor["forgetting_score"] >= floor["average_accuracy"] - 0.02
+
+
+# --- the fixed files --------------------------------------------------------------------------------------------------
+
+
+def short(dataset: str = "PermutedDigits", **changes: Any) -> ContinualLearningExaminer:
+    return examiner(dataset, **(SHORT | changes))
+
+
+def learned(code: Any, exam_: ContinualLearningExaminer, experiences: int = 3) -> Any:
+    """A learner that has learned the first experiences."""
+    model = learner(code, exam_.config, 0).model
+    for each in exam_.experiences(0)[:experiences]:
+        model.learn(each.train.x, each.train.y, each.validation.x, each.validation.y)
+    return model
+
+
+def test_all_of_the_head_is_the_optimisers_from_the_start_and_learns(code: Any) -> None:
+    model = learner(code, short().config, 0).model
+    held = {id(p) for group in model.optimizer.param_groups for p in group["params"]}
+    assert held == {id(p) for p in model.network.parameters()}
+    before = model.parameters()
+    first = short().experiences(0)[0]
+    model.learn(first.train.x, first.train.y, first.validation.x, first.validation.y)
+    after = model.parameters()
+    assert all((before[name] != after[name]).any() for name in before)
+
+
+def test_the_scheduler_is_told_the_number_of_steps_that_are_taken(code: Any) -> None:
+    exam_ = short(EPOCHS=2, TRAIN_SAMPLES=70, BATCH=32)
+    model = learned(code, exam_)
+    assert model.step == model.total_steps == 3 * model.steps_per_experience == 3 * 2 * 3
+
+
+def test_the_learning_rate_warms_up_from_the_first_step_and_ends_low(code: Any) -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=2.0)
+    scheduler = code.scheduler.create_scheduler(optimizer, 100, 10, {"WARM_UP": 0.1, "LR_DECAY": 0.1})
+    rates = []
+    for step in range(100):
+        scheduler.step(step, step // 10)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(0.2)
+    assert 1.9 < max(rates) <= 2.0
+    assert rates[-1] == pytest.approx(0.2, rel=0.01)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_memory_never_holds_more_than_its_bytes(code: Any) -> None:
+    exam_ = short(MEMORY_BYTES=1000)  # 14 items of 64 + 4 bytes
+    model = learned(code, exam_)
+    assert model.memory.capacity == 14
+    assert len(model.memory.labels) == 14
+    assert set(model.memory.tasks.tolist()) == {0, 1, 2}
+    assert model.memory.images.nbytes + 4 * len(model.memory.labels) <= 1000
+    for image, label, task in zip(model.memory.images, model.memory.labels, model.memory.tasks, strict=True):
+        train = exam_.experiences(0)[int(task)].train
+        rows = (train.x == image.numpy()).all(axis=(1, 2, 3))
+        assert int(label) in train.y[rows]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (range(15), "chose 15 items; 14 fit"),
+        ([3, 3], "more than once"),
+        ([64], "of 64 items"),
+        ([0.5], "must be integers"),
+    ],
+)
+def test_a_replay_module_that_wants_more_is_refused(code: Any, rows: Any, message: str) -> None:
+    exam_ = short(MEMORY_BYTES=1000)
+    model = learner(code, exam_.config, 0).model
+    model.replay.select = lambda stored, incoming, capacity: torch.tensor(list(rows))
+    first = exam_.experiences(0)[0]
+    with pytest.raises(ValueError, match=message):
+        model.learn(first.train.x, first.train.y, first.validation.x, first.validation.y)
+
+
+@pytest.mark.parametrize("count", [0, 65])
+def test_a_sampler_that_composes_no_batch_or_too_large_a_one_is_refused(code: Any, count: int) -> None:
+    exam_ = short()
+    model = learner(code, exam_.config, 0).model
+    model.sampler.compose = lambda current, stored, draw: (torch.zeros(count, dtype=torch.int64), [], None)
+    first = exam_.experiences(0)[0]
+    with pytest.raises(ValueError, match="1 to 64 are allowed"):
+        model.learn(first.train.x, first.train.y, first.validation.x, first.validation.y)
+
+
+def test_the_memory_is_a_uniform_sample_of_what_was_seen(code: Any) -> None:
+    replay = code.replay.Replay({}, 0)
+    stored = torch.zeros(0, dtype=torch.int64)
+    for task in range(8):
+        tasks = torch.cat([stored, torch.full((100,), task)])
+        items = [code.views.Items(part, part, None) for part in (stored, tasks[len(stored) :])]
+        rows = replay.select(*items, 80)
+        assert len(rows.unique()) == len(rows) == 80
+        stored = tasks[rows]
+        if task:
+            counts = torch.bincount(stored, minlength=task + 1)
+            assert counts.min() > 0.1 * 80 / (task + 1)
+    assert counts.float().mean() == 10
+
+
+def test_modules_get_copies_of_parameters(code: Any) -> None:
+    """A penalty that overwrites all that it is given changes nothing but what it returns."""
+    exam_ = short()
+
+    def parameters(vandal: bool) -> Any:
+        model = learner(code, exam_.config, 0).model
+        own = model.regularizer
+
+        class Vandal:
+            def begin_experience(self, task: int, params: Any) -> None:
+                self.wreck(params)
+
+            def penalty(self, step: Any) -> Any:
+                with torch.no_grad():
+                    self.wreck(step.params)
+                    step.labels.zero_()
+                return 0.0
+
+            def after_step(self, step: int, gradients: Any, params: Any) -> None:
+                self.wreck(gradients)
+                self.wreck(params)
+
+            def end_experience(self, task: int, params: Any, finished: Any) -> None:
+                self.wreck(params)
+
+            def wreck(self, tensors: Any) -> None:
+                for tensor in tensors.values():
+                    tensor.data.fill_(9.0)
+
+        class Idle(Vandal):
+            def penalty(self, step: Any) -> Any:
+                return 0.0
+
+            def wreck(self, tensors: Any) -> None:
+                pass
+
+        assert own is not None
+        model.regularizer = Vandal() if vandal else Idle()
+        for each in exam_.experiences(0)[:2]:
+            model.learn(each.train.x, each.train.y, each.validation.x, each.validation.y)
+        return model.parameters()
+
+    wrecked, idle = parameters(True), parameters(False)
+    assert all(torch.equal(wrecked[name], idle[name]) for name in idle)
+
+
+def test_a_penalty_acts_on_the_network(code: Any) -> None:
+    exam_ = short()
+
+    def length(strength: float) -> float:
+        model = learner(code, exam_.config, 0).model
+        model.regularizer.penalty = lambda step: strength * sum((p**2).sum() for p in step.params.values())
+        first = exam_.experiences(0)[0]
+        model.learn(first.train.x, first.train.y, first.validation.x, first.validation.y)
+        return float(sum((p**2).sum() for p in model.parameters().values()))
+
+    assert length(100.0) < length(0.0)
+
+
+def test_the_importance_is_the_mean_square_of_gradients_and_does_not_shrink(code: Any) -> None:
+    config = MappingProxyType({"FISHER_SAMPLES": 4, "EWC_DECAY": 1.0, "EWC_STRENGTH": 3.0})
+    regularizer = code.regularizer.Regularizer(config, 0)
+    params = {"w": torch.tensor([1.0, -1.0])}
+    gradients = [torch.tensor([1.0, 2.0]), torch.tensor([-3.0, 0.0])]
+
+    class Finished:
+        def gradients(self, count: int, of: str) -> Any:
+            return ({"w": gradients[number % 2]} for number in range(count))
+
+    once = np.mean([g.numpy() ** 2 for g in gradients], axis=0)
+    for task in range(3):
+        regularizer.end_experience(task, params, Finished())
+        np.testing.assert_allclose(regularizer.importance["w"].numpy(), (task + 1) * once)
+    step = type("Step", (), {"params": {"w": torch.tensor([2.0, -1.5])}})
+    assert float(regularizer.penalty(step)) == pytest.approx(0.5 * 3.0 * (3 * once * [1.0, 0.25]).sum())
+
+
+@pytest.mark.parametrize("of", ["label", "sampled", "norm"])
+def test_gradients_at_validation_images_are_right(code: Any, of: str) -> None:
+    exam_ = short()
+    model = learned(code, exam_, 1)
+    network, validation = model.network, exam_.experiences(0)[0].validation
+    finished = code.views.Finished(
+        network, 0, torch.from_numpy(validation.x.copy()), torch.from_numpy(validation.y.copy()), model.generator
+    )
+    inputs = code.views.as_input(torch.from_numpy(validation.x.copy()), model.device)
+    tasks = torch.zeros(len(inputs), dtype=torch.int64)
+    candidates = []
+    for row in range(len(inputs)):
+        logits = network(inputs[row : row + 1], tasks[:1])[0][0]
+        values = {
+            "label": [logits.log_softmax(0)[int(validation.y[row])]],
+            "norm": [(logits[network.seen] ** 2).sum()],
+            "sampled": list(logits.log_softmax(0)),
+        }[of]
+        candidates += [torch.autograd.grad(value, network.head.bias, retain_graph=True)[0].numpy() for value in values]
+    for found in finished.gradients(4, of):
+        assert set(found) == set(model.parameters())
+        assert min(np.abs(found["head.bias"].numpy() - each).max() for each in candidates) < 1e-5
+    with pytest.raises(ValueError, match="one of 'label'"):
+        next(finished.gradients(1, "loss"))
+
+
+def test_the_previous_network_is_the_one_at_the_end_of_the_last_experience(code: Any) -> None:
+    exam_ = short()
+    model = learner(code, exam_.config, 0).model
+    seen: list[Any] = []
+
+    def penalty(step: Any) -> float:
+        seen.append((step.task, step.previous(), step.logits.detach()))
+        return 0.0
+
+    model.regularizer.penalty = penalty
+    for each in exam_.experiences(0)[:2]:
+        model.learn(each.train.x, each.train.y, each.validation.x, each.validation.y)
+    assert all(previous is None for task, previous, _ in seen if task == 0)
+    second = [(previous, logits) for task, previous, logits in seen if task == 1]
+    assert torch.equal(second[0][0][0], second[0][1])  # nothing has changed yet
+    assert not torch.equal(second[-1][0][0], second[-1][1])
+    assert not second[-1][0][0].requires_grad
+
+
+def test_classes_to_come_are_not_predicted(code: Any) -> None:
+    exam_ = short("SplitGlyphs", TASKS=4)
+    model = learned(code, exam_, 1)
+    known = set(exam_.experiences(0)[0].train.y.tolist())
+    assert set(model.predict(exam_.experiences(0)[3].test.x).tolist()) <= known
+
+
+@pytest.mark.parametrize("dataset", ["PermutedDigits", "SplitGlyphs"])
+def test_a_head_learns_only_from_items_of_its_own_experience(dataset: str) -> None:
+    with import_learner(DOMAIN, backend="parameter_isolation", modules=FINE_TUNING) as code:
+        changes: dict[str, Any] = {"TASKS": 4} if dataset == "SplitGlyphs" else {}
+        exam_ = short(dataset, **changes)
+        model = learner(code, exam_.config, 0).model
+        # Momentum, weight decay and a penalty on all parameters would move a head that had a gradient, be it zero.
+        model.regularizer.penalty = lambda step: sum((p**2).sum() for p in step.params.values())
+        history = [model.parameters()]
+        for each in exam_.experiences(0)[:3]:
+            model.learn(each.train.x, each.train.y, each.validation.x, each.validation.y)
+            history.append(model.parameters())
+    assert len(model.network.heads) == exam_.config["TASKS"]
+    for task, (before, after) in enumerate(itertools.pairwise(history)):
+        for name in before:
+            changed = not torch.equal(before[name], after[name])
+            assert changed == (name.startswith(f"heads.{task}.") or name.startswith("trunk.")), (task, name)
+
+
+def test_the_surest_head_answers_and_the_experience_is_not_told() -> None:
+    with import_learner(DOMAIN, backend="parameter_isolation") as code:
+        config = config_of("SplitGlyphs", **SHORT) | {"TASKS": 2, "CLASSES_PER_TASK": 2, "CLASSES": 4}
+        network = code.network.Network(config)
+        network.begin_experience(0, torch.tensor([1, 3]))
+        network.begin_experience(1, torch.tensor([0, 2]))
+        features = torch.tensor([[3.0, 0.0], [0.0, 1.0], [-1.0, 4.0]])
+        network.trunk = torch.nn.Identity()
+        for head, weight in zip(
+            network.heads.values(), ([[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]), strict=True
+        ):
+            head.weight = torch.nn.Parameter(torch.tensor(weight))
+            head.bias = torch.nn.Parameter(torch.zeros(2))
+        assert network.predict(features).tolist() == [1, 2, 2]
+        logits, _ = network(features, torch.tensor([0, 1, 0]))
+        assert (logits > network.UNKNOWN).tolist() == [[False, True] * 2, [True, False] * 2, [False, True] * 2]
+        assert logits[1, 2] == 1.0
+
+
+# --- exams ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", DOMAIN.backends)
+@pytest.mark.parametrize("dataset", ["RotatedDigits", "SplitTextures"])
+def test_backends_learn(backend: str, dataset: str) -> None:
+    exam_ = examiner(dataset)
+    with import_learner(DOMAIN, backend=backend) as code:
+        found = exam_.examine(learner(code, exam_.config, 0), 0)
+    assert found["average_accuracy"] > 2 * exam_.floor(0)["average_accuracy"]
+
+
+def test_the_same_seed_gives_the_same_score_in_the_sandbox() -> None:
+    entry = calibrate(Host(), Setting(DOMAIN, "default", "PermutedDigits", "tiny"), seeds=[11, 11])
+    assert entry.baseline.values[0] == entry.baseline.values[1]
+    assert entry.baseline.mean > entry.floor.mean + 0.1
+
+
+@pytest.mark.parametrize("module", DOMAIN.modules)
+def test_stubs_import_and_name_what_is_missing(module: str) -> None:
+    with (
+        import_learner(DOMAIN, stubs=[module]) as code,
+        pytest.raises(NotImplementedError, match=rf"{module}\.py: .* is not"),
+    ):
+        learned(code, short(), 1)
+
+
+@pytest.mark.parametrize("candidate", sorted(path.name for path in CANDIDATES.iterdir() if path.is_dir()))
+@pytest.mark.parametrize("backend", DOMAIN.backends)
+def test_candidates_train(candidate: str, backend: str) -> None:
+    with import_learner(DOMAIN, backend=backend, modules=CANDIDATES / candidate) as code:
+        model = learned(code, short())
+    assert all(torch.isfinite(value).all() for value in model.parameters().values())
+
+
+def test_what_the_learner_gets_does_not_import_discoenv() -> None:
+    for path in [*(DOMAIN.directory / "templates").rglob("*.py"), *CANDIDATES.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.startswith("discoenv") for name in names), path
+
+
+def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    image = pytest.importorskip("PIL.Image")
+    from discoenv.examiners.plotting import ExamArtifacts
+
+    saved = []
+    for number, dataset in enumerate(["PermutedDigits", "SplitTextures"]):
+        exam_ = examiner(dataset)
+        exam_.examine(InProcessLearner(Oracle(exam_, 0, lambda task, t: task <= t)), 0)
+        assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 18
+        path = tmp_path / f"{dataset}.npz"
+        np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
+        saved += [
+            ExamArtifacts(step=step, side="meta_train", dataset=dataset, seed=0, path=path)
+            for step in range(number + 1)
+        ]
+    paths = load_domain_file(DOMAIN.directory, "pictures").plot(saved, tmp_path)
+    assert [path.name for path in paths] == [
+        f"{kind}_{dataset}.png" for dataset in ("PermutedDigits", "SplitTextures") for kind in ("accuracy", "stream")
+    ]
+    for path in paths:
+        with image.open(path) as opened:
+            assert min(opened.size) > 50

@@ -1,0 +1,1 @@
+"""How the baselines of on-policy reinforcement learning come to their returns."""
