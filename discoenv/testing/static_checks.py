@@ -253,7 +253,7 @@ def _check_entry(setting: Setting, entry: baselines.Entry, found: Findings, leas
         found.warn(f"{place}: the baseline ({entry.baseline.mean:.4g}) is not better than the floor "
                    f"({entry.floor.mean:.4g})")  # fmt: skip
     elif distance < least_errors * error:
-        found.warn(f"{place}: the baseline is better than the floor by {distance / error:.1f} standard errors only")
+        found.warn(f"{place}: the baseline is better than the floor by {distance / error:.2f} standard errors only")
     most_s = _MOST_S.get(setting.scale)
     if most_s is not None and entry.seconds.mean > most_s:
         found.warn(f"{place}: an exam takes {entry.seconds.mean:.0f} s, more than {most_s:.0f}")
