@@ -24,7 +24,7 @@ What is where, from the ground up; a folder imports only from those above it her
     experiment/       configurations × seeds, in a pool of processes or on Dask
     audit/            exploits, and the auditor that tries them
     agents/           reference agents
-    testing.py        what authors of domains test with
+    testing/          what authors of domains test with
     bench/            comparisons of agents
     viewer/           recorded runs as a page
     adapters/         episodes behind other protocols

@@ -16,7 +16,7 @@ from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.machine import scratch
 from discoenv.machine.devices import DeviceChoice
-from discoenv.sandbox.base import Sandbox
+from discoenv.sandbox import SandboxChoice
 from discoenv.scoring import baselines
 from discoenv.spaces import action_space, observation_space
 from discoenv.tasks.domain import Domain
@@ -78,7 +78,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         sampling: Sampling | Mapping[str, Any] = Sampling(),  # noqa: B008 - it cannot be changed
         limits: EpisodeLimits | Mapping[str, Any] = EpisodeLimits(),  # noqa: B008
         host: Host | None = None,
-        sandbox: str | Sandbox = "auto",
+        sandbox: SandboxChoice = "auto",
         device: DeviceChoice = "auto",
         runs_dir: str | Path | None = "runs",
         reward_fn: objectives.RewardFunction | None = None,

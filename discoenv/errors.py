@@ -10,11 +10,12 @@
     │   ├── UnknownSandbox        no sandbox provider has that name
     │   ├── NotImportable         a function named ``package.module:name`` cannot be imported
     │   ├── EntryPointError       an entry point of an installed package cannot be used
-    │   ├── PackageMissing        an optional package is not installed
-    │   │   └── PlotsMissing      matplotlib is not installed
     │   ├── DomainError           the files of a domain are wrong
-    │   ├── DatasetUnavailable    a dataset's data or packages are missing here
-    │   ├── NoBaseline            a dataset has not been calibrated
+    │   ├── MissingHere           this computer lacks something that must be fetched, installed or measured first
+    │   │   ├── DatasetUnavailable  a dataset's data or packages are missing here
+    │   │   ├── NoBaseline        a dataset has not been calibrated
+    │   │   └── PackageMissing    an optional package is not installed
+    │   │       └── PlotsMissing  matplotlib is not installed
     │   ├── CalibrationFailed     base modules did not pass an exam
     │   ├── ActionError           an action was refused
     │   ├── ToolError             a tool call was refused
@@ -81,24 +82,32 @@ class EntryPointError(UserError, ImportError):
     """An entry point of an installed package cannot be used; the message names the package and what to do."""
 
 
-class PackageMissing(UserError, ImportError):
+class DomainError(UserError, ValueError):
+    """A domain's files are wrong; the message names the file and the key."""
+
+
+class MissingHere(UserError):
+    """This computer lacks something that must be fetched, installed or measured first; the message names the command.
+
+    A benchmark treats it like a :class:`MachineError`: the agent has not failed, and the cell can be played elsewhere,
+    or here later.
+    """
+
+
+class DatasetUnavailable(MissingHere, RuntimeError):
+    """A dataset's data cannot be fetched here; the message names the dataset, the source and what to run where."""
+
+
+class NoBaseline(MissingHere, LookupError):
+    """A dataset has not been calibrated at this backend and scale; the message names the command that does it."""
+
+
+class PackageMissing(MissingHere, ImportError):
     """An optional package is not installed; the message names the command that installs it."""
 
 
 class PlotsMissing(PackageMissing):
     """matplotlib is not installed; the message names the command that installs it."""
-
-
-class DomainError(UserError, ValueError):
-    """A domain's files are wrong; the message names the file and the key."""
-
-
-class DatasetUnavailable(UserError, RuntimeError):
-    """A dataset's data cannot be fetched here; the message names the dataset, the source and what to run where."""
-
-
-class NoBaseline(UserError, LookupError):
-    """A dataset has not been calibrated at this backend and scale; the message names the command that does it."""
 
 
 class CalibrationFailed(UserError, RuntimeError):

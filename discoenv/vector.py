@@ -24,7 +24,7 @@ from discoenv.episodes.episode import Info
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.machine.devices import DeviceChoice
-from discoenv.sandbox.base import Sandbox
+from discoenv.sandbox import SandboxChoice
 
 Array = NDArray[Any]
 Outcome = tuple[Observation, Array, Array, Array, Info]
@@ -75,7 +75,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
         *,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         host: Host | None = None,
-        sandbox: str | Sandbox = "auto",
+        sandbox: SandboxChoice = "auto",
         device: DeviceChoice = "auto",
         on_progress: Callable[[int, Progress], None] | None = None,
         **arguments: Any,

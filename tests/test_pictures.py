@@ -105,7 +105,7 @@ def test_without_matplotlib_the_command_that_installs_it_is_named(
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run directory"):
-        plots.draw(tmp_path)
+        plots.plot_run(tmp_path)
 
 
 @pytest.mark.slow
@@ -127,7 +127,7 @@ def test_an_episode_is_recorded_and_drawn_and_its_observations_tell_nothing(tmp_
     assert "artifacts" not in str(info)
     env.step("submit")
     env.close()
-    drawn = plots.draw(Path(info["run_directory"]))
+    drawn = plots.plot_run(Path(info["run_directory"]))
     assert {path.name for path in drawn} == {
         "scores.png",
         *(f"{kind}_{dataset}.png" for kind in ("regret", "queries") for dataset in ("Branin2d", "HolderTable2d")),

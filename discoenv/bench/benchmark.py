@@ -48,7 +48,7 @@ class Cell:
 
 
 @dataclass
-class Progress:
+class BenchmarkProgress:
     """How far a benchmark is.
 
     Attributes:
@@ -190,7 +190,7 @@ class Benchmark:
         retry_failed: bool = False,
         cell_timeout_s: float | None = None,
         on_finished: Callable[[Finished], None] = lambda finished: None,
-    ) -> Progress:
+    ) -> BenchmarkProgress:
         """Run what is not done yet; how far it is then.
 
         Args:
@@ -239,14 +239,14 @@ class Benchmark:
         )
         return self.progress()
 
-    def progress(self, *, active: bool | None = None) -> Progress:
+    def progress(self, *, active: bool | None = None) -> BenchmarkProgress:
         """How far it is. Cells that are settled are read once.
 
         Args:
             active: whether it is being run; None: look.
         """
         folder = ExperimentFolder(self.directory / CELLS)
-        progress = Progress(self.matrix, folder.is_locked if active is None else active)
+        progress = BenchmarkProgress(self.matrix, folder.is_locked if active is None else active)
         for cell in self.cells():
             status, result = self._read(cell)
             state = "interrupted" if status.state == "running" and not progress.active else status.state

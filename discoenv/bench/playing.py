@@ -18,21 +18,18 @@ from discoenv.bench.cell import CellResult, DatasetOutcome
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
-from discoenv.errors import BenchError, DatasetUnavailable, InfraError, NoBaseline, SandboxError, SandboxUnavailable
+from discoenv.errors import BenchError, InfraError, MachineError, MissingHere
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.experiment.worker import Failed
-from discoenv.sandbox import AUTO_ORDER, get_sandbox
-from discoenv.sandbox.base import Sandbox
+from discoenv.sandbox import get_sandbox
 from discoenv.tasks.registry import load_pack
 from discoenv.tasks.task import Task
 
-#: Errors that are the machine's or its installation's: a cell is tried again, and is never a score.
-INFRA_ERRORS: Final[tuple[type[Exception], ...]] = (InfraError, SandboxError, DatasetUnavailable, NoBaseline)
+#: Errors of the machine, and of what is not installed on it: a cell is tried again, and is never a score.
+INFRA_ERRORS: Final[tuple[type[Exception], ...]] = (MachineError, MissingHere)
 #: Folder of the episodes' run directories in a cell's folder; attempts that were cut off leave theirs, too.
 RECORDS: Final = "episodes"
-#: What ``auto`` tries on a node: as the environment does, and Apptainer where there is nothing else.
-SANDBOXES: Final = (*AUTO_ORDER, "apptainer")
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
 
     Raises:
         Failed: the agent raised; with the result.
-        InfraError, SandboxError, DatasetUnavailable, NoBaseline: the machine failed.
+        MachineError, MissingHere: the machine failed, or lacks something.
     """
     arguments = dict(config.get("environment", {}))
     for pack in arguments.pop("packs", ()):
@@ -143,7 +140,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
     play = Agent.parse(config["agent"]).load()
     episode = episode_seed(seed, task)
     energy = _Energy()
-    sandbox = choose_sandbox(str(arguments.pop("sandbox", "auto")))
+    sandbox = get_sandbox(str(arguments.pop("sandbox", "auto")).split(","))  # each name is tried out on this node
     host = Host(sandbox, device=arguments.pop("device", "auto"), exams_at_once=arguments.pop("exams_at_once", None))
     begin = time.monotonic()
     base = DiscoGenEnv(task=task, host=host, runs_dir=logdir / RECORDS, on_progress=energy, **arguments)
@@ -195,27 +192,6 @@ def episode_seed(seed: int, task: Task) -> int:
     """The seed of an episode: of the cell's seed and the task alone, so that agents are compared on the same exams."""
     words = np.frombuffer(hashlib.sha256(task.task_id.encode()).digest(), dtype="<u4")
     return int(np.random.SeedSequence([seed, *map(int, words)]).generate_state(1)[0])
-
-
-def choose_sandbox(names: str) -> Sandbox:
-    """The first of the sandboxes named (``auto`` stands for :data:`SANDBOXES`) that works on this node.
-
-    Raises:
-        SandboxUnavailable: none does.
-        ValueError: there is no such sandbox.
-    """
-    failures = []
-    for name in SANDBOXES if names == "auto" else names.split(","):
-        try:
-            found = get_sandbox(name.strip())
-            check = found.check()
-            if check.works:
-                return found
-            found.close()
-            failures.append(f"{name}: {check.detail}")
-        except SandboxUnavailable as error:
-            failures.append(f"{name}: {error}")
-    raise SandboxUnavailable(f"no sandbox works on this machine: {'; '.join(failures)}; see `discoenv doctor`")
 
 
 def _outcomes(scores: Mapping[str, ScoreRecord] | None) -> dict[str, DatasetOutcome]:

@@ -23,7 +23,7 @@ from discoenv.cli.options import DeviceName, ScaleName, ScaleOption
 from discoenv.errors import BenchError
 
 if TYPE_CHECKING:
-    from discoenv.bench.benchmark import Benchmark, Progress
+    from discoenv.bench.benchmark import Benchmark, BenchmarkProgress
     from discoenv.experiment import Finished
 
 _STATES: Final = {
@@ -301,7 +301,7 @@ def _shown(console: Console, benchmark: Benchmark) -> Iterator[Any]:
     yield line
 
 
-def _table(progress: Progress) -> RenderableType:
+def _table(progress: BenchmarkProgress) -> RenderableType:
     """Cells by state and mean reward, per agent."""
     shown_states = {state: style for state, style in _STATES.items() if progress.states.get(state)}
     table = Table("agent", *(f"[{style}]{state}" for state, style in shown_states.items()), "reward so far")

@@ -1,4 +1,7 @@
-"""The ``discoenv`` command: the list of its commands, and how errors are shown."""
+"""The ``discoenv`` command: the list of its commands, and how errors are shown.
+
+To add a command, write a function in the file of its subject, and list it in :class:`Commands`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _SANDBOXES: Final = "Sandboxes"
 
 
 class Commands(DeferredGroup):
-    """All commands. Their help texts are those of the functions; a test compares them."""
+    """All commands. Their help texts are repeated here, so that listing them imports none; a test compares them."""
 
     deferred = {  # noqa: RUF012 - a ClassVar of the base class
         "doctor": Deferred(
@@ -45,6 +48,13 @@ class Commands(DeferredGroup):
         "mcp": Deferred(
             "mcp:serve",
             "Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md).",
+        ),
+        "new-domain": Deferred(
+            "domains:new_domain", "Make a domain to start from: a small one that works, under a new name."
+        ),
+        "validate": Deferred(
+            "domains:validate",
+            "Check that a domain is what every domain must be. The exit code is 1 if it is not.",
         ),
         "data": Deferred("data:data", "Datasets that have to be downloaded."),
         "gc": Deferred(

@@ -3,7 +3,7 @@
 For every domain: the scores over the episode. A domain adds its own with a file ``pictures.py`` in its folder, which
 holds one function::
 
-    def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]
+    def plot(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]
 
 It gets what the examiner saved of each exam (:meth:`discoenv.exams.examiner.Examiner.save_artifact`), writes files into
 ``folder``, which exists, and returns their paths. Such a file may import
@@ -29,8 +29,8 @@ _SHOWN = (-1.0, 4.0)
 _COLOURS = 10
 
 
-def draw(directory: Path) -> list[Path]:
-    """Draw the pictures of a run into ``<directory>/pictures/``, replacing those of an earlier call.
+def plot_run(directory: Path) -> list[Path]:
+    """Make the pictures of a run in ``<directory>/pictures/``, replacing those of an earlier call.
 
     Returns:
         Paths of the pictures; the first is that of the scores.
@@ -50,7 +50,7 @@ def draw(directory: Path) -> list[Path]:
     if exams and (domain.directory / "pictures.py").is_file():
         from discoenv.exams.examiner_process import load_domain_file  # noqa: PLC0415 - NumPy is not needed before
 
-        paths += load_domain_file(domain.directory, "pictures").draw(exams, folder)
+        paths += load_domain_file(domain.directory, "pictures").plot(exams, folder)
     return paths
 
 

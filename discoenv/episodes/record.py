@@ -293,7 +293,8 @@ class EventRecord(Record):
             not be parsed or was refused; null for a reset.
         text: the observation's text.
         reward: of the step; 0 unless it ended the episode.
-        terminated, truncated: as :meth:`gymnasium.Env.step` returned them.
+        terminated: whether the step ended the episode by ``submit``.
+        truncated: whether the step ended it because steps or budget were spent, or the machine failed.
         info: a :class:`StepRecord`.
     """
 
@@ -341,8 +342,8 @@ class ResultRecord(_Versioned):
 
     Attributes:
         reward: of the episode.
-        terminated, truncated: whether it ended by ``submit``, or because steps or budget were spent or the machine
-            failed.
+        terminated: whether it ended by ``submit``.
+        truncated: whether it ended because steps or budget were spent, or the machine failed.
         steps: actions of the episode.
         task_id: a name of the task that depends on all of it.
         integrity: an :class:`IntegrityRecord`.

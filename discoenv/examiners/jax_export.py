@@ -72,7 +72,7 @@ def load(
         settings: everything that the programs depend on beside code, as JSON values.
         folder: whose Python files, in all its folders, define the programs: they are traced anew after any change.
         packages: distributions that define them beside JAX; those that they require are found.
-        also: further files that define them.
+        also: further files, and folders of Python files, that define them.
     """
     entry = _store() / f"{folder.name}-{_key(settings, folder, packages, also)}.zip"
     programs = _read(entry)
@@ -142,7 +142,8 @@ def _is_private(folder: Path) -> bool:
 def _key(settings: Mapping[str, Any], folder: Path, packages: tuple[str, ...], also: tuple[Path, ...]) -> str:
     """Changes with everything that can change the programs."""
     sources = {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*.py"))}
-    others = [_digest(path) for path in (Path(__file__), *also)]
+    further = [path for each in also for path in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]
+    others = [_digest(path) for path in (Path(__file__), *further)]
     parts = {
         "settings": dict(settings),
         "sources": [sources, others],

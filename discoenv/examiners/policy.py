@@ -67,7 +67,7 @@ class Episodes:
             * EVALUATION_RANDOM_STEPS: each episode starts after 0 to that many uniformly random actions, so that
               deterministic games do not give N times the same episode, and a memorised sequence of actions is of no use
               (random starts, as in Mnih et al. 2015). What they earn does not count.
-        folder, packages: where ``make`` and what it needs are defined, see :func:`exported.load`.
+        folder, packages, also: where ``make`` and what it needs are defined, see :func:`jax_export.load`.
 
     Attributes:
         count: N.
@@ -81,9 +81,11 @@ class Episodes:
         *,
         folder: Path,
         packages: tuple[str, ...],
+        also: tuple[Path, ...] = (),
     ) -> None:
+        also = (Path(__file__), *also)
         programs = jax_export.load(
-            functools.partial(define, make), settings, folder=folder, packages=packages, also=(Path(__file__),)
+            functools.partial(define, make), settings, folder=folder, packages=packages, also=also
         )
         self.count = int(settings["EVALUATION_EPISODES"])
         self.action_dim: int | None = programs.facts["action_dim"]

@@ -23,7 +23,7 @@ from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import devices
 from discoenv.machine.cores import Cores, WaitEnded
 from discoenv.machine.devices import Device
-from discoenv.sandbox import get_sandbox
+from discoenv.sandbox import SandboxChoice, get_sandbox
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Setting
 
@@ -84,8 +84,9 @@ class Host:
     """Runs exams on this machine. Thread safe; close it once, when nothing that uses it goes on.
 
     Args:
-        sandbox: where learners run: a provider, the name of one (``bubblewrap``, ``docker``, …), or ``auto`` for the
-            first one that works here. A provider that was named is closed with the host.
+        sandbox: where learners run: a provider, the name of one (``bubblewrap``, ``docker``, …), several names for the
+            first of these that works here, or ``auto``; see :func:`discoenv.sandbox.get_sandbox`. A provider that was
+            named is closed with the host.
         device: ``cpu``; ``gpu``: each exam leases a GPU; ``auto``: as ``gpu`` for exams that want one, if this machine
             has one.
         exams_at_once: number of exams to run concurrently, in this process and beside others on this machine; None: one
@@ -101,7 +102,7 @@ class Host:
 
     def __init__(
         self,
-        sandbox: str | Sandbox = "auto",
+        sandbox: SandboxChoice = "auto",
         *,
         device: str = "auto",
         exams_at_once: int | Cores | None = None,

@@ -1,1 +1,15 @@
-"""Packages that are copied into workspaces; they import nothing of discoenv."""
+"""Kits: code that is copied into workspaces, and a library outside of them.
+
+``exam.py`` is copied into each dataset's folder. A folder here is a kit: an ordinary package that several domains
+share. A domain that lists it (``kits: [rl_jax]`` in ``domain.yaml``) has a copy of it in each dataset's folder, so that
+its templates write ``from rl_jax.wrappers import Vectorise``; its examiner imports the same files as
+``discoenv.kits.rl_jax``.
+
+* A kit imports other files of its own with relative imports, and nothing of discoenv, which a workspace does not have
+  and does not speak of. It imports third-party packages; the domain lists them as requirements.
+* All its Python files are copied, and nothing else.
+* A file with marks (see :mod:`discoenv.tasks.stubs`) is the base of a module: ``optim: {base: rl_jax/adam.py}`` under
+  ``modules``. It is copied, without its marks, where a domain has it as the base of a module that is not editable in
+  the task, and is left out everywhere else, so that no workspace holds a solution. Other files of the kit must do
+  without it.
+"""

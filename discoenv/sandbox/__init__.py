@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Sequence
 
 from discoenv.errors import EntryPointError, SandboxError, SandboxUnavailable, UnknownSandbox
 from discoenv.machine import entry_points
@@ -23,6 +24,7 @@ __all__ = [
     "Outcome",
     "Running",
     "Sandbox",
+    "SandboxChoice",
     "SandboxError",
     "SandboxUnavailable",
     "Usage",
@@ -41,8 +43,10 @@ PROVIDERS = {
 
 #: Entry points of this group name classes of further providers.
 GROUP = "discoenv.sandboxes"
-#: What ``auto`` tries, best first.
-AUTO_ORDER = ("docker", "podman", "bubblewrap")
+#: What ``auto`` tries, best first. All of these isolate.
+AUTO_ORDER = ("docker", "podman", "bubblewrap", "apptainer")
+#: How a sandbox is asked for, see :func:`get_sandbox`.
+SandboxChoice = str | Sequence[str] | Sandbox
 
 
 def _provider(name: str) -> type[Sandbox]:
@@ -67,44 +71,51 @@ def _names() -> list[str]:
     return list(dict.fromkeys([*PROVIDERS, *entry_points.find(GROUP)]))
 
 
-def get_sandbox(name: str | Sandbox = "auto") -> Sandbox:
-    """The sandbox of that name; a :class:`Sandbox` is returned as it is.
+def get_sandbox(name: SandboxChoice = "auto") -> Sandbox:
+    """The sandbox of that name, or the first of several that works on this machine.
 
     Args:
-        name: a key of ``PROVIDERS``, the name of an installed provider, or ``auto`` for the first of ``AUTO_ORDER``
-            that works on this machine.
+        name: a key of ``PROVIDERS`` or the name of an installed provider, which is not tried out; several of these, in
+            a list or separated by commas, of which the first that works here is taken; or ``auto``, for those of
+            ``AUTO_ORDER``. A :class:`Sandbox` is returned as it is.
 
     Raises:
-        SandboxUnavailable: ``auto``, and none works here.
+        SandboxUnavailable: several were named, and none works here.
         EntryPointError: an installed provider is broken.
         UnknownSandbox: no provider has that name.
     """
     if isinstance(name, Sandbox):
         return name
-    if name == "auto":
-        failed = []
-        for each in AUTO_ORDER:
-            if each in PROVIDERS:
-                check = _provider(each).check()
-                if check.works:
-                    return _provider(each)()
-                failed.append(f"{check.name}: {check.detail} ({check.fix})")
-        raise SandboxUnavailable(
-            f"no isolated sandbox works on this machine. {'; '.join(failed)}. `discoenv doctor` shows more; "
-            "sandbox='process' runs code that you trust without isolation."
-        )
+    given = name.split(",") if isinstance(name, str) else list(name)
+    expanded = [each for part in given for each in (AUTO_ORDER if part.strip() == "auto" else (part.strip(),))]
+    names = list(dict.fromkeys(expanded))
+    for each in names:
+        _require_known(each)
+    if isinstance(name, str) and len(given) == len(names) == 1:
+        return _provider(names[0])()
+    failed = []
+    for each in names:
+        check = _check(each)
+        if check.works:
+            return _provider(each)()
+        failed.append(f"{each}: {check.detail}" + (f" ({check.fix})" if check.fix else ""))
+    raise SandboxUnavailable(
+        f"no sandbox works on this machine: {'; '.join(failed) or 'none was named'}. `discoenv doctor` shows more; "
+        "sandbox='process' runs code that you trust without isolation."
+    )
+
+
+def _require_known(name: str) -> None:
     if name not in PROVIDERS and name not in entry_points.find(GROUP):
         known = ["auto", *_names()]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}."
         raise UnknownSandbox(f"there is no sandbox named {name!r}: {hint}")
-    return _provider(name)()
 
 
 def checks() -> list[Check]:
     """What ``discoenv doctor`` shows: every provider tried on this machine, in the order of ``auto``."""
-    order = [name for name in AUTO_ORDER if name in PROVIDERS]
-    return [_check(name) for name in order + [name for name in _names() if name not in order]]
+    return [_check(name) for name in dict.fromkeys([*AUTO_ORDER, *_names()])]
 
 
 def _check(name: str) -> Check:

@@ -104,7 +104,7 @@ def _versions(domain: Domain, dataset: str) -> dict[str, str]:
     """Versions of Python and of what the domain and the dataset require; with JAX's that of jaxlib, its compiler."""
     specification = domain.specification
     names = packages.names(specification.requirements)
-    names += [packages.provider(module) for module in specification.datasets[dataset].requires]
+    names += [packages.provider(module) for module in specification.datasets[dataset].packages]
     if "jax" in names:
         names.append("jaxlib")
     missing = packages.missing(names)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
-from discoenv.tasks import stubs
+from discoenv.tasks import kits, stubs, yaml_text
 from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 
@@ -42,7 +42,7 @@ class Domain:
         directory = self.directory
         path = directory / "domain.yaml"
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = yaml_text.load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DomainError(f"{path}: the file is missing; a domain starts with it (see CONTRIBUTING.md)") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -102,11 +102,14 @@ class Domain:
         raise DomainError(f"{self.directory}: {name} is in none of {', '.join(str(p.parent) for p in places)}")
 
     def module_source(self, module: str, *, backend: str) -> str:
-        """The marked base implementation of a module (see :mod:`discoenv.tasks.stubs`)."""
+        """The marked base implementation of a module (see :mod:`discoenv.tasks.stubs`): a template, or a kit's file."""
         for folder in self._lineage(backend):
             path = self.directory / "templates" / folder / f"{module}.py"
             if path.is_file():
                 return path.read_text(encoding="utf-8")
+        entry = self.specification.modules.get(module)
+        if entry is not None and entry.base is not None:
+            return kits.base_source(entry.base)
         raise DomainError(f"{self.directory}/templates/default/{module}.py: the file is missing")
 
     def module_text(self, module: str, *, backend: str, start: str) -> str:
@@ -120,6 +123,27 @@ class Domain:
             name: self.file(name, dataset=dataset, backend=backend).read_text(encoding="utf-8")
             for name in self.specification.fixed_files
         }
+
+    def kit_texts(self, editable: Collection[str] = ()) -> dict[str, str]:
+        """Text of each file of the domain's kits, by its path in a dataset's folder.
+
+        A file with marks is there, without them, only if it is the base of modules none of which is editable.
+
+        Args:
+            editable: names of the modules that the agent is to write.
+        """
+        modules = self.specification.modules
+        bases, solutions = (
+            {entry.base for name, entry in modules.items() if (name in editable) == hidden} for hidden in (False, True)
+        )
+        texts: dict[str, str] = {}
+        for kit in self.specification.kits:
+            for path, text in kits.kit_files(kit).items():
+                if not stubs.is_marked(text):
+                    texts[path] = text
+                elif path in bases - solutions:
+                    texts[path] = stubs.base(text, path)
+        return texts
 
     def metric(self, dataset: str) -> Metric:
         """The metric that a dataset is scored by."""
@@ -253,6 +277,7 @@ class Domain:
             raise DomainError(
                 f"{self.directory}/domain.yaml: name: {self.specification.name!r} is not the folder's name"
             )
+        self._check_kits()
         for module in self.modules:
             self.module_source(module, backend="default")
         for name in ("description.md", "examiner.py"):
@@ -266,6 +291,19 @@ class Domain:
             for backend in self.backends:
                 for name in self.specification.fixed_files:
                     self.file(name, dataset=dataset, backend=backend)
+
+    def _check_kits(self) -> None:
+        try:
+            for kit in self.specification.kits:
+                kits.kit_files(kit)
+            for name, module in self.specification.modules.items():
+                if module.base is not None:
+                    kits.base_source(module.base)
+                    template = self.directory / "templates" / "default" / f"{name}.py"
+                    if template.is_file():
+                        raise DomainError(f"{template}: the module's base is {module.base}; remove one of the two")
+        except UnknownName as error:
+            raise DomainError(f"{self.directory}/domain.yaml: kits: {error}") from error
 
     @staticmethod
     def _text(path: Path) -> str:
@@ -289,7 +327,7 @@ def _is_installed(package: str) -> bool:
 @functools.cache
 def _load_config(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml_text.load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DomainError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict) or not set(content) <= {"all", *SCALES} or not set(content) & set(SCALES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -57,6 +58,27 @@ def copy_template(target: Path, *, title: str = "") -> Path:
     text = re.sub(r"^title: .*\n", lambda match: line, specification.read_text(encoding="utf-8"), flags=re.MULTILINE)
     specification.write_text(text, encoding="utf-8")
     return target
+
+
+def next_steps(folder: Path) -> str:
+    """What to do with a new domain, as text with the exact commands."""
+    ours = folder.parent == registry.BUILTIN
+    place = os.path.relpath(folder)
+    name = folder.name if ours else f"{registry.pack_name(folder.parent)}/{folder.name}"
+    steps = [
+        (f"discoenv validate {place}", "checks all of it; the new domain passes as it is"),
+        (f"$EDITOR {place}/domain.yaml", "then description.md, examiner.py, templates/ and datasets/; validate again"),
+        (f"discoenv validate {place} --no-baselines", "while baselines.json is that of the template"),
+        (f"rm {place}/baselines.json && discoenv calibrate {name} --seeds 5", "measures floors and baselines"),
+        (f"python -m pytest {place}/tests", "after tests/test_domain.py is about the new domain"),
+        (f"discoenv audit {name} --brief", "tries to cheat; then without --brief"),
+    ]
+    lines = [f"Made {place}, a small domain that works. Next:", ""]
+    if not ours:
+        lines += [f"  export {registry.VARIABLE}={folder.parent}", "      makes the domains of this folder known", ""]
+    for command, purpose in steps:
+        lines += [f"  {command}", f"      {purpose}", ""]
+    return "\n".join([*lines, "CONTRIBUTING.md, Add a domain, says more about each step."])
 
 
 def _folder(into: Path | None) -> Path:

@@ -80,7 +80,7 @@ def load_pack(path: str | Path) -> list[str]:
         DomainError: there is no domain in that folder.
     """
     root = _root(Path(path).resolve())
-    pack = root.parent.name if root.name == "domains" else root.name
+    pack = pack_name(root)
     loaders: dict[str, Callable[[], Domain]] = {}
     for folder in sorted(root.iterdir()):
         reader = _reader(folder)
@@ -88,6 +88,11 @@ def load_pack(path: str | Path) -> list[str]:
             loaders[f"{pack}/{folder.name}"] = functools.partial(_read, reader, folder, pack)
     register_domains(loaders)
     return list(loaders)
+
+
+def pack_name(folder: Path) -> str:
+    """Name of the pack whose domains are in a folder: the folder's, or that of its parent if it is called domains."""
+    return folder.parent.name if folder.name == "domains" else folder.name
 
 
 @functools.cache

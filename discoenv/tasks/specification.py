@@ -32,9 +32,15 @@ class _Record(BaseModel):
 
 
 class Module(_Record):
-    """One editable source file, ``<name>.py``. ``prompt`` tells the agent what to write in it."""
+    """One editable source file, ``<name>.py``.
+
+    Attributes:
+        prompt: what the agent is to write in it.
+        base: the file of a kit that is its marked base, for example ``rl_jax/adam.py``; default: a template.
+    """
 
     prompt: str
+    base: Annotated[str, Field(pattern=r"^[A-Za-z]\w*/[A-Za-z]\w*\.py$")] | None = None
 
 
 class Backend(_Record):
@@ -151,8 +157,9 @@ class Quick(_Record):
 class Specification(_Record):
     """The content of ``domain.yaml``.
 
-    With ``trains_when_asked``, learners train while the examiner questions them; its answers are then part of training
-    where durations are compared.
+    ``kits`` are packages that are copied into each dataset's folder (see :mod:`discoenv.kits`). With
+    ``trains_when_asked``, learners train while the examiner questions them; its answers are then part of training where
+    durations are compared.
 
     ``discobench`` and ``quick`` may be left out: then the domain has no DiscoBench task and no example, and its quick
     task is made of the first module and the first two datasets that can be used.
@@ -166,6 +173,7 @@ class Specification(_Record):
     requirements: list[str]
     modules: dict[_Name, Module] = Field(min_length=1)
     fixed_files: list[str]
+    kits: tuple[_Name, ...] = ()
     backends: dict[_Name, Backend]
     datasets: dict[str, Dataset] = Field(min_length=2)
     discobench: DiscoBench | None = None
@@ -187,6 +195,7 @@ class Specification(_Record):
         both = sorted({f"{module}.py" for module in self.modules} & set(self.fixed_files))
         if both:
             raise ValueError(f"fixed_files: {', '.join(both)} is a module as well")
+        self._check_kits()
         for backend, entry in self.backends.items():
             unknown = sorted(set(entry.prompts) - set(self.modules))
             if unknown:
@@ -208,6 +217,17 @@ class Specification(_Record):
             self._check_names("quick", "dataset", sides, self.datasets)
             self._check_names("quick", "module", {"module": (self.quick.module,)}, self.modules)
         return self
+
+    def _check_kits(self) -> None:
+        """Bases are in kits that the domain has, and no kit hides a file."""
+        for name, module in self.modules.items():
+            kit = (module.base or "").partition("/")[0]
+            if kit and kit not in self.kits:
+                raise ValueError(f"modules.{name}.base: {kit} is not among kits; add it there")
+        files = {*self.fixed_files, *(f"{name}.py" for name in self.modules)}
+        hidden = sorted({f"{kit}.py" for kit in self.kits} & files)
+        if hidden:
+            raise ValueError(f"kits: {', '.join(hidden)} is a file of the domain and would not be imported")
 
     @staticmethod
     def _check_names(section: str, kind: str, lists: dict[str, tuple[str, ...]], known: Container[str]) -> None:

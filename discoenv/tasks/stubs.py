@@ -23,6 +23,11 @@ _OPEN = re.compile(r"^([ \t]*)# <solution>[ \t]*\r?$")
 _CLOSE = re.compile(r"^[ \t]*# </solution>[ \t]*\r?$")
 
 
+def is_marked(source: str) -> bool:
+    """Whether ``source`` has a mark, that is, holds a solution."""
+    return any(_is_mark(line) for line in _lines(source))
+
+
 def base(source: str, name: str) -> str:
     """The baseline implementation: ``source`` without its marks. ``name`` is used in errors."""
     _regions(source, name)

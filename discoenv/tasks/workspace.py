@@ -127,8 +127,9 @@ def workspace_files(task: TaskSide) -> dict[str, str]:
     }
     fixed = [module for module in domain.modules if module not in task.modules]
     modules = {f"{module}.py": _module_text(domain, module, task.backend, "base") for module in fixed}
+    kits = _kit_texts(domain, task.modules)
     for dataset in task.datasets:
-        for name, text in {**_fixed_files(domain, task.backend, dataset, task.scale), **modules}.items():
+        for name, text in {**_fixed_files(domain, task.backend, dataset, task.scale), **kits, **modules}.items():
             files[f"{dataset}/{name}"] = text
     return files
 
@@ -142,6 +143,11 @@ def _fixed_files(domain: Domain, backend: str, dataset: str, scale: Scale) -> Ma
     if not domain.self_reported:
         files["exam.py"] = _EXAM.read_text(encoding="utf-8")
     return files
+
+
+@functools.lru_cache(maxsize=4096)
+def _kit_texts(domain: Domain, editable: tuple[str, ...]) -> Mapping[str, str]:
+    return domain.kit_texts(editable)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -77,7 +77,8 @@ def import_workspace(folder: Path, module: str = "main") -> Iterator[SimpleNames
         module: the file to import first; the rest follows in alphabetical order. ``main`` is what an exam runs.
 
     Yields:
-        The modules as attributes: ``code.main``, ``code.loss``.
+        The modules as attributes: ``code.main``, ``code.loss``; and the packages: ``code.rl_jax.wrappers``, if a module
+        imports it.
 
     Raises:
         DomainError: the folder has no file of that name.
@@ -89,6 +90,7 @@ def import_workspace(folder: Path, module: str = "main") -> Iterator[SimpleNames
             f"{folder}: there is no {module}.py in it; give the folder of a dataset, or one of its files as `module` "
             f"({', '.join(names) or 'it has none'})"
         )
+    packages = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
     ours = {*names, *(path.parent.name for path in folder.glob("*/*.py"))}
     before = _forget(ours)
     restore, bytecode = _framework_settings(), sys.dont_write_bytecode
@@ -97,7 +99,7 @@ def import_workspace(folder: Path, module: str = "main") -> Iterator[SimpleNames
     importlib.invalidate_caches()
     try:
         importlib.import_module(module)
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+        yield SimpleNamespace(**{name: importlib.import_module(name) for name in (*names, *packages)})
     finally:
         sys.dont_write_bytecode = bytecode
         sys.path.remove(str(folder))

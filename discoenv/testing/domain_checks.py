@@ -19,6 +19,10 @@ from discoenv.testing.findings import Check, Findings
 LEAST_ERRORS: Final = 5.0
 
 
+#: Checks without which no code of a domain is run.
+NEEDED: Final = frozenset({"names", "files", "configs", "stubs", "packages"})
+
+
 class _Step(NamedTuple):
     """A check before it is made: its name, its function, and what to do if it finds something."""
 
@@ -54,7 +58,7 @@ def check_domain(
         on_check: called after each check.
 
     Returns:
-        The checks, in their order.
+        The checks, in their order. Where one of :data:`NEEDED` failed, nothing was imported and no exam was run.
 
     Raises:
         UnknownName: there is no domain of that name.
@@ -82,7 +86,7 @@ def check_domain(
             on_check(done[-1])
 
     make(_reading(domain, baselines=baselines, least_errors=least_errors))
-    if not domain.self_reported and done[-1].ok:  # the packages are here
+    if not domain.self_reported and not [check for check in done if check.name in NEEDED and not check.ok]:
         with Host(sandbox, device="cpu") as host:
             make(_running(host, exams=exams))
     failed = [check for check in done if not check.ok]
@@ -99,23 +103,29 @@ def domain_of(folder: Path) -> Domain:
         DomainError: there is no domain in it, or its files are wrong.
     """
     folder = folder.resolve()
-    if folder.parent == registry.BUILTIN.resolve() and folder.name in registry.get_domains():
-        return registry.get_domain(folder.name)
-    for name in registry.load_pack(folder.parent):
-        if name.rpartition("/")[2] == folder.name:
-            return registry.get_domain(name)
-    raise DomainError(f"{folder}: it holds no domain; `discoenv new-domain` makes one to start from")
+    ours = folder.parent == registry.BUILTIN.resolve()
+    name = folder.name if ours else f"{registry.pack_name(folder.parent)}/{folder.name}"
+    if name in registry.get_domains():
+        known = registry.get_domain(name)
+        if known.directory.resolve() == folder:
+            return known
+    if ours or name not in registry.load_pack(folder.parent):
+        raise DomainError(f"{folder}: it holds no domain; `discoenv new-domain` makes one to start from")
+    return registry.get_domain(name)
 
 
 def _known(domain: Domain) -> Domain:
-    """The domain, made known under its name so that its tasks can be resolved."""
-    if domain.name not in registry.get_domains():
-        registry.register_domains({domain.name: lambda: domain})
+    """The domain as it is known under its name; tasks of it are resolved by that."""
+    if domain.name in registry.get_domains():
+        known = registry.get_domain(domain.name)
+        if known.directory == domain.directory:
+            return known
+    registry.register_domains({domain.name: lambda: domain})
     return domain
 
 
 def _reading(domain: Domain, *, baselines: bool, least_errors: float) -> list[_Step]:
-    """Checks that read files; the last one says whether those of :func:`_running` can be made."""
+    """Checks that read files."""
     modules = ", ".join(f"{module}.py" for module in domain.modules)
     steps = [
         _Step("names", static_checks.check_names, "rename it in domain.yaml and wherever it is used"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib.metadata
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import numpy as np
 
 from discoenv.audit.exploits import exploits_of
 from discoenv.errors import DomainError
+from discoenv.machine import packages
 from discoenv.scoring import baselines
 from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
@@ -135,7 +135,7 @@ def check_workspace(domain: Domain, found: Findings) -> None:
             backend=backend,
             scale=domain.scales(dataset)[0],
         )
-        downloaded = {file.name for file in domain.specification.datasets[dataset].files}
+        downloaded = {file.name for file in domain.specification.datasets[dataset].to_fetch}
         files = workspace_files(side)
         files |= {f"{DISCOVERED}/{name}": text for name, text in initial_modules(side).items()}
         solutions = {
@@ -253,7 +253,7 @@ def _check_entry(setting: Setting, entry: baselines.Entry, found: Findings, leas
         found.warn(f"{place}: the baseline ({entry.baseline.mean:.4g}) is not better than the floor "
                    f"({entry.floor.mean:.4g})")  # fmt: skip
     elif distance < least_errors * error:
-        found.warn(f"{place}: the baseline is better than the floor by {distance / error:.1f} standard errors only")
+        found.warn(f"{place}: the baseline is better than the floor by {distance / error:.2f} standard errors only")
     most_s = _MOST_S.get(setting.scale)
     if most_s is not None and entry.seconds.mean > most_s:
         found.warn(f"{place}: an exam takes {entry.seconds.mean:.0f} s, more than {most_s:.0f}")
@@ -266,16 +266,14 @@ def standard_error(entry: baselines.Entry) -> float:
 
 
 def check_candidates(domain: Domain, found: Findings) -> None:
-    """Each folder of ``candidates`` holds modules of the domain, as Python that a learner can import."""
-    folder = domain.directory / "candidates"
-    candidates = sorted(path for path in folder.glob("[!_.]*") if path.is_dir() and _files(path))
-    for candidate in candidates:
-        for path in _files(candidate):
-            place = path.relative_to(domain.directory).as_posix()
-            if path.suffix != ".py":
-                continue
-            found.require(path.stem in domain.modules, f"{place}: the domain has no module {path.stem}")
-            text = path.read_text(encoding="utf-8")
+    """Each candidate has modules of the domain, as Python that a learner can import."""
+    candidates = domain.candidates()
+    for candidate, modules in candidates.items():
+        found.require(bool(modules), f"candidates/{candidate}: there is no module in it")
+        for name, text in modules.items():
+            place = f"candidates/{candidate}/{name}"
+            module = name.removesuffix(".py")
+            found.require(module in domain.modules, f"{place}: the domain has no module {module}")
             try:
                 found.require(not _imports(text, "discoenv"), f"{place}: it imports discoenv, which no learner can")
             except SyntaxError as error:
@@ -299,13 +297,10 @@ def check_exploits(domain: Domain, found: Findings) -> None:
 
 def check_packages(domain: Domain, found: Findings) -> None:
     """What the domain and its quick datasets require is installed."""
-    for requirement in domain.specification.requirements:
-        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found.fail(f"requirements: {name} is not installed")
-    for dataset in quick_task(domain).meta_train + quick_task(domain).meta_test:
+    for name in packages.missing(domain.specification.requirements):
+        found.fail(f"requirements: {name} is not installed")
+    task = quick_task(domain)
+    for dataset in (*task.meta_train, *task.meta_test):
         for name in domain.missing_packages(dataset):
             found.fail(f"datasets.{dataset}.requires: {name} cannot be imported")
     found.looked_at = ", ".join(domain.specification.requirements)

@@ -10,8 +10,6 @@ from typing import Any
 import gymnasium as gym
 
 from discoenv.errors import InfraError
-from discoenv.sandbox.base import Check
-from discoenv.sandbox.local.process import ProcessSandbox
 
 Env = gym.Env[Any, Any]
 
@@ -65,13 +63,3 @@ def dying_once(env: Env, seed: int) -> None:
 
 
 NOT_A_FUNCTION = 3
-
-
-class BrokenSandbox(ProcessSandbox):
-    """A provider that is not installed."""
-
-    name = "broken"
-
-    @classmethod
-    def check(cls) -> Check:
-        return Check("broken", False, "it never works here")

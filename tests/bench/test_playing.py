@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from discoenv.bench.cell import CellResult, DatasetOutcome, Matrix, read_result, read_results, read_status
-from discoenv.bench.playing import choose_sandbox, episode_seed
+from discoenv.bench.playing import episode_seed
 from discoenv.episodes.record import EpisodeRecord
-from discoenv.errors import SandboxUnavailable
-from discoenv.sandbox import PROVIDERS
 from discoenv.tasks.task import Task
 from tests.bench.conftest import TASKS, MakeBenchmark
 
@@ -134,12 +132,3 @@ def test_the_matrix_tells_what_was_compared_and_where(make_benchmark: MakeBenchm
     assert matrix.scale == "tiny"
     assert {"python", "discoenv", "numpy"} <= matrix.versions.keys()
     assert {"host", "processor", "cores"} <= matrix.machine.keys()
-
-
-def test_the_first_sandbox_that_works_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PROVIDERS, "broken", "tests.bench.players:BrokenSandbox")
-    assert choose_sandbox("broken,process").name == "process"
-    with pytest.raises(SandboxUnavailable, match="no sandbox works on this machine: broken: it never works here"):
-        choose_sandbox("broken")
-    with pytest.raises(ValueError, match="no sandbox named 'bubblewarp'"):
-        choose_sandbox("bubblewarp")

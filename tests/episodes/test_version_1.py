@@ -121,7 +121,7 @@ def test_it_opens_in_the_viewer_and_as_one_file(run: Path, tmp_path: Path) -> No
 
 def test_its_scores_are_drawn(run: Path, toy: Domain) -> None:
     pytest.importorskip("matplotlib")
-    (picture,) = plots.draw(run)
+    (picture,) = plots.plot_run(run)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -66,8 +66,8 @@ def load(store: Path, folder: Path, traced: list[Mapping[str, Any]]) -> Load:
         state = jax.eval_shape(start, np.int32(0))
         return jax_export.Definition({"start": (start, (np.int32(0),)), "step": (step, (state,))}, {"low": -1.5})
 
-    def load(settings: Mapping[str, Any] | None = None, packages: tuple[str, ...] = ()) -> jax_export.ExportedFunctions:
-        return jax_export.load(define, settings or {"walkers": 4}, folder=folder, packages=packages)
+    def load(settings: Mapping[str, Any] | None = None, **where: Any) -> jax_export.ExportedFunctions:
+        return jax_export.load(define, settings or {"walkers": 4}, folder=folder, **{"packages": ()} | where)
 
     return load
 
@@ -108,6 +108,17 @@ def test_a_change_of_anything_that_defines_a_program_traces_it_anew(
     assert len(traced) == 6
     load()
     assert len(traced) == 6
+
+
+def test_a_change_in_a_further_file_or_folder_traces_it_anew(load: Load, traced: list[Any], tmp_path: Path) -> None:
+    kit, file = tmp_path / "kit", tmp_path / "file.txt"
+    (kit / "inner").mkdir(parents=True)
+    for number, path in enumerate((kit / "walk.py", kit / "inner" / "walk.py", file), start=1):
+        file.touch()
+        path.write_text(f"STEP = {number}\n")
+        for _ in range(2):
+            load(also=(kit, file))
+            assert len(traced) == number
 
 
 def test_the_versions_of_what_a_package_requires_count() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from discoenv.errors import EntryPointError, SandboxUnavailable
-from discoenv.sandbox import AUTO_ORDER, PROVIDERS, Check, checks, get_sandbox
+from discoenv.sandbox import AUTO_ORDER, PROVIDERS, Check, Sandbox, checks, get_sandbox
 from discoenv.sandbox.containers.docker import DockerSandbox
 from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.local.bubblewrap import BubblewrapSandbox
@@ -27,6 +27,42 @@ def test_names_find_their_provider() -> None:
 def test_a_sandbox_is_passed_through() -> None:
     mine = ProcessSandbox()
     assert get_sandbox(mine) is mine
+
+
+class BrokenSandbox(ProcessSandbox):
+    """A provider that is not installed."""
+
+    name = "broken"
+
+    @classmethod
+    def check(cls) -> Check:
+        return Check("broken", False, "it never works here", "type this")
+
+
+@pytest.mark.parametrize("names", ["broken,process", "broken, process", ["broken", "process"], ("broken", "process")])
+def test_the_first_of_several_that_works_is_taken(names: str | list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROVIDERS, "broken", f"{__name__}:BrokenSandbox")
+    assert get_sandbox(names).name == "process"
+    assert get_sandbox("broken").name == "broken", "a single name is not tried out"
+    for none in (["broken"], "broken,broken"):
+        with pytest.raises(SandboxUnavailable, match="no sandbox works on this machine: broken: it never works here"):
+            get_sandbox(none)
+    with pytest.raises(ValueError, match="no sandbox named 'bubblewarp'"):
+        get_sandbox("process,bubblewarp")
+
+
+def test_auto_among_several_names_tries_all_that_isolate(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def fail(cls: type[Sandbox]) -> Check:
+        tried.append(cls)
+        return Check("broken", False, "")
+
+    for name in AUTO_ORDER:
+        monkeypatch.setitem(PROVIDERS, name, f"{__name__}:BrokenSandbox")
+    monkeypatch.setattr(BrokenSandbox, "check", classmethod(fail))
+    assert get_sandbox("auto,process").name == "process"
+    assert len(tried) == len(AUTO_ORDER) == 4
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:

@@ -200,7 +200,7 @@ def test_a_workspace_holds_nothing_that_the_agent_must_not_see(stub_of_one: Task
 def test_exam_py_is_the_packages_own_file(task: Task, tmp_path: Path) -> None:
     folder = materialise(task, tmp_path / "w")
     package = Path(workspaces.__file__).parents[1]
-    assert (folder / "Line" / "exam.py").read_bytes() == (package / "exams" / "exam.py").read_bytes()
+    assert (folder / "Line" / "exam.py").read_bytes() == (package / "kits" / "exam.py").read_bytes()
 
 
 def test_the_description_says_what_the_task_is(task: Task) -> None:

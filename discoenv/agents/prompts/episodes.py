@@ -24,7 +24,7 @@ from discoenv.episodes.transcript import read_calls
 from discoenv.errors import EpisodeSpoilt, InfraError, SamplingFailed, TaskError
 from discoenv.exams.host import Host
 from discoenv.machine import atomic
-from discoenv.sandbox.base import Sandbox
+from discoenv.sandbox import SandboxChoice
 from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.sampling import sample_task
@@ -100,7 +100,7 @@ class EpisodePlayer:
         *,
         player: Mapping[str, Any],
         max_steps: int,
-        sandbox: str | Sandbox = "auto",
+        sandbox: SandboxChoice = "auto",
         parallel: int = 4,
         exams_at_once: int | None = None,
         on_episode: Callable[[PlayedEpisode], None] = lambda episode: None,

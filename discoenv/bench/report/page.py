@@ -11,7 +11,7 @@ import jinja2
 from discoenv import __version__
 from discoenv.bench.report.contents import Contents
 from discoenv.bench.report.figures import Figure
-from discoenv.bench.report.tables import Cell, Table
+from discoenv.bench.report.tables import Table, TableCell
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -63,7 +63,7 @@ def _table(table: Table) -> str:
     return "\n".join([text[0], f"|{'|'.join(rule)}|", *text[1:]])
 
 
-def _entry(cell: Cell) -> str:
+def _entry(cell: TableCell) -> str:
     return f"{_escaped(cell.text)} {cell.interval}".strip()
 
 

@@ -16,7 +16,7 @@ NOTHING = "—"
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One entry of a table.
 
     Attributes:
@@ -44,11 +44,11 @@ class Table:
     name: str
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     note: str = ""
 
 
-Rows = Iterator[tuple[Cell, ...]]
+Rows = Iterator[tuple[TableCell, ...]]
 
 
 def tables(contents: Contents) -> list[Table]:
@@ -80,7 +80,7 @@ def leaderboard(contents: Contents) -> Table:
             planned = len(cells) + sum(absent.agent == agent for absent in contents.missing)
             yield (
                 text(agent),
-                Cell(f"{len(cells)} of {planned}", number=True),
+                TableCell(f"{len(cells)} of {planned}", number=True),
                 share(stats.success_rate(cells)),
                 number(means[agent]),
                 number(stats.summary(cells, stats.interquartile_mean)),
@@ -127,7 +127,7 @@ def rated(contents: Contents, setting: stats.Setting) -> Table:
         for player in sorted([*agents, ratings.BASELINE], key=lambda player: -_value(first.get(player))):
             yield (
                 text(player),
-                share(stats.success_rate(agents[player])) if player in agents else Cell(NOTHING, number=True),
+                share(stats.success_rate(agents[player])) if player in agents else TableCell(NOTHING, number=True),
                 *(
                     number(found.get((kind, side), {}).get(player), digits=0)
                     for kind in ("elo", "bradley_terry")
@@ -223,12 +223,12 @@ def generalisation(contents: Contents) -> Table:
 def cost(contents: Contents) -> Table:
     """What agents spent."""
 
-    def total(cells: Sequence[CellResult], get: Callable[[CellResult], float | None], form: str) -> Cell:
+    def total(cells: Sequence[CellResult], get: Callable[[CellResult], float | None], form: str) -> TableCell:
         values = [value for cell in cells if (value := get(cell)) is not None]
         if not values:
-            return Cell(NOTHING, number=True)
+            return TableCell(NOTHING, number=True)
         partly = "" if len(values) == len(cells) else f" ({len(values)} of {len(cells)} runs)"
-        return Cell(format(sum(values), form) + partly, number=True)
+        return TableCell(format(sum(values), form) + partly, number=True)
 
     def tokens(key: str) -> Callable[[CellResult], float | None]:
         return lambda cell: None if cell.tokens is None else cell.tokens.get(key)
@@ -310,13 +310,13 @@ def environment(contents: Contents) -> Table:
 _MEASURES = ("Runs", "Success", "Mean score")
 
 
-def _measures(cells: Sequence[CellResult]) -> tuple[Cell, ...]:
+def _measures(cells: Sequence[CellResult]) -> tuple[TableCell, ...]:
     return count(len(cells)), share(stats.success_rate(cells)), number(stats.mean_score(cells))
 
 
 def _breakdown(
     contents: Contents, groups: Callable[[CellResult], Sequence[tuple[str | int, ...]]]
-) -> tuple[tuple[Cell, ...], ...]:
+) -> tuple[tuple[TableCell, ...], ...]:
     """One row per group that runs belong to, and agent."""
     found: dict[tuple[Any, ...], list[CellResult]] = {}
     for cell in contents.cells:
@@ -329,31 +329,31 @@ def _breakdown(
     return tuple(rows)
 
 
-def text(content: object) -> Cell:
+def text(content: object) -> TableCell:
     """An entry of words."""
-    return Cell(readable(content))
+    return TableCell(readable(content))
 
 
-def count(value: int) -> Cell:
+def count(value: int) -> TableCell:
     """A whole number."""
-    return Cell(str(value), number=True)
+    return TableCell(str(value), number=True)
 
 
-def number(estimate: Estimate | None, digits: int = 3) -> Cell:
+def number(estimate: Estimate | None, digits: int = 3) -> TableCell:
     """An estimate with its interval."""
     if estimate is None:
-        return Cell(NOTHING, number=True)
+        return TableCell(NOTHING, number=True)
     interval = ""
     if estimate.low is not None and estimate.high is not None:
         interval = f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
-    return Cell(f"{estimate.value:.{digits}f}", interval, number=True)
+    return TableCell(f"{estimate.value:.{digits}f}", interval, number=True)
 
 
-def share(estimate: Estimate | None) -> Cell:
+def share(estimate: Estimate | None) -> TableCell:
     """A share in percent with its interval."""
     if estimate is None or estimate.low is None or estimate.high is None:
-        return Cell(NOTHING, number=True)
-    return Cell(f"{estimate.value:.0%}", f"[{estimate.low:.0%}, {estimate.high:.0%}]", number=True)
+        return TableCell(NOTHING, number=True)
+    return TableCell(f"{estimate.value:.0%}", f"[{estimate.low:.0%}, {estimate.high:.0%}]", number=True)
 
 
 def _value(estimate: Estimate | None) -> float:

@@ -15,7 +15,7 @@ from discoenv.examiners.plotting import ExamArtifacts, figure, save
 _LEAST = 1e-4
 
 
-def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
+def plot(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
     """Draw two pictures per dataset.
 
     * ``regret_<dataset>.png``: simple regret over evaluations, one curve per action of the episode (geometric mean over

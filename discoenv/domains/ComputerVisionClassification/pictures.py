@@ -13,7 +13,7 @@ from discoenv.examiners.plotting import ExamArtifacts, figure, save
 _COLUMNS, _ROWS = 6, 4
 
 
-def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
+def plot(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
     """``confusion_<dataset>.png`` and ``mistakes_<dataset>.png`` of the last exam of each dataset.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 from discoenv.examiners.plotting import ExamArtifacts, figure, save
 
 
-def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
+def plot(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
     """Draw two pictures per dataset.
 
     * ``accuracy_<dataset>.png``: accuracy on each experience after each, one matrix per action of the episode (mean

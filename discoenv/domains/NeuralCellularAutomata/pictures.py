@@ -15,7 +15,7 @@ _ENLARGED = 8
 _FRAME_MS = 200
 
 
-def draw(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
+def plot(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
     """``growth_<dataset>.png`` and ``.gif`` of the last exam of each dataset; rows are grids.
 
     Args:

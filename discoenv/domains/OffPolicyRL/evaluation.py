@@ -9,24 +9,24 @@ from typing import Any
 import jax
 
 from discoenv.examiners import policy
+from discoenv.kits import rl_jax
+from discoenv.kits.rl_jax import environments
 
 #: What the environments depend on: a name that gymnax knows, the steps after which an episode is truncated, and what
-#: :class:`episodes.Episodes` says.
+#: :class:`policy.Episodes` says.
 _SETTINGS = ("ENV_NAME", "TIME_LIMIT", *policy.SETTINGS)
 
 
 def make_episodes(config: Mapping[str, Any]) -> policy.Episodes:
     """Evaluation episodes of a dataset, given its configuration."""
     settings = {name: config[name] for name in _SETTINGS}
-    return policy.Episodes(make, settings, folder=Path(__file__).parent, packages=("gymnax",))
+    kit = Path(rl_jax.__file__).parent
+    return policy.Episodes(make, settings, folder=Path(__file__).parent, also=(kit,), packages=("gymnax",))
 
 
 def make(settings: Mapping[str, Any]) -> policy.Simulator:
     """One environment."""
-    import gymnax  # which takes longer than loading what has been exported
-
-    env, params = gymnax.make(settings["ENV_NAME"])
-    params = params.replace(max_steps_in_episode=settings["TIME_LIMIT"])
+    env, params = environments.make("gymnax", settings["ENV_NAME"], time_limit=settings["TIME_LIMIT"])
     actions = int(env.action_space(params).n)
     return policy.Simulator(
         reset=lambda key: env.reset(key, params),

@@ -9,22 +9,23 @@ from typing import Any
 import jax
 
 from discoenv.examiners import policy
+from discoenv.kits import rl_jax
+from discoenv.kits.rl_jax import environments
 
-from .templates.default import environments
-
-#: What the environments depend on; see ``environments.make`` and :class:`episodes.Episodes`.
+#: What the environments depend on; see ``environments.make`` and :class:`policy.Episodes`.
 _SETTINGS = ("SUITE", "ENV_NAME", "PIPELINE", "CONTINUOUS", *policy.SETTINGS)
 
 
 def make_episodes(config: Mapping[str, Any]) -> policy.Episodes:
     """Evaluation episodes of a dataset, given its configuration."""
     settings = {name: config[name] for name in _SETTINGS if name in config}
-    return policy.Episodes(make, settings, folder=Path(__file__).parent, packages=(config["SUITE"],))
+    kit = Path(rl_jax.__file__).parent
+    return policy.Episodes(make, settings, folder=Path(__file__).parent, also=(kit,), packages=(config["SUITE"],))
 
 
 def make(settings: Mapping[str, Any]) -> policy.Simulator:
     """One environment."""
-    env, params = environments.make(settings)
+    env, params = environments.make(settings["SUITE"], settings["ENV_NAME"], pipeline=settings.get("PIPELINE", ""))
     space = env.action_space(params)
     continuous = settings["CONTINUOUS"]
     return policy.Simulator(

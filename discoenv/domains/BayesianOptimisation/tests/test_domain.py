@@ -518,6 +518,6 @@ def test_pictures_are_drawn_from_what_the_examiner_kept(dataset: str, tmp_path: 
         np.savez(path, **judge.artifacts)  # type: ignore[arg-type]
         exams.append(ExamArtifacts(step, "meta_train", dataset, 5, path))
         assert sum(array.nbytes for array in judge.artifacts.values()) < 100_000
-    drawn = pictures.draw(exams, tmp_path)
+    drawn = pictures.plot(exams, tmp_path)
     assert [path.name for path in drawn] == [f"regret_{dataset}.png", f"queries_{dataset}.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)

@@ -258,7 +258,7 @@ def test_rounding_is_allowed() -> None:
 
 @pytest.mark.parametrize("answer", [np.zeros((3, 10)), np.full((250, 10), np.nan), np.full((250, 10), 1e30), "cat"])
 def test_answers_that_are_no_logits_end_the_exam(answer: Any) -> None:
-    with pytest.raises(ProtocolError, match="logits answered"):
+    with pytest.raises(ProtocolError, match=r"logits\(\) answered"):
         examiner().examine(classifying(lambda images: answer), 0)
 
 
@@ -287,7 +287,7 @@ def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
         np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
         assert path.stat().st_size < 200_000
         saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
+    paths = load_domain_file(DOMAIN.directory, "pictures").plot(saved, tmp_path)
     assert sorted(path.name for path in paths) == [
         f"{kind}_{dataset}.png" for kind in ("confusion", "mistakes") for dataset in ("Digits", "ProcFlowers")
     ]

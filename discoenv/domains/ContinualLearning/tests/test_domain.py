@@ -508,7 +508,7 @@ def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
             ExamArtifacts(step=step, side="meta_train", dataset=dataset, seed=0, path=path)
             for step in range(number + 1)
         ]
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
+    paths = load_domain_file(DOMAIN.directory, "pictures").plot(saved, tmp_path)
     assert [path.name for path in paths] == [
         f"{kind}_{dataset}.png" for dataset in ("PermutedDigits", "SplitTextures") for kind in ("accuracy", "stream")
     ]

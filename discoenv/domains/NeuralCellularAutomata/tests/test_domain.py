@@ -504,7 +504,7 @@ def test_perfect_outputs_beat_the_floor_and_doing_nothing_does_not(dataset: str)
 
 @pytest.mark.parametrize("answer", [np.nan, np.inf, 1e7])
 def test_an_answer_that_is_no_state_is_refused(answer: float) -> None:
-    with pytest.raises(ProtocolError, match=r"grow answered"):
+    with pytest.raises(ProtocolError, match=r"grow\(\) answered"):
         examiner().examine(by_rule(lambda states, noise: np.full_like(states, answer)), 0)
 
 
@@ -580,7 +580,7 @@ def test_pictures_show_the_growth(tmp_path: Path) -> None:
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
         saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
-    paths = load_domain_file(DOMAIN.directory, "pictures").draw(saved, tmp_path)
+    paths = load_domain_file(DOMAIN.directory, "pictures").plot(saved, tmp_path)
     assert len(paths) == 6
     for path in paths:
         with image.open(path) as opened:

@@ -194,22 +194,6 @@ def test_epsilon_falls_linearly_and_then_stays(code: Any) -> None:
     np.testing.assert_array_equal(code.policy.exploit(jax.random.key(0), q_vals[:3], 0, config), [1, 1, 1])
 
 
-def test_optimizer_is_adam(code: Any) -> None:
-    import optax
-
-    ours, reference = code.optim.scale_by_optimizer(), optax.scale_by_adam(eps=1e-5)
-    params = {"w": jnp.zeros(3)}
-    our_state, reference_state = ours.init(params), reference.init(params)
-    for step in range(5):
-        gradients = {"w": jnp.array([1.0, -0.1, 1e-4]) * (step + 1)}
-        update, our_state = ours.update(gradients, our_state, params)
-        expected, reference_state = reference.update(gradients, reference_state, params)
-        np.testing.assert_allclose(update["w"], expected["w"], rtol=1e-4)
-
-
-# --- replay buffers ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("steps", "kept"), [(1, [0]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (7, [2, 3, 4, 5, 6])])
 def test_the_buffer_is_a_ring_that_gives_only_what_it_holds(code: Any, steps: int, kept: list[int]) -> None:
     config = settings(code, NUM_ENVS=2, BUFFER_SIZE=11, BATCH_SIZE=400, GAMMA=0.9)

@@ -107,93 +107,15 @@ def test_environments_reset_themselves_and_keep_the_final_observation(code: Any)
     assert code.make_env.count_steps(state) == 8
 
 
-class Counter:
-    """An environment without resets, of which everything is known: it counts up from a random start."""
-
-    def reset(self, key: Any, params: Any) -> tuple[Any, Any]:
-        start = jax.random.randint(key, (), 0, 1000)
-        return start[None].astype(float), start
-
-    def step(self, key: Any, state: Any, action: Any, params: Any) -> tuple[Any, ...]:
-        state = state + 1
-        return state[None].astype(float), state, 1.0, state % 5 == 0, (state % 5 == 1) & (action == 1)
-
-
-def test_simulators_without_resets_start_again_where_they_started(code: Any) -> None:
-    env = code.environments.Restarting(Counter())
-    obs, state = env.reset(jax.random.key(3), None)
-    start = float(obs[0])
-    now = start
-    for _ in range(20):
-        obs, state, _, terminated, _, info = env.step(jax.random.key(0), state, jnp.int32(0), None)
-        now += 1
-        assert info["final_observation"] == now
-        assert bool(terminated) == (now % 5 == 0)
-        now = start if terminated else now
-        assert float(obs[0]) == now
-
-
-def test_fresh_starts_change_where_next_episodes_begin_and_nothing_else(code: Any) -> None:
-    wrappers = code.wrappers
-    env = wrappers.FreshStarts(wrappers.Vectorise(code.environments.Restarting(Counter()), 8), 2)
-    obs, state = env.reset(jax.random.key(3), None)
-    before = np.asarray(state.first_state)
-    after, stepped, *_ = env.step(jax.random.key(4), state, jnp.zeros(8, int), None)
-    assert (np.asarray(stepped.first_state) != before).sum() == 2
-    np.testing.assert_array_equal(stepped.first_obs[:, 0], stepped.first_state)
-    goes_on = np.asarray(obs[:, 0]) % 5 != 4
-    np.testing.assert_array_equal(after[goes_on, 0], obs[goes_on, 0] + 1)
-
-
-# --- normalisation ----------------------------------------------------------------------------------------------------
-
-
-class Noise:
-    """Vectorised environments whose observations and rewards are given."""
-
-    num_envs = 4
-
-    def __init__(self) -> None:
-        rng = np.random.default_rng(0)
-        self.obs = rng.normal(5.0, 3.0, (21, 4, 2)).astype(np.float32)
-        self.reward = rng.normal(1.0, 2.0, (21, 4)).astype(np.float32)
-        self.done = rng.random((21, 4)) < 0.2
-
-    def reset(self, key: Any, params: Any) -> tuple[Any, int]:
-        return self.obs[0], 0
-
-    def step(self, key: Any, state: int, action: Any, params: Any) -> tuple[Any, ...]:
-        t = state + 1
-        final = {"final_observation": self.obs[t] + 1}
-        return self.obs[t], t, self.reward[t], self.done[t], np.zeros(4, bool), final
-
-
-def test_observations_are_standardised_by_all_that_were_seen(code: Any) -> None:
-    noise = Noise()
-    env = code.wrappers.NormalizeObservation(noise)
-    obs, state = env.reset(None, None)
-    for t in range(1, 21):
-        obs, state, *_, info = env.step(None, state, None, None)
-        seen = noise.obs[: t + 1].reshape(-1, 2).astype(np.float64)
-        mean, std = seen.mean(0), seen.std(0)
-        np.testing.assert_allclose(obs, (noise.obs[t] - mean) / std, atol=1e-3)
-        np.testing.assert_allclose(info["final_observation"], (noise.obs[t] + 1 - mean) / std, atol=1e-3)
-    state = SimpleNamespace(env_state=state)  # inside of another wrapper's
-    np.testing.assert_allclose(code.make_env.standardise(state, noise.obs[3]), (noise.obs[3] - mean) / std, atol=1e-3)
+def test_policies_see_observations_as_they_did_at_the_end_of_training(code: Any) -> None:
+    obs = np.random.default_rng(0).normal(5.0, 3.0, (21, 2)).astype(np.float32)
+    wrappers = code.rl_jax.wrappers
+    moments = wrappers.RunningMoments.of_nothing((2,)).update(obs)
+    state = SimpleNamespace(env_state=wrappers.ObservationState(None, moments))  # inside of another wrapper's
+    expected = (obs - obs.mean(0)) / obs.std(0)
+    np.testing.assert_allclose(code.make_env.standardise(state, obs), expected, atol=1e-3)
     assert float(code.make_env.standardise(state, np.full(2, 1e9, np.float32)).max()) == 10.0
-
-
-def test_rewards_are_divided_by_the_standard_deviation_of_the_discounted_return(code: Any) -> None:
-    noise = Noise()
-    env = code.wrappers.NormalizeReward(noise, gamma=0.9)
-    _, state = env.reset(None, None)
-    running, seen = np.zeros(4), []
-    for t in range(1, 21):
-        _, state, reward, *_ = env.step(None, state, None, None)
-        running = 0.9 * running + noise.reward[t]
-        seen.append(running)
-        np.testing.assert_allclose(reward, noise.reward[t] / np.std(seen), rtol=2e-3)
-        running = running * ~noise.done[t]
+    assert code.make_env.standardise(SimpleNamespace(env_state=None), obs) is obs
 
 
 def test_a_policy_takes_the_statistics_of_its_training_into_the_exam(code: Any) -> None:
@@ -201,7 +123,7 @@ def test_a_policy_takes_the_statistics_of_its_training_into_the_exam(code: Any) 
     config = code.main.get_config(values)
     _, results = code.main.train_agents(code.train.make_train(config), config, seed=0)
     params, env_state = jax.tree.map(lambda x: x[0], (results["params"], results["env_state"]))
-    moments = code.wrappers.state_of(code.wrappers.ObservationState, env_state).moments
+    moments = code.rl_jax.wrappers.state_of(code.rl_jax.wrappers.ObservationState, env_state).moments
     assert moments.mean.shape == (1, 3) and float(moments.count[0]) == pytest.approx(96 + 4, rel=1e-3)
 
     network = actor_critic(code, config)

@@ -233,7 +233,7 @@ def pendulum(code: Any, limit: int, finals: list[Any]) -> Any:
 
     def make(config: Any) -> Any:
         env, params = make_env(config)
-        spy = code.wrappers.Wrapper(env)
+        spy = code.rl_jax.wrappers.Wrapper(env)
 
         def step(*inputs: Any) -> Any:
             outcome = env.step(*inputs)

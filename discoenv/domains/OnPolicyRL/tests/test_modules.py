@@ -109,9 +109,9 @@ def test_loss_is_the_clipped_objective_of_the_paper(backend: str, continuous: bo
         parts |= {"action": jnp.asarray(action), "log_prob": old_log_prob, "value": old_value}
         batch = code.transition.Transition(**parts)
         if continuous:
-            pi = code.distributions.DiagonalNormal(jnp.asarray(loc), jnp.asarray(log_std))
+            pi = code.rl_jax.distributions.DiagonalNormal(jnp.asarray(loc), jnp.asarray(log_std))
         else:
-            pi = code.distributions.Categorical(jnp.asarray(loc))
+            pi = code.rl_jax.distributions.Categorical(jnp.asarray(loc))
         outputs, memory = ((pi, new_value), ()) if backend == "default" else ((None, pi, new_value), (None,))
         network = SimpleNamespace(apply=lambda params, *inputs: outputs)
         total, (value_loss, actor_loss, entropy_got) = code.loss.loss_actor_and_critic(
@@ -132,19 +132,6 @@ def test_loss_is_the_clipped_objective_of_the_paper(backend: str, continuous: bo
     np.testing.assert_allclose(total, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_optimizer_is_adam(code: Any) -> None:
-    import optax
-
-    ours, reference = code.optim.scale_by_optimizer(), optax.scale_by_adam(eps=1e-5)
-    params = {"w": jnp.zeros(3)}
-    our_state, reference_state = ours.init(params), reference.init(params)
-    for step in range(5):
-        gradients = {"w": jnp.array([1.0, -0.1, 1e-4]) * (step + 1)}
-        update, our_state = ours.update(gradients, our_state, params)
-        expected, reference_state = reference.update(gradients, reference_state, params)
-        np.testing.assert_allclose(update["w"], expected["w"], rtol=1e-4)
-
-
 def test_schedule_decays_linearly_from_the_learning_rate_to_zero(code: Any, config: Any) -> None:
     schedule = code.schedule.make_schedule_fn(config, 0.01)
     per_update = config["UPDATE_EPOCHS"] * config["NUM_MINIBATCHES"]
@@ -152,21 +139,6 @@ def test_schedule_decays_linearly_from_the_learning_rate_to_zero(code: Any, conf
     counts = jnp.array([0, per_update - 1, per_update, per_update * updates // 2, per_update * updates])
     expected = 0.01 * np.array([1, 1, 1 - 1 / updates, 0.5, 0])
     np.testing.assert_allclose(jax.vmap(schedule)(counts), expected, atol=1e-7)
-
-
-def test_distributions_sample_what_they_say(code: Any) -> None:
-    keys = jax.random.split(jax.random.key(0), 20_000)
-    logits = jnp.array([0.0, 1.0, -1.0])
-    discrete = code.distributions.Categorical(logits)
-    samples = np.asarray(jax.vmap(discrete.sample)(keys))
-    np.testing.assert_allclose(np.bincount(samples) / len(keys), jax.nn.softmax(logits), atol=0.02)
-    assert int(discrete.mode()) == 1
-
-    normal = code.distributions.DiagonalNormal(jnp.array([1.0, -2.0]), jnp.array([0.0, 0.7]))
-    samples = np.asarray(jax.vmap(normal.sample)(keys))
-    np.testing.assert_allclose(samples.mean(0), normal.mode(), atol=0.06)
-    np.testing.assert_allclose(samples.std(0), np.exp([0.0, 0.7]), rtol=0.03)
-    np.testing.assert_allclose(-np.mean(jax.vmap(normal.log_prob)(samples)), normal.entropy(), atol=0.03)
 
 
 # --- contracts --------------------------------------------------------------------------------------------------------

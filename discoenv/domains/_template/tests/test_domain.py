@@ -1,4 +1,4 @@
-"""Template: the model's formula against plain NumPy, the examiner against answers that are known, and all checks."""
+"""Template: its formula against plain NumPy, its examiner against answers that are known, and all checks."""
 
 from __future__ import annotations
 

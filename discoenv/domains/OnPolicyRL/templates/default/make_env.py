@@ -1,8 +1,8 @@
 """Training environments of a dataset, and what training leaves behind in their state."""
 
-import environments
 import numpy as np
-from wrappers import (
+from rl_jax import environments
+from rl_jax.wrappers import (
     ClipAction,
     EpisodeState,
     EpisodeStatistics,
@@ -20,14 +20,14 @@ def make_env(config):
     """Environments to train in.
 
     Args:
-        config: with SUITE, ENV_NAME, NUM_ENVS, CONTINUOUS, GAMMA and NORMALIZE (whether observations and rewards are
-            brought to unit variance).
+        config: with SUITE, ENV_NAME, for brax PIPELINE, NUM_ENVS, CONTINUOUS, GAMMA and NORMALIZE (whether observations
+            and rewards are brought to unit variance).
 
     Returns:
-        (env, env_params). ``env`` has reset and step as in environments.py, over NUM_ENVS copies: observations are
-        float32[NUM_ENVS, D]; actions int32[NUM_ENVS], or float32[NUM_ENVS, A] if CONTINUOUS.
+        (env, env_params). ``env`` has reset and step as in rl_jax/environments.py, over NUM_ENVS copies: observations
+        are float32[NUM_ENVS, D]; actions int32[NUM_ENVS], or float32[NUM_ENVS, A] if CONTINUOUS.
     """
-    env, env_params = environments.make(config)
+    env, env_params = environments.make(config["SUITE"], config["ENV_NAME"], pipeline=config.get("PIPELINE", ""))
     env = Vectorise(env, config["NUM_ENVS"])
     if config["SUITE"] == "craftax":
         env = FreshStarts(env, max(1, config["NUM_ENVS"] // 64))

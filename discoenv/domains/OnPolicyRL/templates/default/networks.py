@@ -6,8 +6,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from distributions import Categorical, DiagonalNormal
 from flax.linen.initializers import constant, orthogonal
+from rl_jax.distributions import Categorical, DiagonalNormal
 
 
 class ActorCritic(nn.Module):
@@ -33,8 +33,8 @@ class ActorCritic(nn.Module):
 
         Returns:
             (pi, value). ``pi`` is a distribution over actions with the methods ``sample(seed)``, ``log_prob(action)``,
-            ``entropy()`` and ``mode()`` (see distributions.py): Categorical with action_dim logits, or DiagonalNormal
-            of action_dim dimensions if CONTINUOUS. ``value`` is float32[...]: one number per observation.
+            ``entropy()`` and ``mode()`` (see rl_jax/distributions.py): Categorical with action_dim logits, or
+            DiagonalNormal of action_dim dimensions if CONTINUOUS. ``value`` is float32[...]: a number per observation.
         """
 
         # <solution>

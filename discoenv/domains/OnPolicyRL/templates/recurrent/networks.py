@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from distributions import Categorical, DiagonalNormal
 from flax.linen.initializers import constant, orthogonal
+from rl_jax.distributions import Categorical, DiagonalNormal
 
 
 class ActorCritic(nn.Module):
@@ -44,8 +44,8 @@ class ActorCritic(nn.Module):
         Returns:
             (memory, pi, value). ``memory`` is that after the last observation. ``pi`` is a distribution over actions
             with the methods ``sample(seed)``, ``log_prob(action)``, ``entropy()`` and ``mode()`` (see
-            distributions.py), its parameters having the leading axes [T, N]: Categorical with action_dim logits, or
-            DiagonalNormal of action_dim dimensions if CONTINUOUS. ``value`` is float32[T, N].
+            rl_jax/distributions.py), its parameters having the leading axes [T, N]: Categorical with action_dim logits,
+            or DiagonalNormal of action_dim dimensions if CONTINUOUS. ``value`` is float32[T, N].
         """
         # <solution>
         size = self.config["HSIZE"]

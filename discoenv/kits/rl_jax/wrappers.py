@@ -1,27 +1,28 @@
 """What is put around the environments of environments.py for training: copies, statistics, normalisation.
 
-Each wrapper is pure and follows their interface. From :class:`Vectorise` outwards, all arrays but ``params`` have a
-leading axis [NUM_ENVS].
+Each wrapper is pure and has their methods ``reset`` and ``step``. From :class:`Vectorise` outwards, all arrays but
+``params`` have a leading axis [NUM_ENVS].
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 
 class Wrapper:
     """An environment that hands on whatever it does not change."""
 
-    def __init__(self, env):
+    def __init__(self, env: Any) -> None:
         self._env = env
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._env, name)
 
 
-def state_of(kind, state):
+def state_of(kind: type, state: Any) -> Any:
     """The part of a nest of wrappers' states that is a ``kind``, or None."""
     while state is not None and not isinstance(state, kind):
         state = getattr(state, "env_state", None)
@@ -31,16 +32,17 @@ def state_of(kind, state):
 class Vectorise(Wrapper):
     """``num_envs`` independent copies in lockstep."""
 
-    def __init__(self, env, num_envs):
+    def __init__(self, env: Any, num_envs: int) -> None:
         super().__init__(env)
         self.num_envs = num_envs
 
-    def reset(self, key, params):
-        return jax.vmap(self._env.reset, in_axes=(0, None))(jax.random.split(key, self.num_envs), params)
+    def reset(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
+        obs, state = jax.vmap(self._env.reset, in_axes=(0, None))(jax.random.split(key, self.num_envs), params)
+        return obs, state
 
-    def step(self, key, state, action, params):
+    def step(self, key: jax.Array, state: Any, action: jax.Array, params: Any) -> tuple[Any, ...]:
         keys = jax.random.split(key, self.num_envs)
-        return jax.vmap(self._env.step, in_axes=(0, 0, 0, None))(keys, state, action, params)
+        return tuple(jax.vmap(self._env.step, in_axes=(0, 0, 0, None))(keys, state, action, params))
 
 
 class FreshStarts(Wrapper):
@@ -50,11 +52,11 @@ class FreshStarts(Wrapper):
     nearly every one starts in a state of its own, at a fraction of the cost of computing one per step and environment.
     """
 
-    def __init__(self, env, count):
+    def __init__(self, env: Vectorise, count: int) -> None:
         super().__init__(env)
         self._starts = Vectorise(env._env, count)
 
-    def step(self, key, state, action, params):
+    def step(self, key: jax.Array, state: Any, action: jax.Array, params: Any) -> tuple[Any, ...]:
         step_key, reset_key, choice_key = jax.random.split(key, 3)
         obs, state, *outcome = self._env.step(step_key, state, action, params)
         _, fresh = self._starts.reset(reset_key, params)
@@ -68,32 +70,31 @@ class FreshStarts(Wrapper):
 
 
 class FlattenObservation(Wrapper):
-    """Observations as vectors, float32[NUM_ENVS, D]."""
+    """Observations as vectors, float32[NUM_ENVS, D]; rewards as float32[NUM_ENVS]."""
 
-    def reset(self, key, params):
+    def reset(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
         obs, state = self._env.reset(key, params)
         return _flat(obs), state
 
-    def step(self, key, state, action, params):
+    def step(self, key: jax.Array, state: Any, action: jax.Array, params: Any) -> tuple[Any, ...]:
         obs, state, reward, terminated, truncated, info = self._env.step(key, state, action, params)
         info = {**info, "final_observation": _flat(info["final_observation"])}
-        return _flat(obs), state, reward, terminated, truncated, info
+        return _flat(obs), state, reward.astype(jnp.float32), terminated, truncated, info
 
 
-def _flat(obs):
+def _flat(obs: jax.Array) -> jax.Array:
     return obs.reshape(obs.shape[0], -1).astype(jnp.float32)
 
 
 class ClipAction(Wrapper):
     """Continuous actions, float32[NUM_ENVS, A], are clipped to the bounds of the action space."""
 
-    def step(self, key, state, action, params):
+    def step(self, key: jax.Array, state: Any, action: jax.Array, params: Any) -> tuple[Any, ...]:
         space = self._env.action_space(params)
-        return self._env.step(key, state, jnp.clip(action, space.low, space.high), params)
+        return tuple(self._env.step(key, state, jnp.clip(action, space.low, space.high), params))
 
 
-@struct.dataclass
-class EpisodeState:
+class EpisodeState(NamedTuple):
     """State of :class:`EpisodeStatistics`: the environments' own, and of each the running episode, [NUM_ENVS].
 
     ``steps`` counts the steps taken since the first reset, over all episodes.
@@ -106,14 +107,14 @@ class EpisodeState:
 
 
 class EpisodeStatistics(Wrapper):
-    """Puts return (undiscounted) and length of the episode so far, this step included, into ``info``."""
+    """Counts steps, and puts return (undiscounted) and length of the episode so far, this step included, into info."""
 
-    def reset(self, key, params):
+    def reset(self, key: jax.Array, params: Any) -> tuple[jax.Array, EpisodeState]:
         obs, env_state = self._env.reset(key, params)
         zeros = jnp.zeros(self.num_envs, jnp.int32)
         return obs, EpisodeState(env_state, zeros.astype(jnp.float32), zeros, zeros)
 
-    def step(self, key, state, action, params):
+    def step(self, key: jax.Array, state: EpisodeState, action: jax.Array, params: Any) -> tuple[Any, ...]:
         obs, env_state, reward, terminated, truncated, info = self._env.step(key, state.env_state, action, params)
         episode_return, episode_length = state.episode_return + reward, state.episode_length + 1
         info = {**info, "episode_return": episode_return, "episode_length": episode_length}
@@ -122,8 +123,7 @@ class EpisodeStatistics(Wrapper):
         return obs, state, reward, terminated, truncated, info
 
 
-@struct.dataclass
-class RunningMoments:
+class RunningMoments(NamedTuple):
     """Mean and variance of all vectors seen so far, float32[...] both, and their number, float32[]."""
 
     mean: jax.Array
@@ -131,10 +131,11 @@ class RunningMoments:
     count: jax.Array
 
     @classmethod
-    def of_nothing(cls, shape):
+    def of_nothing(cls, shape: tuple[int, ...]) -> RunningMoments:
+        """Mean 0 and variance 1, forgotten with the first batch."""
         return cls(jnp.zeros(shape), jnp.ones(shape), jnp.float32(1e-4))
 
-    def update(self, batch):
+    def update(self, batch: jax.Array) -> RunningMoments:
         """With ``batch``, float32[n, ...], seen as well (Chan et al. 1983, eq. 1.5)."""
         n, total = batch.shape[0], self.count + batch.shape[0]
         mean, variance = batch.mean(axis=0), batch.var(axis=0)
@@ -146,13 +147,12 @@ class RunningMoments:
             total,
         )
 
-    def standardise(self, x):
+    def standardise(self, x: jax.Array) -> jax.Array:
         """(x - mean) / standard deviation, clipped to [-10, 10]."""
         return jnp.clip((x - self.mean) * jax.lax.rsqrt(self.variance + 1e-8), -10.0, 10.0)
 
 
-@struct.dataclass
-class ObservationState:
+class ObservationState(NamedTuple):
     """State of :class:`NormalizeObservation`."""
 
     env_state: Any
@@ -162,12 +162,12 @@ class ObservationState:
 class NormalizeObservation(Wrapper):
     """Observations are standardised by the moments of all that were seen in training so far."""
 
-    def reset(self, key, params):
+    def reset(self, key: jax.Array, params: Any) -> tuple[jax.Array, ObservationState]:
         obs, env_state = self._env.reset(key, params)
         moments = RunningMoments.of_nothing(obs.shape[1:]).update(obs)
         return moments.standardise(obs), ObservationState(env_state, moments)
 
-    def step(self, key, state, action, params):
+    def step(self, key: jax.Array, state: ObservationState, action: jax.Array, params: Any) -> tuple[Any, ...]:
         obs, env_state, reward, terminated, truncated, info = self._env.step(key, state.env_state, action, params)
         moments = state.moments.update(obs)
         info = {**info, "final_observation": moments.standardise(info["final_observation"])}
@@ -175,8 +175,7 @@ class NormalizeObservation(Wrapper):
         return moments.standardise(obs), state, reward, terminated, truncated, info
 
 
-@struct.dataclass
-class RewardState:
+class RewardState(NamedTuple):
     """State of :class:`NormalizeReward`: moments and present values of the discounted return, float32[NUM_ENVS]."""
 
     env_state: Any
@@ -187,15 +186,15 @@ class RewardState:
 class NormalizeReward(Wrapper):
     """Rewards are divided by the standard deviation of the discounted return; ``info["episode_return"]`` stays."""
 
-    def __init__(self, env, gamma):
+    def __init__(self, env: Any, gamma: float) -> None:
         super().__init__(env)
         self._gamma = gamma
 
-    def reset(self, key, params):
+    def reset(self, key: jax.Array, params: Any) -> tuple[jax.Array, RewardState]:
         obs, env_state = self._env.reset(key, params)
         return obs, RewardState(env_state, RunningMoments.of_nothing(()), jnp.zeros(self.num_envs))
 
-    def step(self, key, state, action, params):
+    def step(self, key: jax.Array, state: RewardState, action: jax.Array, params: Any) -> tuple[Any, ...]:
         obs, env_state, reward, terminated, truncated, info = self._env.step(key, state.env_state, action, params)
         discounted_return = self._gamma * state.discounted_return + reward
         moments = state.moments.update(discounted_return)

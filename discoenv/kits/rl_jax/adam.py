@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import optax
 
 
-def scale_by_optimizer():
+def scale_by_optimizer() -> optax.GradientTransformation:
     """The optimiser's gradient transformation, without learning rate and without sign.
 
-    train.py multiplies by minus the learning rate after it: for plain gradient descent it would be
-    ``optax.identity()``.
+    train.py gives it the gradients, clipped if it clips them, and multiplies what comes out by minus the learning rate:
+    for plain gradient descent it would be ``optax.identity()``.
 
     Returns:
         An ``optax.GradientTransformation``: ``init(params) -> state`` and

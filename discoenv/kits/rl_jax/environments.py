@@ -4,15 +4,18 @@
     obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
 
 An environment starts its next episode by itself: after a step with terminated or truncated, ``obs`` is the first
-observation of the next episode, and ``info["final_observation"]`` is the one in which the last episode ended.
+observation of the next episode, and ``info["final_observation"]`` is the one in which the last episode ended. After
+any other step the two are the same.
 """
+
+from __future__ import annotations
 
 import contextlib
 import importlib
 import io
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -20,32 +23,35 @@ import jax
 import jax.numpy as jnp
 
 
-def make(config: Mapping[str, Any]) -> tuple[Any, Any]:
+def make(suite: str, name: str, *, pipeline: str = "", time_limit: int | None = None) -> tuple[Any, Any]:
     """One environment, not vectorised, and its parameters.
 
     Args:
-        config: SUITE (gymnax, brax or craftax), ENV_NAME (as that package calls it) and, for brax, PIPELINE.
+        suite: the package that has it: gymnax, brax or craftax.
+        name: what that package calls it.
+        pipeline: of brax, the physics: see :class:`Brax`.
+        time_limit: of gymnax, steps after which an episode is truncated; None: the environment's own.
 
     Raises:
         ValueError: there is no such suite.
     """
-    match config["SUITE"]:
+    match suite:
         case "gymnax":
             with plotting_later():
                 import gymnax  # each suite is imported only if it is wanted
 
-            env, params = gymnax.make(config["ENV_NAME"])
-            return env, params
+            env, params = gymnax.make(name)
+            return env, params if time_limit is None else params.replace(max_steps_in_episode=time_limit)
         case "brax":
-            return Restarting(Brax(config["ENV_NAME"], config["PIPELINE"])), None
+            return Restarting(Brax(name, pipeline)), None
         case "craftax":
-            env = Craftax(config["ENV_NAME"])
+            env = Craftax(name)
             return Restarting(env), env.default_params
-    raise ValueError(f"SUITE is {config['SUITE']!r}; it must be gymnax, brax or craftax")
+    raise ValueError(f"there is no suite {suite!r}; SUITE must be gymnax, brax or craftax")
 
 
 class _Later(ModuleType):
-    """Stands for a module, which is imported when something of it is used first."""
+    """In the place of a module, which is imported when something of it is used first."""
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:

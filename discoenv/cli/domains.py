@@ -1,0 +1,113 @@
+"""``discoenv new-domain`` and ``discoenv validate``: for authors of domains."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from discoenv.cli.options import SandboxOption
+from discoenv.errors import DomainError, UnknownName
+from discoenv.tasks import new_domain as template
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
+
+if TYPE_CHECKING:
+    from discoenv.testing import Check
+
+_MARKS = {"passed": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
+#: Findings of one check that are printed; --json has all.
+_MOST_FINDINGS = 8
+
+
+def new_domain(
+    name: Annotated[str, typer.Argument(help="Name of the domain, in CamelCase.")],
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of domains, for a pack of your own.", show_default="discoenv/domains of this checkout"
+        ),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title for readers.", show_default="the name, in words")] = "",
+) -> None:
+    """Make a domain to start from: a small one that works, under a new name."""
+    folder = template.new_domain(name, into, title=title)
+    Console().print(template.next_steps(folder), highlight=False, markup=False, soft_wrap=True)
+
+
+def validate(
+    domain: Annotated[str, typer.Argument(help="Domain, or its folder.")],
+    exams: Annotated[bool, typer.Option("--exams/--no-exams", help="Run exams, at scale tiny.")] = True,
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Check baselines.json, and what depends on it.")
+    ] = True,
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings as failures.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    sandbox: SandboxOption = "auto",
+) -> None:
+    """Check that a domain is what every domain must be. The exit code is 1 if it is not."""
+    from discoenv.testing import Check, check_domain  # NumPy, which new-domain does without
+    from discoenv.testing.domain_checks import NEEDED
+
+    console = Console()
+
+    def show(check: Check) -> None:
+        if not as_json:
+            _show(console, check)
+
+    try:
+        found = _find(domain)
+    except DomainError as error:
+        checks = [Check("domain.yaml", "failed", str(error), "see CONTRIBUTING.md, Add a domain")]
+        show(checks[0])
+    else:
+        checks = check_domain(
+            found,
+            sandbox=sandbox,
+            baselines=baselines,
+            exams=exams,
+            strict=strict,
+            raise_on_failure=False,
+            on_check=show,
+        )
+    failed = [check for check in checks if not check.ok]
+    if as_json:
+        print(json.dumps({"domain": domain, "ok": not failed, "checks": [dataclasses.asdict(each) for each in checks]}))
+    else:
+        warned = sum(check.state == "warning" for check in checks)
+        console.print(f"{len(checks)} checks: {len(failed)} failed, {warned} with warnings.", highlight=False)
+        if any(check.name in NEEDED for check in failed):
+            console.print("No code of the domain was run: these come first.", highlight=False)
+        if not failed and exams and baselines:
+            console.print(f"Next: discoenv audit {found.name}", highlight=False, markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _find(name: str) -> Domain:
+    """A domain by its name, or by its folder."""
+    from discoenv.testing import domain_of
+
+    try:
+        return get_domain(name)
+    except UnknownName:
+        if not Path(name).is_dir():
+            raise
+    return domain_of(Path(name))
+
+
+def _show(console: Console, check: Check) -> None:
+    """One line for a check that passed, one more for each finding, and one for what to do."""
+    lines = check.detail.splitlines()
+    left = len(lines) - _MOST_FINDINGS
+    shown = lines if left <= 0 else [*lines[:_MOST_FINDINGS], f"and {left} more (--json has all)"]
+    if check.fix:
+        shown.append(f"→ {check.fix}")
+    console.print(f"{_MARKS[check.state]} {check.name}", highlight=False, end="")
+    for number, line in enumerate(shown):
+        indent = " " * max(1, 14 - len(check.name)) if number == 0 else " " * 16
+        console.print(f"{indent}{line}", highlight=False, markup=False, soft_wrap=True)
