@@ -246,7 +246,7 @@ def _check_entry(setting: Setting, entry: baselines.Entry, found: Findings, leas
     for module in domain.modules:
         size = len(domain.module_text(module, backend=setting.backend, start="base").encode())
         if entry.code_bytes.get(f"{module}.py") != size:
-            found.fail(f"{place} was measured with another {module}.py")
+            found.warn(f"{place} was measured with another {module}.py; if it does something else, raise the version")
     distance = metric.sign * (entry.baseline.mean - entry.floor.mean)
     error = standard_error(entry)
     if distance <= 0:
