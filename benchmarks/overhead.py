@@ -7,7 +7,7 @@ In turns, so that what else the machine does hits all alike, and as often as the
 * ``bare``: ``python main.py`` in a new process without a sandbox and without any cache of compiled programs, from its
   start to its end, questioned by an examiner that is warm (DiscoGen's process evaluates what it has trained too, and
   has nothing warm for that). ``bare training`` is the part of it before the first question; of learners that train
-  while they are asked (``TRAIN_WHEN_ASKED``), it includes their answers.
+  while they are asked (``trains_when_asked`` in ``domain.yaml``), it includes their answers.
 * ``first``: the first exam of a new episode, through the episode's :class:`Evaluation`: sandbox, training, questions,
   clean-up. Its examiner process is warm from earlier episodes, as it is in an environment that was used before. Like
   the bare process, it may use all cores: it takes no slot.
@@ -54,8 +54,6 @@ from discoenv.tasks.workspace import base_modules, materialise
 LATER: Final = 2
 #: Keys of configurations that set how long training takes; the first that is there counts.
 LENGTHS: Final = ("TOTAL_TIMESTEPS", "EPOCHS", "TRAIN_STEPS")
-#: Domains whose learners train while they are asked: queries one after another, experiences one after another.
-TRAIN_WHEN_ASKED: Final = ("BayesianOptimisation", "ContinualLearning")
 #: By a domain's extra: how long a later exam may take at tiny scale, as a fraction of the bare process.
 LATER_TO_BARE: Final = {"jax": 0.5, "rl": 0.5, "torch": 0.6}
 LATER_TO_PURE: Final = 1.15
@@ -100,7 +98,7 @@ class Bare:
         """Seconds of training twice as long. If it was over before the questions, their outcome does not matter."""
         assert self.longer is not None
         result = self._run(self.longer, seed)
-        if self._task.domain in TRAIN_WHEN_ASKED or result.training_s is None:
+        if trains_when_asked(self._task) or result.training_s is None:
             passed(result)
         return training_s(self._task, result)
 
@@ -158,7 +156,12 @@ def longer_workspace(task: Task, folder: Path) -> Path | None:
 def training_s(task: Task, result: ExamResult) -> float:
     """Seconds from the start of a learner to the end of its training."""
     assert result.training_s is not None
-    return result.training_s + (result.answering_s if task.domain in TRAIN_WHEN_ASKED else 0.0)
+    return result.training_s + (result.answering_s if trains_when_asked(task) else 0.0)
+
+
+def trains_when_asked(task: Task) -> bool:
+    """Whether learners of the domain train while they are asked: experience after experience, for example."""
+    return task.resolve().specification.trains_when_asked
 
 
 def passed(result: ExamResult) -> ExamResult:

@@ -51,7 +51,7 @@ class Objective:
         name: what tasks call it.
         reward: computes the reward of an episode.
         description: one line about the reward.
-        cost: what is to be saved, as a phrase of which the agent is told to need as little as possible; empty: nothing.
+        cost: what the agent should save, as a phrase for the task's description; empty: nothing.
         measured: whether it compares costs with the baseline's, measured on this machine.
     """
 
@@ -75,7 +75,7 @@ def register(
     Args:
         name: what tasks call it.
         description: one line about the reward; default: the first line of the function's docstring.
-        cost: what is to be saved, in words for the agent, such as ``peak memory of the training process``.
+        cost: what the agent should save, in words, such as ``peak memory of the training process``.
         measured: whether ``score.cost_entry``, this machine's own baseline, must be there for each dataset.
     """
 

@@ -45,6 +45,15 @@ def test_every_line_pins_a_published_version() -> None:
         Requirement(line)
 
 
+def test_the_tests_that_the_newest_versions_must_pass_exist() -> None:
+    chosen = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nNEWEST_TESTS ?=")[2].partition("\n#")[0]
+    tests = re.findall(r"\S+\.py\S*", chosen)
+    assert tests
+    for test in tests:
+        path, _, name = test.partition("::")
+        assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8"), f"Makefile, NEWEST_TESTS: {test}"
+
+
 @pytest.mark.parametrize("text", sorted(set(wanted())))
 def test_what_is_asked_for_is_pinned_within_its_range(text: str) -> None:
     requirement = Requirement(text)

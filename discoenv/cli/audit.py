@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from discoenv.audit import report
+from discoenv.audit import report, summary
 from discoenv.audit.auditor import Auditor
 from discoenv.audit.exploit import ActionExploit, Exploit
 from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of
@@ -31,7 +31,10 @@ def audit(
         list[str] | None, typer.Option(help="Only this class or exploit (repeat the option).", show_default="all")
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="Only a few exploits of each class.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the table as Markdown.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the outcomes: a table (.md) or audit.json.", show_default=False),
+    ] = None,
 ) -> None:
     """Try every known exploit on a domain. The exit code is 1 if one of them gains anything."""
     found = get_domain(domain)
@@ -59,7 +62,11 @@ def audit(
         console.print(report.terminal(findings, f"{domain}, {provider.name}"))
         if out is not None:
             command = _command(domain, sandbox, scale, only or [], brief)
-            atomic.write_text(out, report.markdown(auditor, findings, command, whole=len(findings) == len(known)))
+            if out.suffix == ".json":
+                text = summary.Audit.of(auditor, findings, command).to_json()
+            else:
+                text = report.markdown(auditor, findings, command, whole=len(findings) == len(known))
+            atomic.write_text(out, text)
     provider.close()
     gaining = [finding for finding in findings if finding.gains]
     console.print(f"{len(findings)} exploits, {len(gaining)} gain.", highlight=False)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from discoenv.cli.options import DatasetsOption, DeviceName, DeviceOption, SandboxOption, ScaleName
 from discoenv.errors import InfraError, UnknownName
-from discoenv.exams.host import Host
-from discoenv.exams.result import ExamResult
-from discoenv.exams.spec import ExamSpec
-from discoenv.scoring import baselines, calibration
-from discoenv.tasks.registry import get_domain, get_domains
-from discoenv.tasks.sampling import available_datasets
-from discoenv.tasks.task import Setting, TaskSide
+
+if TYPE_CHECKING:
+    from discoenv.exams.host import Host
+    from discoenv.exams.result import ExamResult
+    from discoenv.tasks.task import Setting
 
 _console = Console(highlight=False, soft_wrap=True)
 _errors = Console(stderr=True, highlight=False)
@@ -34,6 +32,11 @@ def calibrate(
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Measure floors and baselines, and write them where tasks look for them."""
+    from discoenv.exams.host import Host  # runs exams, and so needs NumPy
+    from discoenv.tasks.registry import get_domain, get_domains
+    from discoenv.tasks.sampling import available_datasets
+    from discoenv.tasks.task import Setting
+
     with Host(sandbox, device=device.value) as host:
         for name in get_domains() if domain == "all" else [domain]:
             found = get_domain(name)
@@ -45,6 +48,8 @@ def calibrate(
 
 
 def _calibrate(host: Host, setting: Setting, seeds: int, *, local: bool) -> None:
+    from discoenv.scoring import baselines, calibration
+
     domain = setting.domain
     gpu = domain.wants_gpu(setting.scale, [setting.dataset])
     device = host.device(gpu).name
@@ -73,6 +78,10 @@ def exam(
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Run the exams of a workspace that was edited by hand; prints {"results": …, "errors": …} as JSON."""
+    from discoenv.exams.host import Host  # runs exams, and so needs NumPy
+    from discoenv.exams.spec import ExamSpec
+    from discoenv.tasks.task import TaskSide
+
     workspace = workspace.resolve()
     task = TaskSide.parse(workspace / "task.yaml")
     domain = task.resolve()

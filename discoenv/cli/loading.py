@@ -18,7 +18,7 @@ class Deferred(NamedTuple):
     """A command that has not been imported.
 
     Attributes:
-        target: the command's function, or a ``typer.Typer`` with commands of its own: ``module:name`` in this package.
+        target: the command's function, or a ``typer.Typer`` with further commands: ``module:name`` in this package.
         help: its first line of help, which is all that the list of commands shows.
         panel: the heading that it is listed under; None: "Commands".
     """

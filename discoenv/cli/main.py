@@ -1,4 +1,7 @@
-"""The ``discoenv`` command: the list of its commands, and how errors are shown."""
+"""The ``discoenv`` command: the list of its commands, and how errors are shown.
+
+To add a command, write a function in the file of its subject, and list it in :class:`Commands`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _SANDBOXES: Final = "Sandboxes"
 
 
 class Commands(DeferredGroup):
-    """All commands. Their help texts are those of the functions; a test compares them."""
+    """All commands. Their help texts are repeated here, so that listing them imports none; a test compares them."""
 
     deferred = {  # noqa: RUF012 - a ClassVar of the base class
         "doctor": Deferred(

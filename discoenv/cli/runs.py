@@ -103,7 +103,7 @@ def view(
     from discoenv.viewer.server import ViewerServer, is_local
 
     if not runs.is_dir():
-        raise typer.BadParameter(f"{runs} is not a folder; episodes are recorded in runs/ unless told otherwise")
+        raise typer.BadParameter(f"{runs} is not a folder; by default, episodes are recorded in runs/")
     api = Api(RunIndex(runs))
     try:
         server = ViewerServer(host, PORT if port is None else port, api)

@@ -221,14 +221,16 @@ def main(arguments: list[str]) -> None:
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def read() -> None:
-        with control.makefile("r", encoding="utf-8") as lines:
-            for line in lines:
-                request = json.loads(line)
-                if request["operation"] == "abort":
-                    server.aborted.set()
-                else:
-                    requests.put(request)
-        os._exit(0)
+        try:
+            with control.makefile("r", encoding="utf-8") as lines:
+                for line in lines:
+                    request = json.loads(line)
+                    if request["operation"] == "abort":
+                        server.aborted.set()
+                    else:
+                        requests.put(request)
+        finally:  # also when a host that was killed has left a reply unread: the connection is then reset
+            os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     while True:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
-from discoenv.tasks import kits, stubs
+from discoenv.tasks import kits, stubs, yaml_text
 from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 
@@ -42,7 +42,7 @@ class Domain:
         directory = self.directory
         path = directory / "domain.yaml"
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = yaml_text.load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DomainError(f"{path}: the file is missing; a domain starts with it (see CONTRIBUTING.md)") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -327,7 +327,7 @@ def _is_installed(package: str) -> bool:
 @functools.cache
 def _load_config(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml_text.load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DomainError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict) or not set(content) <= {"all", *SCALES} or not set(content) & set(SCALES):

@@ -157,7 +157,9 @@ class Quick(_Record):
 class Specification(_Record):
     """The content of ``domain.yaml``.
 
-    ``kits`` are packages that are copied into each dataset's folder (see :mod:`discoenv.kits`).
+    ``kits`` are packages that are copied into each dataset's folder (see :mod:`discoenv.kits`). With
+    ``trains_when_asked``, learners train while the examiner questions them; its answers are then part of training where
+    durations are compared.
 
     ``discobench`` and ``quick`` may be left out: then the domain has no DiscoBench task and no example, and its quick
     task is made of the first module and the first two datasets that can be used.
@@ -177,6 +179,7 @@ class Specification(_Record):
     discobench: DiscoBench | None = None
     quick: Quick | None = None
     contract: dict[str, str]
+    trains_when_asked: bool = False
     metric: Metric
     other_metrics: dict[str, str] = {}
     limits: ResourceLimits = ResourceLimits()

@@ -11,7 +11,7 @@ _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def load(text: str) -> Any:
-    """Parse text that comes with discoenv or was written by :func:`dump`."""
+    """Parse text that comes with discoenv or with a pack, or was written by :func:`dump`."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
 
 

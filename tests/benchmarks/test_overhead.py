@@ -69,7 +69,7 @@ def test_pure_training_is_what_twice_the_length_takes_longer(make_variant: MakeV
 
 
 def test_answers_are_training_where_learners_train_while_they_are_asked(
-    base: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Task, tmp_path: Path, make_variant: MakeVariant
 ) -> None:
     exams = overhead.Bare(base, tmp_path)
     try:
@@ -78,7 +78,7 @@ def test_answers_are_training_where_learners_train_while_they_are_asked(
         exams.close()
     assert result.training_s is not None and result.answering_s > 0
     assert overhead.training_s(base, result) == result.training_s
-    monkeypatch.setattr(overhead, "TRAIN_WHEN_ASKED", (base.domain,))
+    make_variant(base.domain, change=lambda content: content.update(trains_when_asked=True))
     assert overhead.training_s(base, result) == result.training_s + result.answering_s
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -277,6 +278,22 @@ def test_an_abort_that_comes_too_late_does_not_end_the_next_exam(warm: ExaminerP
     for _ in range(5):
         assert examine(warm, tmp_path, answering(right))["status"] == "ok"
         warm.abort()
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_it_ends_with_its_host_also_when_a_reply_is_unread(read: bool) -> None:
+    ours, theirs = socket.socketpair()
+    descriptor = str(theirs.fileno())
+    command = [sys.executable, "-m", "discoenv.exams.examiner_process", str(TOY / "Toy"), descriptor]
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+    theirs.close()
+    ours.sendall(json.dumps({"operation": "floor", "target": TARGET, "seed": 1}).encode() + b"\n")
+    assert ours.recv(1 << 16, 0 if read else socket.MSG_PEEK).startswith(b'{"reply"')
+    ours.close()
+    try:
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
 
 
 def test_a_crash_of_the_examiner_is_an_infrastructure_error_with_its_traceback(

@@ -1,0 +1,69 @@
+"""Generated pages are what ``python docs/pages.py`` writes for the domains that they list."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from discoenv.audit.exploits import ACTIONS, exploits_of
+from discoenv.audit.summary import audit_of
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
+
+ROOT = Path(__file__).resolve().parents[2]
+WRITE = "run python docs/pages.py"
+
+
+@pytest.fixture(scope="module")
+def pages() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs/pages.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def listed() -> list[Domain]:
+    """The domains of docs/domains.md: one that is new may not be there yet."""
+    text = (ROOT / "docs/domains.md").read_text(encoding="utf-8")
+    return [get_domain(name) for name in re.findall(r"^\| \[(\w+)\]", text, flags=re.MULTILINE)]
+
+
+def test_the_pages_are_up_to_date(pages: ModuleType, listed: list[Domain]) -> None:
+    assert len(listed) >= 7
+    for path, text in pages.pages(listed).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: {WRITE}"
+
+
+def test_a_domain_is_described_by_its_declaration(pages: ModuleType, listed: list[Domain]) -> None:
+    text = pages.domains_page(listed)
+    for domain in listed:
+        specification = domain.specification
+        row = f"| {', '.join(domain.modules)} | {len(domain.datasets)} | {specification.metric.name} ("
+        assert row in text
+        assert f"## {domain.name}\n\n**{specification.title}.** " in text
+
+
+def test_links_lead_to_files(pages: ModuleType) -> None:
+    for path in (pages.DOMAINS, pages.INTEGRITY):
+        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_audits_are_of_exploits_that_exist(listed: list[Domain]) -> None:
+    for domain in listed:
+        audit = audit_of(domain)
+        assert audit is not None, f"{domain.name}: run discoenv audit {domain.name} (see CONTRIBUTING.md)"
+        assert audit.gaining == 0
+        known = {each.name for each in exploits_of(domain)} | {each.name for each in ACTIONS}
+        assert set(audit.outcomes) <= known, domain.name
+
+
+def test_the_readme_counts_the_domains_of_the_page(listed: list[Domain]) -> None:
+    (count,) = re.findall(r"^(\d+) domains, ", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert int(count) == len(listed), "change the number in README.md"
