@@ -179,8 +179,10 @@ def test_a_baseline_below_the_floor_is_a_warning(make_variant: MakeVariant, sand
 EXAM_FAULTS: list[tuple[str, str, Change | None, Mapping[str, str | None]]] = [
     ("exams", "Line: error: ZeroDivisionError: division by zero", None, {
         "templates/default/model.py": MODEL.replace("return phi @", "1 / 0\n        return phi @")}),
-    ("exams", "examine() and domain.yaml do not have the same metrics: mae, mse", set_keys(
+    ("exams", "Line: mse: the metrics of domain.yaml have no such name", set_keys(
         other_metrics={"mae": "mean absolute error"}), {}),
+    ("exams", "Wave: examine() and floor() do not have the same metrics: mse", None, {
+        "examiner.py": EXAMINER.replace("return self._metrics(np.full", 'return {"r2": 0.0} or (np.full')}),
     ("exams", "NameError: name 'nothing' is not defined", None, {
         "examiner.py": EXAMINER.replace("x, y = self._held_out(seed)\n        parts", "nothing\n        parts")}),
     ("exams", "gives r2 0.", set_in("metric", "upper", 0.5), {}),
