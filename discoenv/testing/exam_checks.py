@@ -90,7 +90,7 @@ def check_imports(domain: Domain, found: Findings, *, host: Host) -> None:
 
 
 def check_exams(domain: Domain, found: Findings, *, host: Host) -> None:
-    """The base modules pass an exam of both quick datasets, with the metrics of ``domain.yaml``, as the floor has."""
+    """The base modules pass an exam of both quick datasets. They and the floor have metrics of ``domain.yaml``."""
     task = quick_task(domain, modules=tuple(domain.modules), start="base")
     settings = [task.setting(dataset) for dataset in (*task.meta_train, *task.meta_test)]
     side = task.side("meta_train").model_copy(update={"datasets": tuple(each.dataset for each in settings)})
@@ -112,11 +112,13 @@ def _check_result(setting: Setting, result: ExamResult, floor: dict[str, float],
         found.fail(f"{place}: {result.status}: {result.message}\n{result.traceback}".strip())
         return
     declared = {metric.name, *setting.domain.specification.other_metrics}
+    if undeclared := sorted({*result.metrics, *floor} - declared):
+        found.fail(f"{place}: {', '.join(undeclared)}: the metrics of domain.yaml have no such name")
+    if differing := sorted(set(result.metrics) ^ set(floor)):
+        found.fail(f"{place}: examine() and floor() do not have the same metrics: {', '.join(differing)}")
     low = -math.inf if metric.lower is None else metric.lower
     high = math.inf if metric.upper is None else metric.upper
     for name, metrics in (("examine", result.metrics), ("floor", floor)):
-        if differing := sorted(declared ^ set(metrics)):
-            found.fail(f"{place}: {name}() and domain.yaml do not have the same metrics: {', '.join(differing)}")
         value = metrics[metric.name]
         if not (math.isfinite(value) and low <= value <= high):
             found.fail(f"{place}: {name}() gives {metric.name} {value}; its bounds are {low} and {high}")

@@ -94,7 +94,7 @@ def check_texts(domain: Domain, found: Findings) -> None:
     ]
     for name, text, kind in texts:
         words = len(text.split())
-        found.require(words >= _LEAST_WORDS[kind], f"{name}: {counted(words, 'word')} cannot tell an agent enough")
+        found.require(words >= _LEAST_WORDS[kind], f"{name}: {counted(words, 'word')}, too few for an agent")
         unfinished = _UNFINISHED.search(text)
         found.require(unfinished is None, f"{name}: it is unfinished ({unfinished and unfinished.group()})")
     if not specification.contract and not domain.self_reported:

@@ -42,7 +42,7 @@ def test_what_failed_is_printed_with_what_to_do(make_variant: MakeVariant, sandb
     result = invoke("validate", domain.directory, "--sandbox", sandbox.name, "--no-exams", "--no-baselines")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    at = lines.index("✗ texts         description.md: 1 word cannot tell an agent enough")
+    at = lines.index("✗ texts         description.md: 1 word, too few for an agent")
     assert lines[at + 1 : at + 3] == [
         " " * 16 + "description.md: it is unfinished (TODO)",
         " " * 16 + "→ write what an agent needs to get it right at the first try",

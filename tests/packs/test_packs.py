@@ -20,6 +20,7 @@ from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains, load_pack
 from discoenv.tasks.task import Setting
+from discoenv.testing import check_domain, domain_of
 from tests.conftest import TOY, Install, each_exam
 
 MAIN = """
@@ -104,6 +105,12 @@ def test_a_native_pack_is_known_under_its_name(tmp_path: Path) -> None:
     assert registry.load_pack(tmp_path / "mine") == ["mine/Toy"]
     assert get_domain("mine/Toy").name == "mine/Toy"
     assert "mine/Toy" in get_domains()
+
+
+def test_files_and_texts_of_a_domain_without_an_examiner_are_checked(discogen_pack: Path) -> None:
+    checks = check_domain(domain_of(discogen_pack / "domains" / "Guess"), raise_on_failure=False)
+    assert {check.name: check.ok for check in checks} == {"names": True, "files": True, "texts": False, "configs": True}
+    assert "description.md: 3 words, too few for an agent" in checks[2].detail
 
 
 def test_packs_are_found_through_the_environment(discogen_pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:

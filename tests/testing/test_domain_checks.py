@@ -74,10 +74,10 @@ FAULTS: list[tuple[str, str, Change | None, Mapping[str, str | None]]] = [
     ("files", "templates/fast: backends of domain.yaml has no such name", None, {"templates/fast/model.py": MODEL}),
     ("files", "datasets/Cubic: datasets of domain.yaml has no such name", None, {
         "datasets/Cubic/config.yaml": "tiny: {}"}),
-    ("texts", "description.md: 2 words cannot tell", None, {"description.md": "A domain."}),
+    ("texts", "description.md: 2 words, too few", None, {"description.md": "A domain."}),
     ("texts", "prompt of model, backend default: it is unfinished (TODO)", set_in(
         "modules", "model", {"prompt": "TODO: say what the module is to do, and what its arguments are"}), {}),
-    ("texts", "datasets/Wave/description.md: 1 word cannot", None, {"datasets/Wave/description.md": "Waves"}),
+    ("texts", "datasets/Wave/description.md: 1 word, too few", None, {"datasets/Wave/description.md": "Waves"}),
     ("texts", "contract: it does not say what the examiner asks", set_keys(contract={}), {}),
     ("configs", f"{CONFIG}: tiny lacks depth, which other scales have", None, {
         CONFIG: "all: {n: 9, noise: 0.1}\ntiny: {held_out: 4}\nsmall: {held_out: 8, depth: 2}"}),
@@ -179,8 +179,10 @@ def test_a_baseline_below_the_floor_is_a_warning(make_variant: MakeVariant, sand
 EXAM_FAULTS: list[tuple[str, str, Change | None, Mapping[str, str | None]]] = [
     ("exams", "Line: error: ZeroDivisionError: division by zero", None, {
         "templates/default/model.py": MODEL.replace("return phi @", "1 / 0\n        return phi @")}),
-    ("exams", "examine() and domain.yaml do not have the same metrics: mae, mse", set_keys(
+    ("exams", "Line: mse: the metrics of domain.yaml have no such name", set_keys(
         other_metrics={"mae": "mean absolute error"}), {}),
+    ("exams", "Wave: examine() and floor() do not have the same metrics: mse", None, {
+        "examiner.py": EXAMINER.replace("return self._metrics(np.full", 'return {"r2": 0.0} or (np.full')}),
     ("exams", "NameError: name 'nothing' is not defined", None, {
         "examiner.py": EXAMINER.replace("x, y = self._held_out(seed)\n        parts", "nothing\n        parts")}),
     ("exams", "gives r2 0.", set_in("metric", "upper", 0.5), {}),
