@@ -16,9 +16,9 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.report import Benchmark, Options
+from discoenv.cli.options import ScaleName
 from discoenv.machine import atomic
 from discoenv.tasks.registry import get_domain
-from discoenv.tasks.specification import Scale
 
 #: In the order in which they run: those that take seconds first.
 NAMES: Final = ("startup", "generation", "sandboxes", "rl_speed", "throughput", "overhead")
@@ -77,7 +77,8 @@ def command(
     only: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(NAMES)} (repeat the option).")] = None,
     domain: Annotated[list[str] | None, typer.Option(help="Only these domains (repeat the option).")] = None,
     scale: Annotated[
-        list[str] | None, typer.Option(help="tiny, small or full [default: tiny]; more than one for overhead.")
+        list[ScaleName] | None,
+        typer.Option(help="Of the exams; more than one for overhead (repeat the option).", show_default="tiny"),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Measurements that a median is taken of.")] = 5,
     sandbox: Annotated[str, typer.Option(help="Provider.")] = "auto",
@@ -93,7 +94,7 @@ def command(
         get_domain(name)
     options = Options(
         domains=tuple(domain or ()),
-        scales=tuple(scale_named(name) for name in scale or ["tiny"]),
+        scales=tuple(each.value for each in scale or [ScaleName.TINY]),
         repeats=repeats,
         sandbox=sandbox,
         episodes=tuple(episodes or Options.episodes),
@@ -118,19 +119,6 @@ def show(content: dict[str, Any], tables: dict[str, list[report.Table]]) -> None
         for table in shown:
             console.print(table.rich())
     console.print(report.machine_line(content), highlight=False)
-
-
-def scale_named(name: str) -> Scale:
-    """The scale of that name.
-
-    Raises:
-        typer.BadParameter: there is none.
-    """
-    scales: tuple[Scale, ...] = ("tiny", "small", "full")
-    for scale in scales:
-        if scale == name:
-            return scale
-    raise typer.BadParameter(f"there is no scale {name}; there are {', '.join(scales)}")
 
 
 def counts_to(most: int) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from benchmarks import generation, report, runner
 from benchmarks.report import ROOT, Bound, Options, Table
@@ -102,8 +103,11 @@ def test_growth_goes_by_tens_up_to_the_most() -> None:
 def test_unknown_benchmarks_and_scales_are_refused() -> None:
     with pytest.raises(typer.BadParameter, match="throughput"):
         runner.load("speed")
-    with pytest.raises(typer.BadParameter, match="tiny, small, full"):
-        runner.scale_named("huge")
+    app = typer.Typer(add_completion=False)
+    app.command()(runner.command)
+    refused = CliRunner().invoke(app, ["--scale", "huge"], env={"COLUMNS": "200"})
+    assert refused.exit_code == 2
+    assert "'huge' is not one of 'tiny', 'small', 'full'" in refused.output
 
 
 def test_the_page_has_a_place_for_every_benchmark_and_its_options_exist() -> None:
