@@ -146,6 +146,11 @@ def test_a_flood_of_output_is_drained_and_its_end_kept(run: Run) -> None:
     assert outcome.stdout.endswith("xxxthe end")
 
 
+def test_an_endless_flood_of_output_ends_at_the_wall_limit(run: Run) -> None:
+    outcome = run("import os\nblock = b'x' * (1 << 20)\nwhile True: os.write(1, block)", wall_s=1.5, output_bytes=1000)
+    assert (outcome.reason, outcome.exit_code, outcome.stdout) == ("wall_time", None, 1000 * "x")
+
+
 def test_a_fork_bomb_is_stopped(run: Run) -> None:
     code = "import os\nwhile True:\n try: os.fork()\n except OSError: pass"
     outcome = run(code, processes=40, wall_s=10.0)

@@ -308,7 +308,8 @@ class ContainerRunning(Supervised):
                 self._exit_code, self._oom_killed = self._container.exit_state()
         finally:
             try:
-                self._container.remove()
+                with stream.read_meanwhile():
+                    self._container.remove()
                 stream.read_rest(_REST_TIMEOUT_S)
                 self._is_ready = self._is_ready or stream.launched
             finally:

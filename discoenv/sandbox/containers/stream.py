@@ -7,7 +7,9 @@ import os
 import selectors
 import socket
 import struct
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from discoenv.sandbox.local.supervised import Tail
@@ -15,6 +17,7 @@ from discoenv.sandbox.local.supervised import Tail
 _CHUNK_BYTES = 1 << 18
 _HEADER_BYTES = 8
 _LAUNCHER_LINES = 2
+_PATIENCE_S = 0.02
 #: Kinds of frames.
 STDOUT, STDERR = 1, 2
 
@@ -80,6 +83,26 @@ class Stream:
             while self._open and (left := deadline - time.monotonic()) > 0:
                 if selector.select(left):
                     self.read()
+
+    @contextlib.contextmanager
+    def read_meanwhile(self) -> Iterator[None]:
+        """Read, in a thread, what comes while the block runs.
+
+        An engine that cannot hand over a container's output does not notice that the container has ended either.
+        """
+        over = threading.Event()
+
+        def read() -> None:
+            while self._open and not over.is_set():
+                self.read_rest(_PATIENCE_S)
+
+        reader = threading.Thread(target=read, name="discoenv-output", daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            over.set()
+            reader.join()
 
     def said(self) -> str:
         """What is on standard error."""

@@ -81,8 +81,7 @@ def test_it_is_scored_and_the_next_step_works(
     from discoenv.tasks.registry import get_domain
 
     specification = get_domain("GreenhouseGasPrediction").specification
-    limits = specification.limits.model_copy(update={"minimum_budget_s": 6.0, "memory_gib": 1.0, "scratch_gib": 0.1})
-    monkeypatch.setitem(specification.__dict__, "limits", limits)
+    least = specification.limits.model_copy(update={"memory_gib": 1.0, "scratch_gib": 0.1})
     source, status = WAYS_TO_END[way]
     honest = base_source("GreenhouseGasPrediction", "model")
     sandbox = CONTAINERS()
@@ -95,7 +94,9 @@ def test_it_is_scored_and_the_next_step_works(
     )
     try:
         env.reset(seed=7)
-        for text, expected in ((source, {status, "error", "timeout"}), (honest, {"ok"})):
+        for text, expected, budget_s in ((source, {status, "error", "timeout"}, 6.0), (honest, {"ok"}, 60.0)):
+            limits = least.model_copy(update={"minimum_budget_s": budget_s})
+            monkeypatch.setitem(specification.__dict__, "limits", limits)
             edits = [{"path": "model.py", "content": text}]
             _, _, terminated, _, info = env.step({"edits": edits, "command": "run"})
             assert not terminated

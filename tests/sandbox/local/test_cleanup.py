@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from discoenv.sandbox import Limits, Sandbox
+from discoenv.sandbox import Limits, Outcome, Sandbox
 from discoenv.sandbox.local.cgroup import find_place, reap
 from tests.sandbox.programs import DAEMON, bubblewrap_waits, processes_with, until
 from tests.sandbox.providers import REPOSITORY, WAYS_OF_COUNTING, python
 
+Run = Callable[..., Outcome]
 StartHost = Callable[[str, str], subprocess.Popen[bytes]]
 pytestmark = pytest.mark.parametrize("provider", WAYS_OF_COUNTING, indirect=True)
 
@@ -74,3 +75,11 @@ def test_nothing_survives_a_normal_end_of_the_host_process(start_host: StartHost
 
 def test_an_interrupt_at_the_terminal_does_not_reach_the_command(sandbox: Sandbox) -> None:
     assert sandbox.run(python("import os; print(os.getsid(0), os.getppid())"), Limits()).stdout == "1 1\n"
+
+
+def test_descriptors_are_not_leaked(run: Run) -> None:
+    run("")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        run("")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
