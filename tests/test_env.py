@@ -660,27 +660,37 @@ def test_wrong_arguments_are_told_at_construction(
 # ---- what is left behind
 
 
-def test_closing_leaves_no_process_and_no_directory(make_env: MakeEnv) -> None:
-    before = children()
+@pytest.fixture
+def at_rest(task: Task, sandbox: Sandbox) -> set[int]:
+    """Our processes between episodes, with what the sandbox keeps from its first learner on."""
+    env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=None)
+    env.reset(seed=0)
+    env.step({**GOOD, "command": "run"})
+    env.close()
+    return children()
+
+
+def test_closing_leaves_no_process_and_no_directory(make_env: MakeEnv, at_rest: set[int]) -> None:
     env = make_env()
     env.reset(seed=0)
     env.step({**GOOD, "command": "run"})
-    assert children() > before
+    assert children() > at_rest
     assert leftovers()
     env.close()
     env.close()
-    assert children() <= before
+    assert children() <= at_rest
     assert leftovers() == []
 
 
-def test_an_environment_that_is_forgotten_cleans_up_after_itself(sandbox: Sandbox, task: Task) -> None:
-    before = children()
+def test_an_environment_that_is_forgotten_cleans_up_after_itself(
+    sandbox: Sandbox, task: Task, at_rest: set[int]
+) -> None:
     env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=None)
     env.reset(seed=0)
     env.step({**GOOD, "command": "run"})
     del env
     gc.collect()
-    assert children() <= before
+    assert children() <= at_rest
     assert leftovers() == []
 
 
