@@ -31,7 +31,7 @@ from discoenv.viewer.plain import mapping, number, sequence, total
 
 #: A run that its process neither ended nor added to for so long counts as crashed, seconds.
 STALE_S = 6 * 3600.0
-#: A step carries at most this much of a dataset's output; the rest is fetched when somebody asks for it.
+#: A step carries at most this much of a dataset's output; the rest is fetched on demand.
 OUTPUT_CHARACTERS = 20_000
 #: Kinds of pictures that are shown, by the ends of their names.
 PICTURES = {".png": "image/png", ".gif": "image/gif"}
@@ -280,7 +280,7 @@ def _shown(scores: dict[str, ScoreRecord]) -> Json:
 
 
 def _printed(score: ScoreRecord) -> str:
-    """The output that tells most: of the first exam that failed, or else of the last."""
+    """The most useful output: that of the first exam that failed, or else of the last."""
     failed = [exam for exam in score.exams if exam.status != "ok" and exam.stdout]
     return (failed or score.exams[-1:] or (ExamRecord(),))[0].stdout
 

@@ -29,7 +29,7 @@ class RunIndex:
         self._found_at = float("-inf")
 
     def find(self) -> dict[str, EpisodeView]:
-        """Search the folder. Newest run first, as far as names tell."""
+        """Search the folder. Newest run first, by their names."""
         if time.monotonic() - self._found_at > FRESH_S:
             found = dict(sorted(self._directories(), key=lambda each: Path(each[0]).name, reverse=True))
             self._episodes = {name: self._episodes.get(name) or EpisodeView(path) for name, path in found.items()}

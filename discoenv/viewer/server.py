@@ -24,8 +24,8 @@ class ViewerServer(ThreadingHTTPServer):
 
     Args:
         host: address to listen on. On a loopback address, requests under another host name are refused, so that no
-            web page can read the runs by a name of its own that it lets point here.
-        port: 0 stands for any free port.
+            web page can read the runs by letting a name of its site point here.
+        port: 0 takes any free port.
         api: answers the page's requests.
 
     Raises:
