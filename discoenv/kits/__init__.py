@@ -5,8 +5,8 @@ share. A domain that lists it (``kits: [rl_jax]`` in ``domain.yaml``) has a copy
 its templates write ``from rl_jax.wrappers import Vectorise``; its examiner imports the same files as
 ``discoenv.kits.rl_jax``.
 
-* A kit imports other files of its own with relative imports, and nothing of discoenv, which a workspace does not have
-  and does not speak of. It imports third-party packages; the domain lists them as requirements.
+* The files of a kit import each other with relative imports, and nothing of discoenv, which a workspace neither has nor
+  mentions. They may import third-party packages; the domain lists those as requirements.
 * All its Python files are copied, and nothing else.
 * A file with marks (see :mod:`discoenv.tasks.stubs`) is the base of a module: ``optim: {base: rl_jax/adam.py}`` under
   ``modules``. It is copied, without its marks, where a domain has it as the base of a module that is not editable in

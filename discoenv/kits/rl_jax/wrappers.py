@@ -49,7 +49,7 @@ class FreshStarts(Wrapper):
     """In each step, ``count`` of the environments get a new state in which their next episodes will start.
 
     ``env`` is a vectorised ``Restarting`` environment. Episodes are long compared with NUM_ENVS / count steps, so
-    nearly every one starts in a state of its own, at a fraction of the cost of computing one per step and environment.
+    nearly every one starts in another state, at a fraction of the cost of computing one per step and environment.
     """
 
     def __init__(self, env: Vectorise, count: int) -> None:
