@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -172,6 +173,14 @@ def task(toy: Domain) -> Task:
 def good(task: Task) -> dict[str, str]:
     """Modules that are better than the baseline on every dataset of the toy domain."""
     return base_modules(task) | {"features.py": POLYNOMIAL_FEATURES}
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT interrupts this process and what it starts, also where tests run with it ignored (``nohup``, ``&``)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
