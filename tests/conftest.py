@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import atexit
 import shutil
+<<<<<<< HEAD
 import tempfile
+=======
+import signal
+>>>>>>> refs/heads/suites
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -190,3 +194,35 @@ def task(toy: Domain) -> Task:
 def good(task: Task) -> dict[str, str]:
     """Modules that are better than the baseline on every dataset of the toy domain."""
     return base_modules(task) | {"features.py": POLYNOMIAL_FEATURES}
+<<<<<<< HEAD
+=======
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT interrupts this process and what it starts, also where tests run with it ignored (``nohup``, ``&``)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def sandbox_name() -> str:
+    """The provider under test: DISCOENV_TEST_SANDBOX, or the best one that works here."""
+    return os.environ.get("DISCOENV_TEST_SANDBOX", "auto")
+
+
+@pytest.fixture
+def host(sandbox: Sandbox) -> Iterator[Host]:
+    """A host that runs exams in the real sandbox."""
+    with Host(sandbox) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def sandbox(sandbox_name: str) -> Iterator[Sandbox]:
+    """A real sandbox."""
+    provider = get_sandbox(sandbox_name)
+    yield provider
+    provider.close()
+>>>>>>> refs/heads/suites

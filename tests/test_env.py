@@ -453,6 +453,7 @@ def test_two_hundred_samples_of_the_action_space_can_be_taken(quick: DiscoGenEnv
     files, left = observation["files"], int(observation["steps_left"])
     for _ in range(200):
         files, left = check_step(quick, files, left, quick.action_space.sample())
+    assert quick.step("submit")[2], "the episode goes on, until it is submitted"
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=20)
@@ -473,21 +474,23 @@ SHARED_ENV = HealthCheck.function_scoped_fixture
 @given(FIVE_ACTIONS)
 @settings(max_examples=100, deadline=None, suppress_health_check=[SHARED_ENV])
 def test_five_hundred_arbitrary_actions_are_taken_or_refused(quick: DiscoGenEnv, actions: list[Any]) -> None:
-    take_all(quick, actions)
+    assert take_all(quick, actions)
 
 
 @pytest.mark.slow
 @given(FIVE_ACTIONS)
 @settings(max_examples=400, deadline=None, suppress_health_check=[SHARED_ENV])
 def test_two_thousand_arbitrary_actions_are_taken_or_refused(quick: DiscoGenEnv, actions: list[Any]) -> None:
-    take_all(quick, actions)
+    assert take_all(quick, actions)
 
 
-def take_all(env: DiscoGenEnv, actions: list[Any]) -> None:
+def take_all(env: DiscoGenEnv, actions: list[Any]) -> bool:
+    """Take them, and check each step; whether the episode can still be submitted."""
     observation, _ = env.reset()
     files, left = observation["files"], int(observation["steps_left"])
     for action in actions:
         files, left = check_step(env, files, left, action)
+    return env.step("submit")[2]
 
 
 # ---- failures of the machine
@@ -803,6 +806,7 @@ def test_gymnasium_accepts_the_environment(sandbox: Sandbox, task: Task) -> None
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*Box observation space m(in|ax)imum value is -?infinity.*")
         check_env(env)
+    assert env.observation_space.contains(env.reset(seed=0)[0]), "it can still be used"
     env.close()
 
 

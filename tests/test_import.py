@@ -12,7 +12,7 @@ import pytest
 import discoenv
 
 HEAVY = ("gymnasium", "numpy", "jax", "torch", "flax", "sklearn", "pydantic", "yaml", "docker", "openai", "typer")
-MAKE = 'env = gymnasium.make("DiscoGen-v0", sandbox="process", runs_dir=None); assert env.spec.id == "DiscoGen-v0"'
+MAKE = "env = gymnasium.make({!r}, sandbox='process', runs_dir=None); print(env.spec.id); env.close()"
 
 
 def run(program: str) -> str:
@@ -45,12 +45,12 @@ assert "DiscoGen-v0" in gymnasium.registry
 import sys
 assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("discoenv")]
 """
-    run(f"{program}\n{check}")
+    assert run(f"{program}\n{check}print('registered')") == "registered"
 
 
 def test_the_environment_is_made_by_its_id() -> None:
-    run(f"import discoenv; import gymnasium\n{MAKE}")
-    run("import gymnasium; gymnasium.make('discoenv:DiscoGen-v0', sandbox='process', runs_dir=None).close()")
+    assert run(f"import discoenv; import gymnasium\n{MAKE.format('DiscoGen-v0')}") == "DiscoGen-v0"
+    assert run(f"import gymnasium\n{MAKE.format('discoenv:DiscoGen-v0')}") == "DiscoGen-v0"
 
 
 def test_an_import_of_gymnasium_that_fails_is_not_hidden() -> None:

@@ -109,6 +109,16 @@ def children() -> set[int]:
     return {process.pid for process in psutil.Process().children(recursive=True)}
 
 
+@pytest.fixture
+def at_rest(several: Task, sandbox: Sandbox, good: dict[str, str]) -> set[int]:
+    """Our processes between exams, with what the sandbox keeps from its first one on."""
+    with Host(sandbox) as host:
+        evaluation = Evaluation(several, host, seed=1, budget_scale=3.0)
+        evaluation.examine(good, "meta_train", ("Line",))
+        evaluation.close()
+    return children()
+
+
 def folders() -> list[Path]:
     return list(Path(tempfile.gettempdir()).glob(f"discoenv-*-{os.getpid()}-*"))
 
@@ -198,25 +208,24 @@ def test_each_exam_may_fail_once(make_evaluation: MakeEvaluation, sandbox: Sandb
 
 
 def test_an_exam_that_fails_twice_ends_the_others(
-    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str], at_rest: set[int]
 ) -> None:
-    before = children()
     watched = WatchedSandbox(sandbox, failing={"Steps": 9})
     evaluation = make_evaluation(3, watched)
     with pytest.raises(InfraError, match="no space for Steps"):
         evaluation.examine(good | {"model.py": ENDLESS}, "meta_train")
     assert watched.now == 0
     evaluation._host._examiners.close()
-    assert children() <= before
+    assert children() <= at_rest
     watched.failing.clear()
     scores = evaluation.examine(good, "meta_train")
     assert [result.status for score in scores for result in score.results] == ["ok"] * 6
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_all_learners(
-    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str], at_rest: set[int]
 ) -> None:
-    before = children()
     watched = WatchedSandbox(sandbox, together=3)
     evaluation = make_evaluation(3, watched)
 
@@ -229,16 +238,15 @@ def test_an_interruption_ends_all_learners(
         evaluation.examine(good | {"model.py": ENDLESS}, "meta_train")
     assert (watched.most, watched.now, len(watched.started)) == (3, 0, 3)
     evaluation._host._examiners.close()
-    assert children() <= before
+    assert children() <= at_rest
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("discoenv-exam")]
     evaluation.close()
     assert folders() == []
 
 
 def test_closing_from_another_thread_ends_all_learners(
-    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
+    make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str], at_rest: set[int]
 ) -> None:
-    before = children()
     watched = WatchedSandbox(sandbox, together=3)
     evaluation = make_evaluation(3, watched)
 
@@ -252,5 +260,5 @@ def test_closing_from_another_thread_ends_all_learners(
         evaluation.examine(good | {"model.py": ENDLESS}, "meta_train")
     closing.join(60)
     assert (watched.now, len(watched.started)) == (0, 3)
-    assert children() <= before
+    assert children() <= at_rest
     assert folders() == []

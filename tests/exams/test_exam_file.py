@@ -106,7 +106,8 @@ def test_a_closed_connection_ends_the_exam(examiner: socket.socket) -> None:
     served.start()
     with examiner, examiner.accept()[0] as connection:
         exam.receive(connection)
-    served.join()
+    served.join(60)
+    assert not served.is_alive()
 
 
 @pytest.mark.parametrize("method", ["fail", "missing"])

@@ -94,6 +94,7 @@ def test_a_cluster_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: py
     assert "MEMORY" in message("local", resources={"MEMORY": 1e18})
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_an_interruption_whatever_was_imported(tmp_path: Path) -> None:
     (tmp_path / "slurm.yaml").write_text("cores: 1\nmemory: 1GB\n")
     program = f"""

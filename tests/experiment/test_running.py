@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -264,35 +265,43 @@ from discoenv.experiment import Config, Grid, run_experiment
 
 def run(config, seed, device, logdir):
     (logdir / "attempts").open("a").write("x")
-    time.sleep(config["sleep"])
+    while config["x"] > 1 and not Path(config["gate"]).exists():
+        time.sleep(0.02)
     return [config["x"], seed]
 
 if __name__ == "__main__":
-    config = Config({"x": Grid([1, 2, 3]), "sleep": 0.3})
+    config = Config({"x": Grid([1, 2, 3]), "gate": sys.argv[2]})
     results = run_experiment(run, config, [1, 2, 3, 4], sys.argv[1], 2, on_exists="resume", verbose=False)
     print(results == [[x, seed] for x in (1, 2, 3) for seed in (1, 2, 3, 4)])
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_experiment_loses_at_most_the_running_jobs(tmp_path: Path, number: signal.Signals) -> None:
-    program, logs = tmp_path / "program.py", tmp_path / "logs"
+    program, logs, gate = tmp_path / "program.py", tmp_path / "logs", tmp_path / "gate"
     program.write_text(PROGRAM)
-    command = [sys.executable, str(program), str(logs)]
+    command = [sys.executable, str(program), str(logs), str(gate)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL) as process:
         while len(list(logs.glob("*/*/result.json"))) < 4:
             time.sleep(0.02)
             assert process.poll() is None
+        while len(list(logs.glob("*/*/attempts"))) < 6:  # now both workers wait at the gate
+            time.sleep(0.02)
+            assert process.poll() is None
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
-        process.wait(30)
+        process.wait(100)
+        assert psutil.wait_procs(workers, timeout=100)[1] == []
     done = {path.parent: path.read_text() for path in logs.glob("*/*/result.json")}
-    assert 4 <= len(done) < 12
+    assert len(done) == 4
+    gate.touch()
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100)
     assert again.stdout == "True\n"
     attempts = [len((folder / "attempts").read_text()) for folder in logs.glob("*/*") if folder.name in "1234"]
     assert len(attempts) == 12
-    assert sum(attempts) <= 12 + 2
+    assert sum(attempts) == 12 + 2
     assert all((folder / "result.json").read_text() == text for folder, text in done.items())
 
 

@@ -149,5 +149,6 @@ def test_stubs_of_the_toy_domain_import_where_the_base_would(toy: Domain, tmp_pa
     for module in toy.modules:
         text = stubs.stub(toy.module_source(module, backend="default"), f"{module}.py")
         (tmp_path / f"{module}.py").write_text(text)
-    command = [sys.executable, "-c", "import features, model; model.Model()"]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    command = [sys.executable, "-c", "import features, model; print(type(model.Model()))"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True)
+    assert done.stdout == "<class 'model.Model'>\n"

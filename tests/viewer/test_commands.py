@@ -24,6 +24,7 @@ from tests.viewer import recorded
 COMMAND = [sys.executable, "-m", "discoenv.cli.main"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_view_serves_until_it_is_interrupted(runs: Path) -> None:
     command = [*COMMAND, "view", str(runs), "--port", "0", "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

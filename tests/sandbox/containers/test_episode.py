@@ -17,6 +17,8 @@ from tests.real_domains import base_source, tiny_module, tiny_task
 from tests.sandbox.providers import CONTAINERS
 
 pytestmark = pytest.mark.docker
+#: Reward, raw value and statuses of the exams.
+Score = tuple[float, float, list[str]]
 
 
 def play(sandbox: Sandbox, domain: str, source: str, **arguments: Any) -> tuple[float, dict[str, Any]]:
@@ -33,7 +35,8 @@ def play(sandbox: Sandbox, domain: str, source: str, **arguments: Any) -> tuple[
         env.close()
 
 
-def same_score(engine: Engine, domain: str, family: str) -> None:
+def scores(engine: Engine, domain: str, family: str) -> tuple[Score, list[Score]]:
+    """What an episode of the base modules scores in bubblewrap; and in containers, cold ones and one that waits."""
     try:
         find(engine.client, family)
     except ImageMissing as error:
@@ -41,6 +44,7 @@ def same_score(engine: Engine, domain: str, family: str) -> None:
     check = BubblewrapSandbox.check()
     if not check.works:
         pytest.skip(f"bubblewrap does not work here: {check.detail}")
+<<<<<<< HEAD
     source = base_source(domain, tiny_module(domain))
     here, record = play(BubblewrapSandbox(), domain, source)
     for pool_size in (0, 1):
@@ -48,15 +52,27 @@ def same_score(engine: Engine, domain: str, family: str) -> None:
         reward, contained = play(sandbox, domain, source)
         sandbox.close()
         assert (reward, contained["metric"], each_exam(contained, "status")) == (here, record["metric"], ["ok"])
+=======
+    source = base_source(domain, MODULE[domain])
+    found = []
+    for sandbox in (BubblewrapSandbox(), CONTAINERS(pool_size=0), CONTAINERS(pool_size=1)):
+        reward, record = play(sandbox, domain, source)
+        sandbox.close()
+        found.append((reward, record["value"], record["statuses"]))
+    assert found[0][-1] == ["ok"]
+    return found[0], found[1:]
+>>>>>>> refs/heads/suites
 
 
 def test_forecasting_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
-    same_score(engine, "GreenhouseGasPrediction", "sklearn")
+    here, contained = scores(engine, "GreenhouseGasPrediction", "sklearn")
+    assert contained == [here, here]
 
 
 @pytest.mark.slow
 def test_reinforcement_learning_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
-    same_score(engine, "OnPolicyRL", "rl")
+    here, contained = scores(engine, "OnPolicyRL", "rl")
+    assert contained == [here, here]
 
 
 WAYS_TO_END = {
