@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import atexit
 import shutil
-<<<<<<< HEAD
-import tempfile
-=======
 import signal
->>>>>>> refs/heads/suites
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -194,8 +191,6 @@ def task(toy: Domain) -> Task:
 def good(task: Task) -> dict[str, str]:
     """Modules that are better than the baseline on every dataset of the toy domain."""
     return base_modules(task) | {"features.py": POLYNOMIAL_FEATURES}
-<<<<<<< HEAD
-=======
 
 
 @pytest.fixture
@@ -204,25 +199,3 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="session")
-def sandbox_name() -> str:
-    """The provider under test: DISCOENV_TEST_SANDBOX, or the best one that works here."""
-    return os.environ.get("DISCOENV_TEST_SANDBOX", "auto")
-
-
-@pytest.fixture
-def host(sandbox: Sandbox) -> Iterator[Host]:
-    """A host that runs exams in the real sandbox."""
-    with Host(sandbox) as host:
-        yield host
-
-
-@pytest.fixture(scope="session")
-def sandbox(sandbox_name: str) -> Iterator[Sandbox]:
-    """A real sandbox."""
-    provider = get_sandbox(sandbox_name)
-    yield provider
-    provider.close()
->>>>>>> refs/heads/suites
