@@ -43,7 +43,7 @@ class Entry(BaseModel):
         seconds: training plus answering time of the base modules, per exam.
         peak_memory_bytes: of the learner's process tree, its memory on a GPU included.
         joules: energy per exam, by ``energy_method``.
-        code_bytes: size of each base module, by name.
+        code_bytes: size of each base module in bytes of UTF-8, by file name, as it is now.
         seeds: exam seeds, in the order of the values.
         hardware, versions: where and with what it was measured.
     """
@@ -91,7 +91,7 @@ def entry(setting: Setting, device: str = "cpu") -> Entry:
     for path in (domain.directory / "baselines.json", local_path(domain, device)):
         found = entries(path).get(setting.key)
         if found is not None and found.domain_version == domain.version:
-            return found
+            return found.model_copy(update={"code_bytes": _code_bytes(domain, setting.backend)})
     raise NoBaseline(
         f"{domain.name}: {setting.dataset} has no baseline for backend {setting.backend} at scale {setting.scale}; "
         f"measure it with `discoenv calibrate {domain.name} --dataset {setting.dataset} --backend {setting.backend} "
@@ -125,15 +125,19 @@ def _published(setting: Setting, value: float) -> Entry:
         peak_memory_bytes=unknown,
         joules=unknown,
         energy_method="unknown",
-        code_bytes={
-            f"{module}.py": len(domain.module_text(module, backend=setting.backend, start="base").encode())
-            for module in domain.modules
-        },
+        code_bytes=_code_bytes(domain, setting.backend),
         seeds=[],
         date="",
         hardware={},
         versions={},
     )
+
+
+@functools.cache
+def _code_bytes(domain: Domain, backend: str) -> dict[str, int]:
+    """Size of each base module as it is now, by file name: a size that was stored may be outdated."""
+    texts = {f"{module}.py": domain.module_text(module, backend=backend, start="base") for module in domain.modules}
+    return {name: len(text.encode()) for name, text in texts.items()}
 
 
 def has_entry(setting: Setting, device: str = "cpu") -> bool:
