@@ -12,8 +12,8 @@ CI_DIR ?= build/ci
 DISCOGEN := $(abspath $(CI_DIR))/discogen
 # The environment of `make newest`, and its tests: quick ones, which between them use most of the packages.
 NEWEST ?= $(CI_DIR)/newest
-NEWEST_TESTS ?= tests/test_import.py tests/test_mcp.py tests/test_pictures.py tests/experiment/test_running.py \
-  tests/experiment/test_cluster.py tests/exams/test_exported.py \
+NEWEST_TESTS ?= tests/test_import.py tests/adapters/test_mcp.py tests/episodes/test_plots.py tests/experiment/test_running.py \
+  tests/experiment/test_cluster.py tests/examiners/test_jax_export.py \
   tests/agents/prompts/test_study.py::test_a_better_prompt_is_found_and_helps_on_held_out_tasks \
   discoenv/domains/NeuralCellularAutomata/tests/test_domain.py::test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor \
   discoenv/domains/ContinualLearning/tests/test_domain.py::test_the_same_seed_gives_the_same_score_in_the_sandbox \

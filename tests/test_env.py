@@ -419,7 +419,7 @@ def quick(make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> Di
 
 
 def _scored() -> Any:
-    from tests.exams.test_baselines import result
+    from tests.scoring.test_baselines import result
 
     return result(0.5)
 

@@ -8,7 +8,7 @@ import pytest
 
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules, materialise
-from tests.generation.conftest import discoenv_command, folder
+from tests.discogen.conftest import discoenv_command, folder
 
 __all__ = ["discoenv_command", "folder", "workspace"]
 

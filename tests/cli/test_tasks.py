@@ -12,7 +12,7 @@ from discoenv import create_task, objectives, sample_task_config
 from discoenv.cli import tasks
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
-from tests.generation.conftest import Command
+from tests.discogen.conftest import Command
 
 COMMANDS = [
     "create-task",

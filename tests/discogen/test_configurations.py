@@ -157,7 +157,7 @@ def test_gym_make_takes_a_discobench_task_and_a_configuration(tmp_path: Path) ->
         meta_test=("MinAtar/Asterix", "MinAtar/SpaceInvaders", "Brax/Humanoid"),
         scale="tiny",
         objective="time",
-        test_seeds=3,
+        sampling={"test_seeds": 3},
     )
     assert task_of(discobench_config("OnPolicyRL_loss")).scale == "small"
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(discoenv.create_config("OnPolicyRL")))

@@ -17,7 +17,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task
 from discoenv.tasks.registry import BUILTIN, get_domain, get_domains, load_pack
 from tests.conftest import MakeVariant
-from tests.generation.discobench_ids import PATH
+from tests.discogen.discobench_ids import PATH
 
 DOMAINS = [name for name in get_domains() if (BUILTIN / name).is_dir()]
 SPLIT = {"meta_train": ["Line", "Steps"], "meta_test": ["Wave"], "example": ["features"]}

@@ -21,7 +21,7 @@ from discoenv.discogen.api import read
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.task import TaskSide
 from tests.conftest import POLYNOMIAL_FEATURES, MakeVariant
-from tests.generation.conftest import Command
+from tests.discogen.conftest import Command
 
 EXAMPLE = (
     {"MinAtar/Breakout", "MinAtar/Freeway", "Brax/HalfCheetah"},

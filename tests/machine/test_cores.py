@@ -133,7 +133,7 @@ def test_a_long_wait_is_said_once(
             with pytest.raises(WaitEnded), mine.hold(give_up=lambda: next(asked) > 10):  # noqa: B023 - called here
                 pass
     assert len(caplog.messages) == 1
-    assert "waits for others to end" in caplog.messages[0]
+    assert "waits for a core" in caplog.messages[0]
 
 
 def test_an_error_inside_gives_the_slot_back(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Setting, Task
 from tests.conftest import each_exam
-from tests.exams.test_evaluation import WatchedSandbox
+from tests.episodes.test_evaluation import WatchedSandbox
 from tests.machine.fake_nvml import FakeNvml
 
 GPU = "GPU-0000"

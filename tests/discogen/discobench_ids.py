@@ -1,4 +1,4 @@
-"""Writes ``discobench_ids.json``, the ids of all DiscoBench tasks: ``python -m tests.generation.discobench_ids``.
+"""Writes ``discobench_ids.json``, the ids of all DiscoBench tasks: ``python -m tests.discogen.discobench_ids``.
 
 It is to be run when a domain is added and when the version of one is raised, and never for another reason.
 """
