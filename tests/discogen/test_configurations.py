@@ -149,7 +149,7 @@ def test_gym_make_takes_a_discobench_task_and_a_configuration(tmp_path: Path) ->
         finally:
             env.close()
 
-    loss = task_of("OnPolicyRL_loss", scale="tiny", objective="time", test_seeds=3)
+    loss = task_of("OnPolicyRL_loss", scale="tiny", objective="time", sampling={"test_seeds": 3})
     assert loss == Task(
         domain="OnPolicyRL",
         modules=("loss",),
@@ -157,7 +157,7 @@ def test_gym_make_takes_a_discobench_task_and_a_configuration(tmp_path: Path) ->
         meta_test=("MinAtar/Asterix", "MinAtar/SpaceInvaders", "Brax/Humanoid"),
         scale="tiny",
         objective="time",
-        sampling={"test_seeds": 3},
+        test_seeds=3,
     )
     assert task_of(discobench_config("OnPolicyRL_loss")).scale == "small"
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(discoenv.create_config("OnPolicyRL")))

@@ -17,7 +17,7 @@ from benchmarks.discobench import __main__ as discobench
 from discoenv.agents import registry
 from discoenv.bench.agents import GROUP, parse_agents
 from discoenv.bench.cell import read_results
-from discoenv.cli.main import app
+from discoenv.cli.bench import bench
 from discoenv.experiment.cluster import slurm_arguments
 from tests.bench.conftest import MakeBenchmark
 
@@ -28,8 +28,8 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOT
 
 def options() -> set[str]:
     """All options of ``discoenv bench``'s commands."""
-    bench = typer.main.get_command(app).commands["bench"]  # type: ignore[attr-defined]
-    return {name for command in bench.commands.values() for each in command.params for name in each.opts}
+    commands = typer.main.get_command(bench).commands.values()  # type: ignore[attr-defined]
+    return {name for command in commands for each in command.params for name in each.opts}
 
 
 def test_every_option_that_is_mentioned_exists() -> None:
