@@ -94,7 +94,7 @@ def resets(count: int, scale: Scale, sandbox: str, domains: tuple[str, ...] = ()
         scale=scale,
         sandbox=sandbox,
         runs_dir=None,
-        p_base=0.5,
+        sampling={"p_base": 0.5},
     )
     times, tasks = [], []
     try:
