@@ -88,7 +88,8 @@ ci-demo: ## The demo in its own minimal environment beats the baseline
 	@$(MAKE) --no-print-directory demo VENV=$(CI_DIR)/demo
 	@$(CI_DIR)/demo/bin/python .ci/reward.py
 
-ci-lint: lint types ## Style and types are clean, and what is installed is what is locked
+ci-lint: lint types ## Style, types and generated pages are clean, and what is installed is what is locked
+	$(BIN)/python docs/pages.py --check
 	$(BIN)/python .ci/locked.py
 
 ci-docker: $(VENV)/.dev ## Containers work, with an engine that is started if none answers
