@@ -25,5 +25,5 @@ def test_the_bound_of_a_command_is_a_ratio() -> None:
         bounds = startup.bounds({**measured, "left_after_close": [], "left_after_exam": []})
         return [bound.held for bound in bounds if "get-domains" in bound.name]
 
-    assert held(190.0) == [True]
-    assert held(210.0) == [False]
+    assert held(250.0) == [True]
+    assert held(270.0) == [False]
