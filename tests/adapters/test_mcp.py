@@ -136,8 +136,8 @@ def served(arguments: list[str], environment: dict[str, str]) -> Iterator[str]:
         yield found[1]
     finally:
         process.terminate()
-        process.wait(30)
-    reader.join(10)
+        process.wait(120)
+    reader.join(120)
     assert "Traceback" not in "".join(lines)
 
 

@@ -284,5 +284,5 @@ def test_the_learners_file_hands_over_what_is_in_the_folder(tmp_path: Path, monk
             assert exam.receive(connection) == {"ready": True}
             exam.send(connection, {"programs": True})
             sent = exam.receive(connection)["programs"]
-        learner.join(10)
+        learner.join(120)
     assert {name: content.tobytes() for name, content in sent.items()} == {NAME: b"abc"}

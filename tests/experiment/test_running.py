@@ -339,7 +339,7 @@ def test_two_jobs_share_a_gpu_of_two_slots(tmp_path: Path) -> None:
 
     def run(config: dict[str, Any], seed: int, device: str, logdir: Path) -> str:
         (folder / str(seed)).touch()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
         assert len(list(folder.iterdir())) == 2

@@ -32,11 +32,11 @@ def test_view_serves_until_it_is_interrupted(runs: Path) -> None:
         line = process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
         assert found, line
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=120)
         connection.request("GET", "/")
         assert b"<title>discoenv</title>" in connection.getresponse().read()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
 
 
 def test_a_port_in_use_and_a_missing_folder_are_told(runs: Path, tmp_path: Path) -> None:

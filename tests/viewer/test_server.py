@@ -19,7 +19,7 @@ from tests.viewer.recorded import TASK
 def ask(
     server: ViewerServer, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
 ) -> tuple[http.client.HTTPResponse, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=120)
     connection.request(method, path, headers=headers or {})
     reply = connection.getresponse()
     return reply, reply.read()

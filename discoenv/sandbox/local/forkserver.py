@@ -122,8 +122,9 @@ class ForkServer:
         self._end()
 
     def retire(self) -> None:
-        """As :meth:`close`, but do not wait here."""
+        """As :meth:`close`, but return at once. The process is reaped when its last learner has ended."""
         _hang_up(self._control)
+        threading.Thread(target=self._process.wait, name="reap-fork-server", daemon=True).start()
 
     def _ask(self, message: Mapping[str, Any], descriptors: Sequence[int], patience_s: float) -> dict[str, Any]:
         try:
@@ -169,6 +170,7 @@ class ForkServers:
                 except CannotFork as error:
                     server = str(error)
             self._servers[warmth] = server
+            self._retired = [retired for retired in self._retired if retired.is_alive()]
             while len(self._servers) > self._most:
                 oldest = self._servers.pop(next(iter(self._servers)))
                 if isinstance(oldest, ForkServer):

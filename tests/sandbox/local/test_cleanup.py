@@ -68,7 +68,7 @@ def test_nothing_survives_the_killing_of_the_host_process(start_host: StartHost,
 
 def test_nothing_survives_a_normal_end_of_the_host_process(start_host: StartHost, mark: str) -> None:
     host = start_host(DAEMON.format(mark=mark, stay=600), "")
-    host.communicate(timeout=30)
+    host.communicate(timeout=120)
     assert processes_with(mark) == []
     assert cgroups_of(host.pid) == []
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import discoenv
@@ -292,7 +293,7 @@ def test_servers_that_are_not_used_end(tmp_path: Path) -> None:
     ]
     first = servers.get(warmth[0])
     servers.get(warmth[1])
-    first._process.wait(20)
+    until(lambda: not psutil.pid_exists(first._process.pid))  # it leaves no zombie
     with pytest.raises(CannotFork, match=r"does not answer|died"):
         first.fork({}, [])
     servers.close()

@@ -199,7 +199,7 @@ def test_main_trains_and_answers_the_examiner(tmp_path: Path, breakout: OnPolicy
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "exam.sock"))
         listener.listen(1)
-        listener.settimeout(60)
+        listener.settimeout(300)
         environment = {"PATH": os.environ["PATH"], "EXAM_SOCKET": str(tmp_path / "exam.sock"), "JAX_PLATFORMS": "cpu"}
         process = subprocess.Popen(
             [sys.executable, "main.py"], cwd=folder, env=environment, stdout=-1, stderr=-1, text=True
@@ -207,10 +207,10 @@ def test_main_trains_and_answers_the_examiner(tmp_path: Path, breakout: OnPolicy
         try:
             connection, _ = listener.accept()
             channel = Channel(connection)
-            assert channel.receive(time.monotonic() + 60) == {"ready": True}
+            assert channel.receive(time.monotonic() + 300) == {"ready": True}
             metrics = breakout.examine(Learner(channel, budget_s=60), seed=3)
             channel.close()
-            output, errors = process.communicate(timeout=20)
+            output, errors = process.communicate(timeout=120)
         finally:
             process.kill()
             process.wait()
