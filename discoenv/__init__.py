@@ -3,7 +3,7 @@
 Importing this registers ``DiscoGen-v0`` (see :mod:`discoenv.registration`) and loads nothing heavy: each name of
 ``__all__`` is loaded when it is first used. Every error is a :class:`DiscoenvError` (see :mod:`discoenv.errors`).
 
-What is where, from the ground up; a folder imports only from those above it here (``docs/architecture.md``)::
+What is where. A folder imports only from those that come before it in this list (``docs/architecture.md``)::
 
     errors.py         every error, as one tree
     machine/          this computer: processes, cores, GPUs, locks, caches, packages

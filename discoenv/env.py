@@ -39,24 +39,26 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     The reward is 0 until the episode ends. It ends ``terminated`` by ``submit``, or ``truncated`` when ``max_steps`` or
     ``limits.compute_budget_s`` are spent; either way the current files are trained and scored on the meta-test
-    datasets. If the machine fails twice at the same exam, it ends ``truncated`` with ``info["infra_error"]`` and reward
-    0: discard such an episode, it says nothing about the agent.
+    datasets. By default the reward is the mean over these of normalised scores clipped to [−1, 10]; see
+    :mod:`discoenv.objectives`. If the machine fails (at an exam: twice), the episode ends ``truncated`` with
+    ``info["infra_error"]`` and reward 0: discard such an episode, it says nothing about the agent.
 
     Args:
         domain: name of a domain, or several to draw from; None: all. Ignored if ``task`` is given.
         task: a :class:`Task`; a dict or the path of a YAML file, in its form or in DiscoGen's; or the name of a
-            DiscoBench task. What the latter two leave open is as in sampled tasks, with the first ``objective``. None
-            samples a task at each reset.
+            DiscoBench task. DiscoGen's form and DiscoBench tasks lack some fields, which come from ``scale``,
+            ``sampling`` and the first ``objective``. None samples a task at each reset.
         scale: scale of sampled tasks: ``tiny``, ``small`` or ``full``.
         objective: objective of sampled tasks, or several to draw from (see :mod:`discoenv.objectives`).
-        max_steps: actions per episode.
+        max_steps: actions per episode; None: those of ``limits``.
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
-        limits: what else bounds an episode, an :class:`EpisodeLimits` or its fields.
+        limits: what bounds an episode, an :class:`EpisodeLimits` or its fields.
         host: where exams run. Environments may share it, and its creator closes it.
         sandbox, device: without a ``host``, those of a host that is made for this environment (see :class:`Host`).
         runs_dir: where run directories are written; None keeps no record.
         reward_fn: replaces the objective's reward.
-        on_progress: called at the start and the end of each exam, by the thread that called :meth:`step`.
+        on_progress: called at the start and the end of each exam, by the thread that called :meth:`step`; of an exam
+            whose result is known from an earlier step, at the end only.
         render_mode: None or ``ansi`` (``render()`` returns the last text).
 
     Raises:
@@ -74,7 +76,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         *,
         scale: Scale = "small",
         objective: str | Sequence[str] = "performance",
-        max_steps: int = 10,
+        max_steps: int | None = None,
         sampling: Sampling | Mapping[str, Any] = Sampling(),  # noqa: B008 - it cannot be changed
         limits: EpisodeLimits | Mapping[str, Any] = EpisodeLimits(),  # noqa: B008
         host: Host | None = None,
@@ -89,9 +91,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             raise ValueError(f"render_mode is {render_mode!r}; known are None and 'ansi'")
         self.render_mode = render_mode
         self._sampling = _settings(Sampling, "sampling", sampling)
-        self.limits = replace(_settings(EpisodeLimits, "limits", limits), max_steps=max_steps)
+        self.limits = _settings(EpisodeLimits, "limits", limits)
+        if max_steps is not None:
+            self.limits = replace(self.limits, max_steps=max_steps)
         self.action_space = action_space()
-        self.observation_space = observation_space(max_steps)
+        self.observation_space = observation_space(self.limits.max_steps)
         self._domains = [domain] if isinstance(domain, str) else domain
         for name in self._domains or []:
             get_domain(name)
@@ -111,7 +115,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
         """Start an episode. ``options={"task": ...}`` sets the task of this episode only.
 
-        With a ``seed``, the task, its files and all exams are the same every time.
+        With a ``seed``, the task, its files and all exams are the same every time, on machines with the same packages,
+        devices and calibrations: only tasks that can be played there are sampled.
         """
         super().reset(seed=seed)
         unknown = sorted(str(key) for key in options or {} if key != "task")
@@ -190,8 +195,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def _end_episode(self) -> None:
         """End what runs. The episode can be looked at, and cannot go on."""
         if self._episode is not None:
-            self._episode.over = True
-            self._episode.close()
+            self._episode.end()
 
 
 def _settings(kind: type[_Settings], name: str, given: _Settings | Mapping[str, Any]) -> _Settings:

@@ -1,4 +1,4 @@
-"""What an episode's reward is made of: a registry of functions from meta-test scores to one number.
+"""What rewards are made of: a registry of functions from the scores of a side to one number.
 
 ``performance`` rewards the score itself. ``time``, ``energy``, ``memory`` and ``golf`` reward a low cost among
 solutions whose score passes a threshold, compared with the cost of the baseline, measured on the same machine.
@@ -39,7 +39,8 @@ class Reward:
     parts: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: (task, scores of the meta-test datasets, module texts by file name) -> reward.
+#: (task, scores of a side's datasets, module texts by file name) -> reward. An episode is rewarded for its meta-test
+#: side; a ``run`` reports what the meta-train side would be worth.
 RewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward]"
 
 
@@ -133,13 +134,13 @@ def time(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Rew
     def seconds(result: ExamResult) -> float:
         return math.inf if result.seconds is None else result.seconds
 
-    return _frugality("time", "s", task, scores, lambda score: _mean(score, seconds), lambda entry: entry.seconds.mean)
+    return _cost_ratio("time", "s", task, scores, lambda score: _mean(score, seconds), lambda entry: entry.seconds.mean)
 
 
 @register("energy", cost="energy drawn while training and answering", measured=True)
 def energy(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Joules per exam, beside the baseline's by the same method."""
-    return _frugality(
+    return _cost_ratio(
         "energy",
         "J",
         task,
@@ -152,7 +153,7 @@ def energy(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> R
 @register("memory", cost="peak memory of the training process and its children", measured=True)
 def memory(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Peak memory of the learner's processes, scratch files and GPU memory included, beside the baseline's."""
-    return _frugality(
+    return _cost_ratio(
         "memory",
         "bytes",
         task,
@@ -166,7 +167,7 @@ def memory(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> R
 def golf(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Bytes of UTF-8 of all editable modules, beside those of their base implementations."""
     size = float(sum(len(text.encode()) for text in modules.values()))
-    return _frugality(
+    return _cost_ratio(
         "golf",
         "bytes",
         task,
@@ -176,7 +177,7 @@ def golf(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Rew
     )
 
 
-def _frugality(
+def _cost_ratio(
     name: str,
     unit: str,
     task: Task,

@@ -1,11 +1,4 @@
-"""Actions and observations: the Gymnasium spaces, and the plain-Python :class:`Action` that the environment works with.
-
-An action is a dict; every key may be missing::
-
-    {"edits": [{"path": "loss.py", "content": "..."},               # replace or fill a whole file
-               {"path": "optim.py", "old": "1e-3", "new": "3e-4"}], # replace one occurrence
-     "command": "edit" | "run" | "submit",                          # "run" if missing
-     "datasets": ["BoxModel/CO2"]}                                  # only "run": some meta-train datasets; all if empty
+"""The Gymnasium spaces of actions (their form is described in :mod:`discoenv.episodes.action`) and observations.
 
 In a sampled action every edit has all four keys; there, an empty ``old`` means that ``content`` is the whole file.
 """

@@ -200,12 +200,21 @@ def test_an_episode_out_of_actions_is_truncated_and_rewarded_as_if_submitted(mak
 
 def test_a_spent_compute_budget_truncates_the_episode(make_env: MakeEnv) -> None:
     env = make_env(limits={"compute_budget_s": 0.01})
-    env.reset(seed=0)
+    observation, _ = env.reset(seed=0)
+    assert "All your runs together may take 0 s" in observation["text"]
     assert env.step({**GOOD, "command": "edit"})[3] is False
     _, reward, terminated, truncated, info = env.step("run")
     assert (terminated, truncated) == (False, True)
     assert float(reward) > 1
     assert info["compute_spent_s"] > 0.01
+
+
+def test_the_number_of_actions_is_an_argument_or_a_limit(make_env: MakeEnv) -> None:
+    assert make_env().limits.max_steps == 10
+    assert make_env(limits={"max_steps": 20}).limits.max_steps == 20
+    assert make_env(limits={"max_steps": 20}, max_steps=3).limits.max_steps == 3
+    observation, _ = make_env(limits={"max_steps": 20}).reset(seed=0)
+    assert observation["steps_left"] == 20
 
 
 def test_the_same_modules_are_not_trained_twice_on_the_same_seed(make_env: MakeEnv) -> None:

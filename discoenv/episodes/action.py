@@ -1,4 +1,15 @@
-"""Actions as the environment works with them: :class:`Action` and :class:`Edit`, parsed and applied."""
+"""Actions: what agents may send, parsed into an :class:`Action` and applied.
+
+An action is a dict; every key may be missing::
+
+    {"edits": [{"path": "loss.py", "content": "..."},               # replace or fill a whole file
+               {"path": "optim.py", "old": "1e-3", "new": "3e-4"}], # replace one occurrence
+     "command": "edit" | "run" | "submit",                          # "run" if missing
+     "datasets": ["BoxModel/CO2"]}                                  # only "run": some meta-train datasets; all if empty
+
+The JSON text of such a dict, or the name of a command alone, will do as well. A command may also be its number, from 0,
+as policies with discrete outputs have it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +54,7 @@ class Action:
 
 
 def parse_action(action: Any) -> Action:
-    """An :class:`Action` from what agents send: a dict as above, its JSON text, or the bare name of a command.
+    """An :class:`Action` from what agents send: see the module's description.
 
     Raises:
         ActionError: it is none of these.

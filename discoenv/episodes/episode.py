@@ -34,9 +34,11 @@ class EpisodeLimits:
     Attributes:
         max_steps: actions per episode.
         budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
-        compute_budget_s: seconds of learners' running time over all ``run`` commands of the episode; None: unlimited.
+        compute_budget_s: seconds for which learners may run over all ``run`` commands of the episode, from their start
+            to their end, so with the examiner's own work; None: unlimited.
         max_file_bytes: largest module, in bytes of UTF-8.
-        paired: for objectives that compare costs, measure the baseline anew right after each exam.
+        paired: under any objective, exams run alone on the machine, and the baseline is measured anew right after the
+            exams of each dataset, with their seeds.
 
     Raises:
         ValueError: a limit leaves nothing to do.
@@ -112,14 +114,18 @@ class Episode:
             paired=limits.paired,
             on_progress=on_progress,
         )
-        self.close = weakref.finalize(self, self._evaluation.close)
+        self._closing = weakref.finalize(self, self._evaluation.close)
         self.modules = initial_modules(task)
         self.score = 0.0
         self.steps = 0
         self.over = False
         budgets = {dataset: self._evaluation.budget_s(dataset) for dataset in task.meta_train}
         self.text = feedback.introduction(
-            task, max_steps=limits.max_steps, budgets=budgets, max_file_bytes=limits.max_file_bytes
+            task,
+            max_steps=limits.max_steps,
+            budgets=budgets,
+            max_file_bytes=limits.max_file_bytes,
+            compute_budget_s=limits.compute_budget_s,
         )
         self._recorder = None if runs_dir is None else self._record(runs_dir, seed)
         first = self._report(begin)
@@ -145,14 +151,14 @@ class Episode:
         command = None if parsed is None else parsed.command
         reward, terminated, truncated = 0.0, False, False
         try:
-            if outcome.get("changed"):
+            if outcome.get("changed") and command != "run":  # which writes them, too
                 self._evaluation.place(self.modules)
             if parsed is not None and command == "run":
                 outcome |= self._run(parsed.datasets)
             terminated = command == "submit"
             truncated = not terminated and self._spent()
             if terminated or truncated:
-                reward, details = self._submit()
+                reward, details = self._score_meta_test()
                 outcome |= details
         except InfraError as error:
             reward, terminated, truncated = 0.0, False, True
@@ -176,7 +182,16 @@ class Episode:
         self.over = terminated or truncated
         return Step(reward, terminated, truncated, report.to_json())
 
-    def examine(self, side: Side, datasets: Sequence[str] = ()) -> list[Score]:
+    def end(self) -> None:
+        """End what runs. The episode can be looked at, and cannot go on. Safe to call again."""
+        self.over = True
+        self.close()
+
+    def close(self) -> None:
+        """End what runs, and remove the temporary files. Safe to call again."""
+        self._closing()
+
+    def _examine(self, side: Side, datasets: Sequence[str] = ()) -> list[Score]:
         """Train and examine the modules as they are now; see :meth:`Evaluation.examine`."""
         scores = self._evaluation.examine(self.modules, side, datasets)
         for result in (result for score in scores for result in score.results):
@@ -205,18 +220,18 @@ class Episode:
                 raise ActionError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
 
     def _run(self, datasets: Sequence[str]) -> Info:
-        scores = self.examine("meta_train", datasets)
+        scores = self._examine("meta_train", datasets)
         self.score = float(np.mean([score.normalised for score in scores]))
         reward = self._reward(scores)
         total = len(self.task.meta_train)
         part = f" over {len(scores)} of {total} datasets" if len(scores) < total else ""
         self.text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self.score:.3f}{part})")
         self.text += feedback.objective(self.task, reward)
-        self.text += f"\n{self.steps_left} actions left.\n"
+        self.text += f"\n{feedback.left(self.steps_left, self._compute_left_s())}\n"
         return {"meta_train": score_records(scores), "score": self.score, "meta_train_reward": reward.value}
 
-    def _submit(self) -> tuple[float, Info]:
-        scores = self.examine("meta_test")
+    def _score_meta_test(self) -> tuple[float, Info]:
+        scores = self._examine("meta_test")
         reward = self._reward(scores)
         text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
         self.text = f"{self.text}\n{text}{feedback.objective(self.task, reward)}"
@@ -227,8 +242,13 @@ class Episode:
         return reward(self.task, scores, self.modules)
 
     def _spent(self) -> bool:
+        seconds = self._compute_left_s()
+        return self.steps_left <= 0 or (seconds is not None and seconds <= 0)
+
+    def _compute_left_s(self) -> float | None:
+        """What is left of the compute budget, in seconds; None without one."""
         budget_s = self.limits.compute_budget_s
-        return self.steps_left <= 0 or (budget_s is not None and self._evaluation.spent_s >= budget_s)
+        return None if budget_s is None else budget_s - self._evaluation.spent_s
 
     def _report(self, begin: float, **outcome: Any) -> StepRecord:
         """What the environment reports of a reset or step that began at ``begin``, with what it came to."""

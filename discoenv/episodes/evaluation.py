@@ -33,7 +33,8 @@ class Evaluation:
         budget_scale: compute budget of an exam as a multiple of the baseline's seconds.
         costs: compare costs with the baseline's on this machine, which is measured where it is not known yet.
         paired: measure the baseline anew, right after the exams that it is compared with, with their seeds.
-        on_progress: called at the start and the end of each exam, by the thread that called :meth:`examine`.
+        on_progress: called at the start and the end of each exam, by the thread that called :meth:`examine`; of an exam
+            whose result is known, at the end only.
 
     Attributes:
         device: name of what learners train on: ``cpu``, or the product name of a GPU.
@@ -135,7 +136,7 @@ class Evaluation:
         specs = {name: self._specs(side, name) for name in chosen}
         digest = _digest(modules)
         total = sum(map(len, specs.values()))
-        if self._costs:  # the baseline's costs are compared with, and may be measured, right after
+        if self._costs:  # one by one: the baseline may have to be measured right after the exams of a dataset
             scores = []
             for dataset, exams in specs.items():
                 first = sum(len(specs[name]) for name in chosen[: chosen.index(dataset)])
@@ -176,7 +177,7 @@ class Evaluation:
             unknown,
             alone=self._costs,
             programs=lambda spec: self._programs(spec, digest),
-            until=self._group,
+            group=self._group,
             on_progress=report,
         )
         return [result or new[unknown.index(spec)] for spec, result in known.items()]
@@ -184,7 +185,8 @@ class Evaluation:
     def _cost_entry(self, dataset: str, exams: Sequence[ExamSpec]) -> baselines.Entry:
         """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
         setting = self.task.setting(dataset)
-        with self._host.reserve(alone=True, until=self._group) as cores:  # a process that waited here finds it measured
+        with self._host.reserve(alone=True, group=self._group) as cores:
+            # only now, because another process may have measured it while this one waited
             known = baselines.local_entry(setting, self.device, sandbox=self._host.sandbox.name)
             if known is not None and not self._paired:
                 return known
@@ -194,7 +196,7 @@ class Evaluation:
                 seeds=[exam.seed for exam in exams] if self._paired else range(calibration.LOCAL_SEEDS),
                 gpu=self._gpu,
                 held=cores,
-                until=self._group,
+                group=self._group,
             )
             if not self._paired:
                 baselines.write(baselines.local_path(self.domain, self.device), {setting.key: measured})

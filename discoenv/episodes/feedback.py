@@ -13,8 +13,16 @@ _STDOUT_CHARACTERS = 1500
 _MESSAGE_CHARACTERS = 2000
 
 
-def introduction(task: Task, *, max_steps: int, budgets: Mapping[str, float], max_file_bytes: int) -> str:
+def introduction(
+    task: Task, *, max_steps: int, budgets: Mapping[str, float], max_file_bytes: int, compute_budget_s: float | None
+) -> str:
     """The observation text of ``reset()``."""
+    compute = ""
+    if compute_budget_s is not None:
+        compute = (
+            f"All your runs together may take {compute_budget_s:.0f} s; when they are used up, the files are submitted "
+            "as they are.\n\n"
+        )
     files = ", ".join(f"{module}.py" for module in task.modules)
     lines = "\n".join(f"* {dataset}: {seconds:.0f} s" for dataset, seconds in budgets.items())
     return (
@@ -27,6 +35,7 @@ def introduction(task: Task, *, max_steps: int, budgets: Mapping[str, float], ma
         "reports the scores;\n"
         "* `submit` ends the episode: your modules are trained and scored on the hidden datasets.\n\n"
         f"You have {max_steps} actions; when they are used up, the files are submitted as they are.\n\n"
+        f"{compute}"
         f"Training and answering together may take this long, or the exam ends with score 0:\n\n{lines}\n"
     )
 
@@ -37,8 +46,14 @@ def refused(reason: str) -> str:
 
 
 def edited(names: Sequence[str]) -> str:
-    """The observation text of an action that only edited files."""
+    """The first line of the observation text of an accepted action: which files it changed."""
     return f"Changed: {', '.join(names)}.\n" if names else "Nothing was changed.\n"
+
+
+def left(steps: int, compute_s: float | None) -> str:
+    """What is left of the episode: actions, and seconds of compute if they are limited."""
+    compute = "" if compute_s is None else f" {max(0.0, compute_s):.0f} s of compute left."
+    return f"{steps} actions left.{compute}"
 
 
 def objective(task: Task, reward: Reward) -> str:
@@ -61,16 +76,18 @@ def objective(task: Task, reward: Reward) -> str:
 
 def report(scores: Sequence[Score], *, title: str) -> str:
     """Scores of a ``run`` or ``submit`` as a Markdown table, then what went wrong and what was printed."""
-    metric = scores[0].entry.metric
+    metrics = {score.entry.metric for score in scores}
+    several = len(metrics) > 1  # as packs in DiscoGen's format may have
     lines = [
         f"## {title}\n",
-        f"| dataset | {metric} | normalised | floor | baseline | seconds |",
+        f"| dataset | {'metric' if several else min(metrics)} | normalised | floor | baseline | seconds |",
         "|---|---|---|---|---|---|",
     ]
     for score in scores:
         seconds = [result.seconds for result in score.results if result.seconds is not None]
         shown = f"{sum(seconds) / len(seconds):.1f}" if seconds else "–"
         value = f"{score.metric:.4g}" if score.ok else f"failed ({score.metric:.4g})"
+        value = f"{score.entry.metric} {value}" if several else value
         error = f" ± {score.standard_error:.2g}" if score.standard_error is not None else ""
         lines.append(
             f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {score.entry.floor.mean:.4g} "

@@ -4,7 +4,7 @@ A compiled program is machine code, and may hold any data, for example trained w
 agents has made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset.
 What the base modules, which are ours, have compiled is kept on this machine and serves every exam of the dataset. A
 learner sees what it may use read-only; what it has compiled itself it hands over when its exam is over and its score
-fixed (``exam.py``).
+fixed (``discoenv/kits/exam.py``).
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from discoenv.exams import learner_environment
 from discoenv.machine import cache
 from discoenv.machine.cores import usable_cores
 
-#: Loading held-out data and compiling an evaluation may take long; training is never waited for under this limit.
-_REPLY_TIMEOUT_S = 900.0
+#: An examiner has this long, in seconds, beside the budget of its learner: loading held-out data and compiling an
+#: evaluation may take long.
+REPLY_TIMEOUT_S = 900.0
 _POLL_S = 0.01
 
 
@@ -54,7 +55,7 @@ class ExaminerProcess:
         """Send a request and wait for its reply, calling ``while_waiting`` about 100 times a second.
 
         Raises:
-            InfraError: the examiner failed, died or did not answer within 15 minutes of its own work.
+            InfraError: the examiner failed, died or did not answer within 15 minutes and the exam's budget.
         """
         control = self._connected()
         try:
@@ -72,7 +73,7 @@ class ExaminerProcess:
     def _await_reply(
         self, control: socket.socket, operation: str, budget_s: float, while_waiting: Callable[[], None] | None
     ) -> None:
-        deadline = time.monotonic() + _REPLY_TIMEOUT_S + budget_s
+        deadline = time.monotonic() + REPLY_TIMEOUT_S + budget_s
         while b"\n" not in self._received:
             try:
                 readable = select.select([control], [], [], _POLL_S if while_waiting else 1.0)[0]

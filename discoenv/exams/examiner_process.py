@@ -195,10 +195,9 @@ class Server:
         raise AnswerTooLate("the compute budget was spent before training was over")
 
     def _leave(self, channel: Channel | None, *, passed: bool) -> None:
-        """Release a learner, and the last one that passed.
+        """Close the connection of a learner now if it failed, and at the next exam if it passed.
 
-        A learner that passed is killed while it waits, so that interpreter shutdown is not measured: its connection
-        stays open until the next exam.
+        A learner that passed is killed while it waits, so that interpreter shutdown is not measured.
         """
         if self._passed is not None:
             self._passed.close()

@@ -22,25 +22,25 @@ from discoenv.exams.runner import ExamRun, Place
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import devices
 from discoenv.machine.cores import Cores, WaitEnded
-from discoenv.machine.devices import Device
+from discoenv.machine.devices import Device, DeviceChoice
 from discoenv.sandbox import SandboxChoice, get_sandbox
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Setting
 
 #: Which compiled programs an exam may use, see :mod:`discoenv.exams.compile_cache`.
 Programs = Callable[[ExamSpec], CompileCache | None]
-#: Reports a step of an exam to the caller's thread, and returns when the caller has dealt with it.
+#: Reports the start or end of an exam to the caller's thread, and returns when the caller has dealt with it.
 _Report = Callable[[Progress], None]
 
 
-class Cancellation:
-    """Ends a group of exams from any thread: those under way are killed, those that have not begun never begin.
+class ExamGroup:
+    """Exams that are ended together, from any thread. Those under way are killed; the others never begin.
 
     Args:
         parents: groups that this one belongs to; cancelling one of them cancels this one, too.
     """
 
-    def __init__(self, *parents: Cancellation) -> None:
+    def __init__(self, *parents: ExamGroup) -> None:
         self._parents = parents
         self._event = threading.Event()
         self._lock = threading.Lock()
@@ -104,7 +104,7 @@ class Host:
         self,
         sandbox: SandboxChoice = "auto",
         *,
-        device: str = "auto",
+        device: DeviceChoice = "auto",
         exams_at_once: int | Cores | None = None,
         gpu_sharers: int = 1,
         idle_examiners: int | None = None,
@@ -114,7 +114,7 @@ class Host:
         self.sandbox = get_sandbox(sandbox)
         self._owns_sandbox = not isinstance(sandbox, Sandbox)
         self._examiners = ExaminerPool(idle_examiners)
-        self._all = Cancellation()
+        self._all = ExamGroup()
 
     def __enter__(self) -> Host:
         """The host itself; leaving the block closes it."""
@@ -125,7 +125,7 @@ class Host:
         self.close()
 
     def device(self, gpu: bool) -> Device:
-        """What an exam trains on that wants a GPU, or does not."""
+        """What exams train on, those that want a GPU or those that do not."""
         return self._devices[gpu]
 
     @property
@@ -141,7 +141,7 @@ class Host:
         alone: bool = False,
         held: tuple[int, ...] | None = None,
         programs: Programs = lambda spec: None,
-        until: Cancellation | None = None,
+        group: ExamGroup | None = None,
         on_begin: Callable[[], None] = lambda: None,
     ) -> ExamResult:
         """Wait for a core, train with the modules of ``workspace`` and examine the result.
@@ -155,21 +155,22 @@ class Host:
                 was compiled before is used.
             held: cores that the caller holds already (see :meth:`reserve`), so that nothing is waited for.
             programs: what the exam may use that was compiled in earlier ones; asked when it begins.
-            until: cancelling it ends the exam.
+            group: cancelling it ends the exam.
             on_begin: called when the exam begins.
 
         Raises:
-            InfraError: the machine failed twice, or the exam was cancelled.
+            InfraError: the machine failed, at the exam itself twice, or the exam was cancelled.
             DatasetUnavailable: a package or data that the dataset requires is not here.
         """
-        group = until or self._all
+        group = group or self._all
         device = self.device(spec.gpu)
-        with self.reserve(alone=alone, until=group) if held is None else contextlib.nullcontext(held) as cores:
+        reservation = self.reserve(alone=alone, group=group) if held is None else contextlib.nullcontext(held)
+        with reservation as cores:
             place = Place(
                 self.sandbox,
                 self._examiners,
                 device=device,
-                cores=() if device.broker else cores,  # a GPU's learner needs what the framework's own threads need
+                cores=() if device.broker else cores,  # CUDA frameworks run host threads of their own
                 measured=alone,
             )
             run = ExamRun(place, workspace, spec, programs(spec))
@@ -189,7 +190,7 @@ class Host:
         *,
         alone: bool = False,
         programs: Programs = lambda spec: None,
-        until: Cancellation | None = None,
+        group: ExamGroup | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> list[ExamResult]:
         """Run exams, as many at once as there are cores and places on GPUs, one after another if ``alone``.
@@ -202,7 +203,7 @@ class Host:
             specs: the exams, begun in their order.
             alone: as for :meth:`run`.
             programs: what each exam may use that was compiled in earlier ones.
-            until: cancelling it ends the exams.
+            group: cancelling it ends the exams.
             on_progress: called at the start and the end of each exam, in the caller's thread.
 
         Returns:
@@ -211,7 +212,7 @@ class Host:
         Raises:
             As :meth:`run`.
         """
-        group = Cancellation(until or self._all)
+        together = ExamGroup(group or self._all)
 
         def job(number: int, spec: ExamSpec, report: _Report) -> ExamResult:
             begun = Progress(spec, number, len(specs))
@@ -220,7 +221,7 @@ class Host:
                 spec,
                 alone=alone,
                 programs=programs,
-                until=group,
+                group=together,
                 on_begin=lambda: report(begun),
             )
             report(Progress(spec, number, len(specs), result))
@@ -228,7 +229,7 @@ class Host:
 
         jobs = [functools.partial(job, number, spec) for number, spec in enumerate(specs, start=1)]
         at_once = 1 if alone else self._most_at_once(specs)
-        return run_jobs(jobs, at_once=at_once, on_report=on_progress, stop=group.cancel)
+        return run_jobs(jobs, at_once=at_once, on_report=on_progress, stop=together.cancel)
 
     def floor(self, setting: Setting, seed: int) -> dict[str, float]:
         """Metrics of the examiner's trivial learner.
@@ -241,9 +242,9 @@ class Host:
             raise InfraError("the exam was cancelled: its host is closed")
         return runner.floor(self._examiners, setting, seed)
 
-    def group(self) -> Cancellation:
+    def group(self) -> ExamGroup:
         """A new group of exams, which can be ended without the others; closing the host ends it, too."""
-        return Cancellation(self._all)
+        return ExamGroup(self._all)
 
     def close(self) -> None:
         """End what runs, the examiners, and the sandbox if it is the host's own. Safe to call again."""
@@ -253,19 +254,19 @@ class Host:
             self.sandbox.close()
 
     @contextlib.contextmanager
-    def reserve(self, *, alone: bool = False, until: Cancellation | None = None) -> Iterator[tuple[int, ...]]:
+    def reserve(self, *, alone: bool = False, group: ExamGroup | None = None) -> Iterator[tuple[int, ...]]:
         """Hold a core, or the whole machine, for exams that are run with ``held``.
 
         Yields:
             The cores that learners are pinned to; empty if they are not pinned.
 
         Raises:
-            InfraError: the locks cannot be made, or ``until`` was cancelled.
+            InfraError: the locks cannot be made, or ``group`` was cancelled.
         """
-        group = until or self._all
-        with contextlib.ExitStack() as held:
+        group = group or self._all
+        with contextlib.ExitStack() as stack:
             try:
-                cores = held.enter_context(self.cores.hold(alone=alone, give_up=lambda: group.cancelled))
+                cores = stack.enter_context(self.cores.hold(alone=alone, give_up=lambda: group.cancelled))
             except (OSError, WaitEnded) as error:
                 raise InfraError(f"no core for an exam: {error}") from error
             yield cores

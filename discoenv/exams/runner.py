@@ -15,7 +15,7 @@ from pathlib import Path
 from discoenv.errors import InfraError, SandboxError
 from discoenv.exams import compile_cache, learner_environment, reported
 from discoenv.exams.compile_cache import CompileCache
-from discoenv.exams.examiner_client import Examination, ExaminerPool, ExaminerProcess
+from discoenv.exams.examiner_client import REPLY_TIMEOUT_S, Examination, ExaminerPool, ExaminerProcess
 from discoenv.exams.result import WORKSPACE, ExamResult, verdict
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import scratch
@@ -27,8 +27,9 @@ from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sand
 from discoenv.tasks.task import Setting
 
 _EXAM = "/exam"
-#: The examiner's own work is not charged to the learner; this bounds an exam whose examiner never comes to an end.
-_EXAMINER_ALLOWANCE_S = 3600.0
+#: The examiner's own work is not charged to the learner, so a learner lives for longer than its budget. This is more
+#: than ExaminerProcess.request waits, which thus bounds an exam whose examiner never comes to an end.
+_EXAMINER_ALLOWANCE_S = 4 * REPLY_TIMEOUT_S
 #: Grace period for a crashed learner to print its traceback.
 _LAST_WORDS_S = 3.0
 #: Linux allows no longer path for a Unix socket, in bytes.
@@ -81,8 +82,11 @@ class ExamRun:
         place: where it is run.
         workspace: a materialised workspace that has a folder for the dataset.
         spec: the exam.
-        programs: compiled in earlier exams. They are not used where costs are measured, which would depend on them, on
-            GPUs, and in a sandbox that does not isolate, where a learner could change them.
+        programs: compiled in earlier exams. They are not used
+
+            * where costs are measured, because costs would depend on them;
+            * on GPUs;
+            * in a sandbox that does not isolate, because a learner could change them.
     """
 
     def __init__(self, place: Place, workspace: Path, spec: ExamSpec, programs: CompileCache | None = None) -> None:
@@ -174,7 +178,7 @@ class ExamRun:
         meter = self._meter(lease)
         meter.start()
         running = self._running = place.sandbox.start(command, self._limits())
-        self._require_open()
+        self._require_open()  # cancel() may have come before there was something to kill
         aborted = False
 
         def watch() -> None:

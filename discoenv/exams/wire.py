@@ -1,7 +1,8 @@
 """The examiner's side of the connection: sends questions, and reads answers from a peer that may send any bytes.
 
-The format is described in ``exam.py``. Everything is checked before it is used: lengths, JSON, dtypes, shapes, byte
-counts. Nothing is ever unpickled. A breach raises :class:`ProtocolError`, whose message the agent gets to read.
+The format is described in ``discoenv/kits/exam.py``. Everything is checked before it is used: lengths, JSON, dtypes,
+shapes, byte counts. Nothing is ever unpickled. A breach raises :class:`ProtocolError`, whose message the agent gets to
+read.
 """
 
 from __future__ import annotations

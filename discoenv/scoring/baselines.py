@@ -67,8 +67,8 @@ class Entry(BaseModel):
     def normalised(self, value: float, sign: float) -> float:
         """(value − floor) / (baseline − floor): 0 for the trivial learner, 1 for the baseline, more is better.
 
-        ``sign`` is the metric's (1 to maximise, −1 to minimise). The quotient is oriented by itself as long as the
-        baseline is better than the floor; if it is not, the floor's distance counts in the metric's direction.
+        ``sign`` is the metric's (1 to maximise, −1 to minimise). If the baseline is no better than the floor, the
+        difference is divided by the floor's standard deviation instead, and more is still better.
         """
         span = sign * (self.baseline.mean - self.floor.mean)
         scale = span if span > 0 else max(self.floor.std, abs(self.floor.mean) * 1e-6, 1e-12)
@@ -112,7 +112,11 @@ def local_entry(setting: Setting, device: str = "cpu", *, sandbox: str | None = 
 
 
 def _published(setting: Setting, value: float) -> Entry:
-    """The baseline that a pack in DiscoGen's format publishes; it has no floor, costs or spread."""
+    """The baseline that a pack in DiscoGen's format publishes; it has no costs and no spread.
+
+    DiscoGen publishes no floors either. Ours is 0 for a positive metric to maximise, twice the baseline for one to
+    minimise: as far below the baseline as the baseline is from 0.
+    """
     domain, metric = setting.domain, setting.metric
     floor = value - metric.sign * max(abs(value), 1e-12)
     unknown = Sample(mean=0.0, std=0.0, values=[])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from discoenv.errors import CalibrationFailed, InfraError
-from discoenv.exams.host import Cancellation, Host
+from discoenv.exams.host import ExamGroup, Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import hardware, packages, scratch
@@ -19,7 +19,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, TaskSide
 from discoenv.tasks.workspace import base_modules, lay_out
 
-#: A base module that needs longer than this has no business being a baseline at that scale.
+#: A base module that needs longer than this is too slow for a baseline at that scale.
 BUDGET_S = 4 * 3600.0
 #: Exams per dataset when an objective needs this machine's costs and they were never measured.
 LOCAL_SEEDS = 3
@@ -32,7 +32,7 @@ def calibrate(
     seeds: Iterable[int],
     gpu: bool = False,
     held: tuple[int, ...] | None = None,
-    until: Cancellation | None = None,
+    group: ExamGroup | None = None,
     on_exam: Callable[[ExamResult], None] = lambda result: None,
 ) -> baselines.Entry:
     """Measure floor and baseline of one backend × dataset × scale.
@@ -70,7 +70,7 @@ def calibrate(
         results: list[ExamResult] = []
         for seed in seeds:
             spec = ExamSpec(setting, seed, BUDGET_S, gpu=gpu)
-            result = host.run(workspace, spec, alone=True, held=held, until=until)
+            result = host.run(workspace, spec, alone=True, held=held, group=group)
             if result.metrics is None or result.seconds is None:
                 raise CalibrationFailed(f"{setting}, seed {seed}: {result.message}\n{result.traceback}")
             on_exam(result)

@@ -20,8 +20,9 @@ class Score:
     Attributes:
         dataset: its id.
         results: one exam per seed.
-        values: the metric per exam, in its own unit; the floor's mean where the exam failed.
-        normalised: mean over seeds of (value − floor) / (baseline − floor).
+        values: the metric per exam, in its own unit; the floor's mean where the exam failed, or where the metric is not
+            finite.
+        normalised: mean over seeds of (value − floor) / (baseline − floor), see :meth:`Entry.normalised`.
         standard_error: of ``normalised``; None for a single seed.
         entry: the floor and baseline that were used.
         cost_entry: the baseline as measured on this machine, for objectives that compare costs.

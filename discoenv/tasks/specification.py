@@ -122,7 +122,7 @@ class ResourceLimits(_Record):
 class Integrity(_Record):
     """How a score comes to be, and what this domain cannot exclude, in a sentence each."""
 
-    level: Literal["examined", "rerun", "self-reported"] = "examined"
+    level: Literal["examined", "self-reported"] = "examined"
     notes: list[str] = []
 
 
