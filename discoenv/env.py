@@ -172,7 +172,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
         def usable(domain: Domain, backend: str, dataset: str) -> bool:
             setting = Setting(domain, backend, dataset, self._scale)
-            return baselines.has_entry(setting, self.host.device(domain.wants_gpu(self._scale, [dataset])).name)
+            return baselines.has_entry(setting, self.host.device(setting.wants_gpu).name)
 
         return sample_task(
             self.np_random,

@@ -81,16 +81,16 @@ def parse_tasks(
 def obstacle(task: Task, device: str = "auto") -> str:
     """Why a task cannot be run on this machine; empty if it can."""
     domain = task.resolve()
-    names = (*task.meta_train, *task.meta_test)
-    chosen = devices.choose(device, prefer_gpu=domain.wants_gpu(task.scale, names))
-    for name in names:
+    for name in (*task.meta_train, *task.meta_test):
+        setting = task.setting(name)
+        chosen = devices.choose(device, prefer_gpu=setting.wants_gpu)
         try:
             domain.data(name)
         except DatasetUnavailable as error:
             return str(error)
         if domain.needs_gpu(name, task.scale) and chosen is devices.CPU:
             return f"{name} needs a GPU at scale {task.scale}"
-        if not baselines.has_entry(task.setting(name), chosen.name):
+        if not baselines.has_entry(setting, chosen.name):
             return f"{name} has no baseline at scale {task.scale}: discoenv calibrate {domain.name} --local"
     return ""
 
@@ -102,8 +102,8 @@ def _sampled(text: str, *, scale: Scale, domains: Sequence[str], device: str, se
         raise BenchError(f"--tasks {text}: sampled:N needs a positive number of tasks, such as sampled:10")
 
     def usable(domain: Domain, backend: str, dataset: str) -> bool:
-        chosen = devices.choose(device, prefer_gpu=domain.wants_gpu(scale, [dataset]))
-        return baselines.has_entry(Setting(domain, backend, dataset, scale), chosen.name)
+        setting = Setting(domain, backend, dataset, scale)
+        return baselines.has_entry(setting, devices.choose(device, prefer_gpu=setting.wants_gpu).name)
 
     rng = np.random.default_rng(seed)
     found: dict[str, Task] = {}

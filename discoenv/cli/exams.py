@@ -51,7 +51,7 @@ def _calibrate(host: Host, setting: Setting, seeds: int, *, local: bool) -> None
     from discoenv.scoring import baselines, calibration
 
     domain = setting.domain
-    gpu = domain.wants_gpu(setting.scale, [setting.dataset])
+    gpu = setting.wants_gpu
     device = host.device(gpu).name
     label = f"{domain.name} {setting.backend} {setting.dataset} {setting.scale} on {device}"
 
@@ -84,19 +84,19 @@ def exam(
 
     workspace = workspace.resolve()
     task = TaskSide.parse(workspace / "task.yaml")
-    domain = task.resolve()
+    task.resolve()
     present = [name for name in task.datasets if (workspace / name / "main.py").is_file()]
     for name in dataset or []:
         if name not in present:
             raise UnknownName("dataset", name, present, str(workspace))
     results: dict[str, Any] = {}
     failures: dict[str, str] = {}
-    gpu = domain.wants_gpu(task.scale, dataset or present)
     with Host(sandbox, device=device.value) as host:
         for name in dataset or present:
             _errors.print(f"{name} …")
             try:
-                result = host.run(workspace, ExamSpec(task.setting(name), seed, budget, gpu=gpu))
+                setting = task.setting(name)
+                result = host.run(workspace, ExamSpec(setting, seed, budget, gpu=setting.wants_gpu))
             except InfraError as error:
                 failures[name] = f"infra_error: {error}"
                 continue

@@ -16,7 +16,7 @@ from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import scratch
 from discoenv.scoring import baselines, calibration
 from discoenv.scoring.scores import Score, score
-from discoenv.tasks.task import Side, Task
+from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise, write_modules
 
 
@@ -37,7 +37,7 @@ class Evaluation:
             whose result is known, at the end only.
 
     Attributes:
-        device: name of what learners train on: ``cpu``, or the product name of a GPU.
+        device: name of what learners train on: ``cpu``, or the product name of a GPU if any dataset goes to one.
         workspace: the meta-train side, as the agent may read it.
         spent_s: seconds for which learners have run so far.
 
@@ -59,12 +59,9 @@ class Evaluation:
         self.task = task
         self.domain = task.resolve()
         self._host = host
-        self._gpu = self.domain.wants_gpu(task.scale, (*task.meta_train, *task.meta_test))
-        self.device = host.device(self._gpu).name
-        self.entries = {
-            dataset: baselines.entry(task.setting(dataset), self.device)
-            for dataset in (*task.meta_train, *task.meta_test)
-        }
+        settings = [task.setting(dataset) for dataset in (*task.meta_train, *task.meta_test)]
+        self.device = host.device(any(setting.wants_gpu for setting in settings)).name
+        self.entries = {setting.dataset: baselines.entry(setting, self._device_of(setting)) for setting in settings}
         self.directory = scratch.make()
         try:
             self.workspace = materialise(task, self.directory / "workspace")
@@ -123,7 +120,8 @@ class Evaluation:
     def budget_s(self, dataset: str) -> float:
         """Compute budget of one exam of a dataset, in seconds."""
         minimum = self.domain.specification.limits.minimum_budget_s
-        local = baselines.local_entry(self.task.setting(dataset), self.device)
+        setting = self.task.setting(dataset)
+        local = baselines.local_entry(setting, self._device_of(setting))
         return max(minimum, self._budget_scale * (local or self.entries[dataset]).seconds.mean)
 
     def close(self) -> None:
@@ -148,7 +146,7 @@ class Evaluation:
 
     def _specs(self, side: Side, dataset: str) -> list[ExamSpec]:
         budget_s, setting = self.budget_s(dataset), self.task.setting(dataset)
-        return [ExamSpec(setting, seed, budget_s, side, self._gpu) for seed in self.seeds(side, dataset)]
+        return [ExamSpec(setting, seed, budget_s, side, setting.wants_gpu) for seed in self.seeds(side, dataset)]
 
     def _score(self, dataset: str, results: Sequence[ExamResult], cost_entry: baselines.Entry | None = None) -> Score:
         return score(self.domain.metric(dataset), self.entries[dataset], results, cost_entry)
@@ -185,22 +183,27 @@ class Evaluation:
     def _cost_entry(self, dataset: str, exams: Sequence[ExamSpec]) -> baselines.Entry:
         """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
         setting = self.task.setting(dataset)
+        device = self._device_of(setting)
         with self._host.reserve(alone=True, group=self._group) as cores:
             # only now, because another process may have measured it while this one waited
-            known = baselines.local_entry(setting, self.device, sandbox=self._host.sandbox.name)
+            known = baselines.local_entry(setting, device, sandbox=self._host.sandbox.name)
             if known is not None and not self._paired:
                 return known
             measured = calibration.calibrate(
                 self._host,
                 setting,
                 seeds=[exam.seed for exam in exams] if self._paired else range(calibration.LOCAL_SEEDS),
-                gpu=self._gpu,
+                gpu=setting.wants_gpu,
                 held=cores,
                 group=self._group,
             )
             if not self._paired:
-                baselines.write(baselines.local_path(self.domain, self.device), {setting.key: measured})
+                baselines.write(baselines.local_path(self.domain, device), {setting.key: measured})
             return measured
+
+    def _device_of(self, setting: Setting) -> str:
+        """Name of what the exams of a dataset train on."""
+        return self._host.device(setting.wants_gpu).name
 
     def _programs(self, spec: ExamSpec, digest: str) -> CompileCache:
         """Which compiled programs an exam may use, or whether those that it compiles are kept."""

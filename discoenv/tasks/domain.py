@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -240,9 +240,9 @@ class Domain:
         """Whether a dataset at this scale is too much for a CPU."""
         return scale in self.specification.datasets[dataset].gpu
 
-    def wants_gpu(self, scale: str, datasets: Iterable[str]) -> bool:
-        """Whether exams go to a GPU if there is one: at the scale ``full``, or where a dataset needs one."""
-        return scale == "full" or any(self.needs_gpu(dataset, scale) for dataset in datasets)
+    def wants_gpu(self, dataset: str, scale: str) -> bool:
+        """Whether exams of a dataset go to a GPU if there is one: at the scale ``full``, or where it needs one."""
+        return scale == "full" or self.needs_gpu(dataset, scale)
 
     def published(self, dataset: str, *, backend: str) -> float | None:
         """A baseline's metric that was published with a domain that cannot be calibrated here; None: there is none.

@@ -40,6 +40,11 @@ class Setting:
         return self.domain.metric(self.dataset)
 
     @property
+    def wants_gpu(self) -> bool:
+        """Whether exams go to a GPU if there is one."""
+        return self.domain.wants_gpu(self.dataset, self.scale)
+
+    @property
     def key(self) -> str:
         """``<backend>:<dataset>:<scale>``, its name in ``baselines.json``."""
         return f"{self.backend}:{self.dataset}:{self.scale}"

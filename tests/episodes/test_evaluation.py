@@ -19,8 +19,11 @@ from discoenv.errors import InfraError, SandboxError
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.machine.cores import Cores
+from discoenv.machine.devices import CPU, Device
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
-from discoenv.tasks.task import Task
+from discoenv.scoring import baselines
+from discoenv.tasks.domain import Domain
+from discoenv.tasks.task import Setting, Task
 
 DATASETS = ("Line", "Steps", "Noise")
 ENDLESS = "import time\n\n\nclass Model:\n    def fit(self, phi, y, rng):\n        time.sleep(1000)\n"
@@ -262,3 +265,25 @@ def test_closing_from_another_thread_ends_all_learners(
     assert (watched.now, len(watched.started)) == (0, 3)
     assert children() <= at_rest
     assert folders() == []
+
+
+def test_only_datasets_that_want_a_gpu_are_trained_and_compared_on_it(
+    several: Task, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Domain, "wants_gpu", lambda self, dataset, scale: dataset == "Steps")
+    asked: list[tuple[str, str]] = []
+    shipped = baselines.entry
+
+    def entry(setting: Setting, device: str) -> Any:
+        asked.append((setting.dataset, device))
+        return shipped(setting)
+
+    monkeypatch.setattr(baselines, "entry", entry)
+    with Host(sandbox, device="cpu") as host:
+        monkeypatch.setattr(host, "device", lambda gpu: Device("Fake 80GB", None) if gpu else CPU)
+        evaluation = Evaluation(several, host, seed=1, budget_scale=3.0)
+        specs = [spec for dataset in DATASETS for spec in evaluation._specs("meta_train", dataset)]
+        evaluation.close()
+    assert [(spec.dataset, spec.gpu) for spec in specs[::2]] == [("Line", False), ("Steps", True), ("Noise", False)]
+    assert asked == [("Line", "cpu"), ("Steps", "Fake 80GB"), ("Noise", "cpu"), ("Wave", "cpu")]
+    assert evaluation.device == "Fake 80GB"

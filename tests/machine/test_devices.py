@@ -112,11 +112,8 @@ def test_auto_takes_a_gpu_at_full_scale_if_there_is_one(nvml: FakeNvml) -> None:
     assert devices.choose("auto", prefer_gpu=False) is devices.CPU
     assert devices.choose("cpu") is devices.CPU
     domain = get_domain("GreenhouseGasPrediction")
-    assert [domain.wants_gpu(scale, domain.datasets) for scale in ("tiny", "small", "full")] == [
-        False,
-        False,
-        True,
-    ]
+    dataset = domain.datasets[0]
+    assert [domain.wants_gpu(dataset, scale) for scale in ("tiny", "small", "full")] == [False, False, True]
 
 
 def test_without_a_gpu_auto_takes_the_processor_and_gpu_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
