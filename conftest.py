@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -16,6 +19,28 @@ os.environ.update(learner_environment.on_cpu(os.environ))  # as learners and exa
 
 #: It is no domain; its tests run in domains that are made from it.
 collect_ignore = ["discoenv/domains/_template"]
+
+
+#: Seconds that a domain's own tests should take, on an idle core: the default ones, and the slow ones.
+BUDGETS_S: Final = {"default": 40.0, "slow": 90.0}
+_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up how long the tests of each domain take."""
+    domain = re.match(r"discoenv/domains/(\w+)/", report.nodeid)
+    if domain:
+        _seconds[domain[1], "slow" if "slow" in report.keywords else "default"] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what is above its budget, for people: nothing fails, because machines differ and may be busy."""
+    for (domain, kind), seconds in sorted(_seconds.items()):
+        if seconds > BUDGETS_S[kind]:
+            terminalreporter.write_line(
+                f"{domain}: its {kind} tests took {seconds:.0f} s; on an idle machine they should take at most "
+                f"{BUDGETS_S[kind]:.0f} s"
+            )
 
 
 @pytest.fixture(scope="session")

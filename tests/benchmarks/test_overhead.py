@@ -58,14 +58,15 @@ def test_the_modules_of_an_episode_are_new(base: Task) -> None:
     assert len(set(texts)) == len(texts) == 3 * len(base.modules)
 
 
+@pytest.mark.slow
 def test_pure_training_is_what_twice_the_length_takes_longer(make_variant: MakeVariant, sandbox: Sandbox) -> None:
     config = "all: {n: 128, noise: 0.1, held_out: 64, EPOCHS: 3}\ntiny: {}\nsmall: {}\n"
     domain = make_variant(files={"datasets/Line/config.yaml": config})
-    row = overhead.measure(overhead.base_task(domain.name, "small"), sandbox, repeats=3)
+    row = overhead.measure(overhead.base_task(domain.name, "small"), sandbox, repeats=2)
     samples = row["samples"]
     pairs = zip(samples["longer_training"], samples["bare_training"], strict=True)
     assert row["pure_s"] == statistics.median(longer - once for longer, once in pairs)
-    assert len(samples["longer_training"]) == 3
+    assert len(samples["longer_training"]) == 2
 
 
 def test_answers_are_training_where_learners_train_while_they_are_asked(
