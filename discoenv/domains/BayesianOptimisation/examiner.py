@@ -9,7 +9,7 @@ import numpy as np
 
 from discoenv.exams.examiner import Array, Examiner, Learner
 
-from .problems import Problem, draw
+from .problems import Problem, sample
 from .textbook import FloatArray
 
 #: Normalised regrets below this count as the optimum: what an optimiser is worth is not its last digits.
@@ -75,7 +75,7 @@ class BayesianOptimisationExaminer(Examiner):
     def problems(self, seed: int) -> list[Problem]:
         """The functions of the exam with this seed."""
         generator = self.generator(seed, "functions")
-        return [draw(self.dataset, generator) for _ in range(self.config["DRAWS"])]
+        return [sample(self.dataset, generator) for _ in range(self.config["DRAWS"])]
 
     def _optimise(self, problem: Problem, questions: Questions, noise: np.random.Generator) -> FloatArray:
         """The points float64[BUDGET, d] that were asked for."""

@@ -36,11 +36,11 @@ def test_who_knows_the_maximum_has_no_regret_and_a_constant_has_much() -> None:
     class Clairvoyant(Fixed):
         def __init__(self) -> None:
             super().__init__(np.zeros((1, 2)), 1)
-            self._drawn = iter(judge.problems(0))
+            self._problems = iter(judge.problems(0))
 
         def start(self) -> None:
             super().start()
-            problem, rng = next(self._drawn), np.random.default_rng(0)
+            problem, rng = next(self._problems), np.random.default_rng(0)
             best = rng.random(2)
             for width in np.geomspace(0.5, 1e-7, 200):
                 cloud = np.concatenate([best[None], (best + width * rng.normal(size=(200, 2))).clip(0, 1)])
@@ -111,7 +111,7 @@ def test_asking_for_the_optimum_of_the_textbook_is_no_better_than_random_search(
 
 
 @pytest.mark.parametrize("dataset", ["Ackley1d", "Branin2d", "Hartmann6d"])
-def test_pictures_are_drawn_from_what_the_examiner_kept(dataset: str, tmp_path: Path) -> None:
+def test_pictures_are_plotted_from_what_the_examiner_saved(dataset: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     judge = examiner(dataset)
     rng = np.random.default_rng(0)
@@ -123,6 +123,6 @@ def test_pictures_are_drawn_from_what_the_examiner_kept(dataset: str, tmp_path: 
         np.savez(path, **judge.artifacts)  # type: ignore[arg-type]
         exams.append(ExamArtifacts(step, "meta_train", dataset, 5, path))
         assert sum(array.nbytes for array in judge.artifacts.values()) < 100_000
-    drawn = pictures.plot(exams, tmp_path)
-    assert [path.name for path in drawn] == [f"regret_{dataset}.png", f"queries_{dataset}.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    plotted = pictures.plot(exams, tmp_path)
+    assert [path.name for path in plotted] == [f"regret_{dataset}.png", f"queries_{dataset}.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in plotted)

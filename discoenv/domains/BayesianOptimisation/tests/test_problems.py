@@ -47,7 +47,7 @@ def test_textbook_values_at_known_points() -> None:
 @pytest.mark.parametrize("name", DOMAIN.datasets)
 def test_the_maximum_of_a_problem_lies_in_the_box_and_is_never_exceeded(name: str) -> None:
     rng = np.random.default_rng(1)
-    problem = problems.draw(name, rng)
+    problem = problems.sample(name, rng)
     assert problem.dimension == DOMAIN.config(name, "small")["DIMENSION"]
     points = rng.random((10_000, problem.dimension))
     values = problem.value(points)
@@ -66,10 +66,10 @@ def test_the_maximum_of_a_problem_lies_in_the_box_and_is_never_exceeded(name: st
 
 def test_disguises_differ_and_hide_place_and_height() -> None:
     function = TEXTBOOK["Branin2d"]
-    drawn = [problems.disguise(function, np.random.default_rng(seed)) for seed in range(20)]
-    assert len({round(problem.maximum, 6) for problem in drawn}) == 20
+    sampled = [problems.disguise(function, np.random.default_rng(seed)) for seed in range(20)]
+    assert len({round(problem.maximum, 6) for problem in sampled}) == 20
     book = (function.maximisers - function.low) / (function.high - function.low)
-    regrets = np.array([problem.regret(problem.value(book)).min() for problem in drawn])
+    regrets = np.array([problem.regret(problem.value(book)).min() for problem in sampled])
     assert np.median(regrets) > 0.1
 
 
@@ -82,7 +82,7 @@ def test_a_disguise_has_its_maximum_inside_the_box() -> None:
             assert problem.regret(problem.value(grid)).min() < 0.2, (name, seed)
 
 
-def test_a_gaussian_process_draw_has_its_kernel() -> None:
+def test_a_sample_from_a_gaussian_process_has_its_kernel() -> None:
     rng, scales = np.random.default_rng(0), np.array([0.2, 0.4])
     pair = np.array([[0.5, 0.5], [0.6, 0.45]])
     values = np.array([problems.random_features(rng, scales)(pair) for _ in range(4000)])

@@ -23,7 +23,7 @@ def test_perfect_outputs_beat_the_floor_and_doing_nothing_does_not(dataset: str)
     idle = exam_.examine(by_rule(lambda states, noise: states), 7)
     assert idle["log10_loss"] == pytest.approx(floor["log10_loss"], abs=0.05)
     assert set(idle) == set(floor) <= {"log10_loss", *DOMAIN.specification.other_metrics}
-    samples = exam_.draw(7)[1]
+    samples = exam_.sample(7)[1]
     outputs = samples.targets * (20.0 if exam_.config["LOSS"] == "cross_entropy" else 1.0)
     assert losses(outputs, samples, exam_.config["LOSS"]).max() < 1e-6
     assert floor["loss_mean"] == pytest.approx(10 ** floor["log10_loss"])

@@ -96,7 +96,7 @@ def test_an_untrained_automaton_keeps_its_state(code: Any) -> None:
 @pytest.mark.parametrize("dataset", ["GrowingButterfly", "DigitsInpainting", "SelfClassifyingDigits"])
 def test_the_losses_of_training_and_exam_are_the_formula(code: Any, dataset: str) -> None:
     config = config_of(dataset)
-    samples = examiner(dataset).draw(0)[1]
+    samples = examiner(dataset).sample(0)[1]
     states = some_states(config, len(samples.states))
     outputs = states[..., : config["OUTPUT"]].astype(float)
     expected = []

@@ -42,7 +42,7 @@ def probe(make: Any, rule: Any, config: dict[str, Any], steps: int, states: Any,
 @pytest.mark.parametrize("make", [probes.local_twins, probes.moved_twins])
 def test_every_automaton_made_of_the_base_modules_passes_the_probes(code: Any, dataset: str, make: Any) -> None:
     config = config_of(dataset, FIRE_RATE=0.5)
-    rule, states = random_rule(code, config), examiner(dataset).draw(3)[1].states[:4]
+    rule, states = random_rule(code, config), examiner(dataset).sample(3)[1].states[:4]
     for piece in range(6):
         steps = 1 + piece % probes.longest(config["GRID"])
         assert probe(make, rule, config, steps, states, piece) == 0
@@ -64,7 +64,7 @@ def test_influence_travels_two_cells_per_step_and_no_further_is_allowed() -> Non
 
 def painter(dataset: str, follow_seed: bool) -> Callable[[Any, Any], Any]:
     """Not an automaton: puts the stored target there at once, at a fixed place or around the seed."""
-    target = patterns.draw(config_of(dataset)["PATTERN"], config_of(dataset)["GRID"])
+    target = patterns.render(config_of(dataset)["PATTERN"], config_of(dataset)["GRID"])
 
     def rule(states: Any, noise: Any) -> Any:
         painted = np.repeat(target[None], len(states), axis=0)
@@ -124,7 +124,7 @@ def test_random_numbers_of_ones_own_are_found_out() -> None:
 
 def test_a_spread_of_coordinates_is_local() -> None:
     """Declared in domain.yaml: a rule that hands on coordinates from the seed and looks up the picture passes."""
-    target = patterns.draw("butterfly", 12)
+    target = patterns.render("butterfly", 12)
 
     def rule(states: Any, noise: Any) -> Any:
         known = states[..., 4] > 0.5

@@ -21,7 +21,7 @@ pytest.importorskip("sklearn")
 def test_samples_have_the_shapes_that_the_configuration_says(dataset: str, scale: str) -> None:
     exam_ = examiner(dataset, scale)
     config = exam_.config
-    training, held_out, _ = exam_.draw(5)
+    training, held_out, _ = exam_.sample(5)
     for samples, count in ((training, config.get("TRAIN_SAMPLES", 1)), (held_out, config["EXAM_SAMPLES"])):
         assert samples.states.shape == (count, config["GRID"], config["GRID"], config["CHANNELS"])
         assert samples.targets.shape == (*samples.states.shape[:3], config["OUTPUT"])
@@ -42,14 +42,14 @@ def test_configurations_fit_together(dataset: str, scale: str) -> None:
 
 @pytest.mark.parametrize("dataset", OFFLINE)
 def test_an_exam_is_repeatable_and_another_seed_is_another_exam(dataset: str) -> None:
-    first, again, other = (examiner(dataset).draw(seed)[1] for seed in (1, 1, 2))
+    first, again, other = (examiner(dataset).sample(seed)[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.states, again.states)
     assert (first.states != other.states).any()
 
 
 @pytest.mark.parametrize("name", sorted(patterns.PATTERNS))
 def test_pictures_fit_the_grid_and_look_alike_at_all_resolutions(name: str) -> None:
-    large, small = patterns.draw(name, 48), patterns.draw(name, 12)
+    large, small = patterns.render(name, 48), patterns.render(name, 12)
     for cells in (large, small):
         assert cells.min() >= 0.0
         assert cells.max() <= 1.0
@@ -71,7 +71,7 @@ def test_held_out_digits_are_not_among_the_training_digits() -> None:
 
 
 def test_half_of_the_pixels_are_missing_and_the_known_ones_are_right() -> None:
-    samples = examiner("DigitsInpainting").draw(0)[0]
+    samples = examiner("DigitsInpainting").sample(0)[0]
     inside, known = samples.weights > 0, samples.states[..., -1] > 0
     assert inside.sum(axis=(1, 2)).tolist() == [64] * len(inside)
     assert known[inside].mean() == pytest.approx(0.5, abs=0.02)
@@ -80,7 +80,7 @@ def test_half_of_the_pixels_are_missing_and_the_known_ones_are_right() -> None:
 
 
 def test_matrices_are_what_the_operation_says() -> None:
-    samples = examiner("MatrixOperations").draw(0)[0]
+    samples = examiner("MatrixOperations").sample(0)[0]
     inputs = samples.states[..., -7:]
     for number in range(8):
         inside = inputs[number, ..., 2] > 0
