@@ -184,6 +184,7 @@ def test_a_prioritised_buffer_works_through_the_interface() -> None:
 def test_the_dtype_that_observations_are_kept_in_loses_nothing(code: Any, dataset: str) -> None:
     config = DOMAIN.config(dataset, "tiny")
     if config["OBS_DTYPE"] != "bool":
+        assert config["OBS_DTYPE"] == "float32"  # what agents see in any case
         return
     env, params = gymnax.make(config["ENV_NAME"])
     step = jax.jit(jax.vmap(env.step_env, in_axes=(0, 0, 0, None)))
