@@ -60,7 +60,7 @@ class BayesianOptimisationExaminer(Examiner):
         return {name: float(np.mean([repeat[name] for repeat in repeats])) for name in repeats[0]}
 
     def play(self, questions: Questions, seed: int) -> dict[str, float]:
-        """The metrics of whoever answers the questions."""
+        """Ask ``questions`` for points of each function, give it their values, and return the metrics."""
         curves, queries, values = [], [], []
         problems = self.problems(seed)
         noise = self.generator(seed, "noise")

@@ -88,7 +88,7 @@ class GreyImages(Source):
     """Grey images in the middle of the grid, of which a random part is held out."""
 
     def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
-        """Images are split at random where the data set has no test part of its own; TRAIN_SAMPLES at most."""
+        """Images are split at random where the data set has no test part; TRAIN_SAMPLES at most."""
         config = self.config
         training, held_out, white = images.load(config["IMAGES"], self.folder, split)
         parts = []
@@ -122,7 +122,7 @@ class Inpainting(GreyImages):
 
 
 class SelfClassifying(GreyImages):
-    """Every cell of a digit is to say which digit it belongs to. Input: the image."""
+    """Every cell of a digit must name the digit that it belongs to. Input: the image."""
 
     def _samples(self, pixels: FloatArray, labels: np.ndarray[Any, Any], seed: np.random.Generator) -> Samples:
         states = self._empty(len(pixels))

@@ -58,9 +58,9 @@ def test_the_posterior_is_that_of_gaussian_conditioning(code: Any) -> None:
 
 def test_the_loss_is_the_marginal_likelihood_up_to_the_priors(code: Any) -> None:
     def without_priors(known: Any) -> float:
-        nobody = observations(code, used=0)
+        nothing = observations(code, used=0)
         loss = code.surrogate.neg_log_likelihood
-        return float(loss(PARAMS, known, CONFIG) - loss(PARAMS, nobody, CONFIG))
+        return float(loss(PARAMS, known, CONFIG) - loss(PARAMS, nothing, CONFIG))
 
     known = observations(code, used=7)
     x, y = np.asarray(known.x)[:7], np.asarray(known.y)[:7]

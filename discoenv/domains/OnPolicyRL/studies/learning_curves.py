@@ -45,7 +45,7 @@ print(json.dumps(np.asarray(results["metrics"]["mean_training_return"], float).t
 
 
 def returns_of(backend: str, dataset: str, scale: Scale, seeds: int) -> list[list[float]]:
-    """Mean training return per seed and update (NaN where no episode ended), trained in a process of its own."""
+    """Mean training return per seed and update (NaN where no episode ended), trained in a separate process."""
     domain = get_domain("OnPolicyRL")
     task = Task(
         domain=domain.name,
