@@ -15,8 +15,8 @@ NEWEST ?= $(CI_DIR)/newest
 NEWEST_TESTS ?= tests/test_import.py tests/adapters/test_mcp.py tests/episodes/test_plots.py tests/experiment/test_running.py \
   tests/experiment/test_cluster.py tests/examiners/test_jax_export.py \
   tests/agents/prompts/test_study.py::test_a_better_prompt_is_found_and_helps_on_held_out_tasks \
-  discoenv/domains/NeuralCellularAutomata/tests/test_domain.py::test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor \
-  discoenv/domains/ContinualLearning/tests/test_domain.py::test_the_same_seed_gives_the_same_score_in_the_sandbox \
+  discoenv/domains/NeuralCellularAutomata/tests/test_exams.py::test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor \
+  discoenv/domains/ContinualLearning/tests/test_exams.py::test_the_same_seed_gives_the_same_score_in_the_sandbox \
   discoenv/domains/OnPolicyRL/tests/test_training.py::test_main_trains_and_answers_the_examiner \
   tests/episodes/test_real_domains.py::test_stubs_get_the_floor_and_hear_which_function_is_missing
 # constraints.txt says which versions, of build requirements too; constraints.in says why.

@@ -9,7 +9,7 @@ import numpy as np
 
 from discoenv.exams.examiner import Array, Examiner, Learner
 
-from .problems import Problem, draw
+from .problems import Problem, sample
 from .textbook import FloatArray
 
 #: Normalised regrets below this count as the optimum: what an optimiser is worth is not its last digits.
@@ -60,7 +60,7 @@ class BayesianOptimisationExaminer(Examiner):
         return {name: float(np.mean([repeat[name] for repeat in repeats])) for name in repeats[0]}
 
     def play(self, questions: Questions, seed: int) -> dict[str, float]:
-        """The metrics of whoever answers the questions."""
+        """Ask ``questions`` for points of each function, give it their values, and return the metrics."""
         curves, queries, values = [], [], []
         problems = self.problems(seed)
         noise = self.generator(seed, "noise")
@@ -75,7 +75,7 @@ class BayesianOptimisationExaminer(Examiner):
     def problems(self, seed: int) -> list[Problem]:
         """The functions of the exam with this seed."""
         generator = self.generator(seed, "functions")
-        return [draw(self.dataset, generator) for _ in range(self.config["DRAWS"])]
+        return [sample(self.dataset, generator) for _ in range(self.config["DRAWS"])]
 
     def _optimise(self, problem: Problem, questions: Questions, noise: np.random.Generator) -> FloatArray:
         """The points float64[BUDGET, d] that were asked for."""

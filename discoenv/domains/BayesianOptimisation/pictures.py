@@ -16,7 +16,7 @@ _LEAST = 1e-4
 
 
 def plot(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
-    """Draw two pictures per dataset.
+    """Plot two pictures per dataset.
 
     * ``regret_<dataset>.png``: simple regret over evaluations, one curve per action of the episode (geometric mean over
       functions and seeds), beside random search.
@@ -61,20 +61,20 @@ def _queries(dataset: str, exam: ExamArtifacts, arrays: dict[str, Any], path: Pa
         places = (np.arange(len(landscape)) + 0.5) / len(landscape)
         axes.plot(places, 1 - landscape, color="0.7", linewidth=1)
         heights = 1 - np.interp(points[:, 0], places, landscape)
-        drawn = axes.scatter(points[:, 0], heights, c=order, s=25, zorder=2)
+        dots = axes.scatter(points[:, 0], heights, c=order, s=25, zorder=2)
         axes.set_ylabel("1 − normalised regret")
     else:
         if points.shape[1] == 2 and landscape is not None:
             axes.imshow(
                 1 - landscape.T, origin="lower", extent=(0, 1, 0, 1), cmap="Greys", aspect="auto", vmin=0, vmax=1
             )
-        drawn = axes.scatter(points[:, 0], points[:, 1], c=order, s=25, edgecolors="white", linewidths=0.5)
+        dots = axes.scatter(points[:, 0], points[:, 1], c=order, s=25, edgecolors="white", linewidths=0.5)
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_ylabel("second coordinate")
     axes.set_xlabel("first coordinate" if points.shape[1] > 1 else "x")
     axes.set_title(f"{dataset}: points asked for by action {exam.step}")
-    made.colorbar(drawn, ax=axes, label="evaluation")
+    made.colorbar(dots, ax=axes, label="evaluation")
     return save(made, path)
 
 

@@ -43,7 +43,7 @@ class Problem:
         return np.clip((self.maximum - values) / (self.maximum - self.typical), 0.0, 1.0)
 
 
-def draw(name: str, generator: np.random.Generator) -> Problem:
+def sample(name: str, generator: np.random.Generator) -> Problem:
     """A new function of the dataset called ``name``."""
     if name in TEXTBOOK:
         return disguise(TEXTBOOK[name], generator)
@@ -81,7 +81,7 @@ def disguise(textbook: Textbook, generator: np.random.Generator) -> Problem:
 
 
 def gaussian_process(generator: np.random.Generator, dimension: int, noise: float = 0.0) -> Problem:
-    """A draw from a Gaussian process with a Matérn-5/2 kernel of random length scales.
+    """A sample from a Gaussian process with a Matérn-5/2 kernel of random length scales.
 
     ``noise`` is relative to the standard deviation of the function over the box.
     """
@@ -90,7 +90,7 @@ def gaussian_process(generator: np.random.Generator, dimension: int, noise: floa
 
 
 def random_features(generator: np.random.Generator, lengthscales: FloatArray) -> Function:
-    """A draw from a Gaussian process of unit variance with a Matérn-5/2 kernel (Rahimi and Recht 2007).
+    """A sample from a Gaussian process of unit variance with a Matérn-5/2 kernel (Rahimi and Recht 2007).
 
     The kernel's spectral density is a multivariate t distribution with 5 degrees of freedom.
     """

@@ -1,4 +1,4 @@
-"""Draws what classifiers have confused: a matrix of classes, and images with what was said of them."""
+"""Plots what classifiers have confused: a matrix of classes, and images with what was said of them."""
 
 from __future__ import annotations
 

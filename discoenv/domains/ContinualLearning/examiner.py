@@ -9,7 +9,7 @@ import numpy as np
 
 from discoenv.exams.examiner import Array, Examiner, Learner
 
-from .streams import Experience, draw
+from .streams import Experience, sample
 
 #: Images in one question.
 QUESTION = 500
@@ -31,13 +31,13 @@ class ContinualLearningExaminer(Examiner):
 
     def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
         super().__init__(dataset, scale, config)
-        self._drawn: tuple[int, list[Experience]] | None = None
+        self._sampled: tuple[int, list[Experience]] | None = None
 
     def experiences(self, seed: int) -> list[Experience]:
         """The stream of the exam with this seed."""
-        if self._drawn is None or self._drawn[0] != seed:
-            self._drawn = seed, draw(self.config, self.data, self.generator(seed, "samples"))
-        return self._drawn[1]
+        if self._sampled is None or self._sampled[0] != seed:
+            self._sampled = seed, sample(self.config, self.data, self.generator(seed, "samples"))
+        return self._sampled[1]
 
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Present the stream."""

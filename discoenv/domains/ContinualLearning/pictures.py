@@ -13,7 +13,7 @@ from discoenv.examiners.plotting import ExamArtifacts, figure, save
 
 
 def plot(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
-    """Draw two pictures per dataset.
+    """Plot two pictures per dataset.
 
     * ``accuracy_<dataset>.png``: accuracy on each experience after each, one matrix per action of the episode (mean
       over seeds).

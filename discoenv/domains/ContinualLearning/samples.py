@@ -1,4 +1,4 @@
-"""``python -m discoenv.domains.ContinualLearning.samples`` draws ``samples.png`` of streams that need no download."""
+"""``python -m discoenv.domains.ContinualLearning.samples`` writes ``samples.png`` of streams that need no download."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import yaml
 from discoenv.data import contact_sheets
 from discoenv.data.generated import GENERATORS
 
-from .streams import draw
+from .streams import sample
 
 #: Images of each experience.
 _EACH = 5
 
 
 def main() -> None:
-    """Draw a column of training images per experience."""
+    """Write a column of training images per experience."""
     for path in sorted((Path(__file__).parent / "datasets").glob("*/config.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         config = {**content["all"], **content["small"]}
         if config["IMAGES"] in GENERATORS:
-            stream = draw(config, None, np.random.default_rng(0))
+            stream = sample(config, None, np.random.default_rng(0))
             columns = [experience.train.x[:_EACH] for experience in stream]
             to = path.with_name("samples.png")
             contact_sheets.write_png(contact_sheets.columns(columns, scale=max(1, 32 // columns[0].shape[1])), to)

@@ -41,13 +41,13 @@ class Experience:
     test: Split
 
 
-def draw(config: Mapping[str, Any], folder: Path | None, generator: np.random.Generator) -> list[Experience]:
+def sample(config: Mapping[str, Any], folder: Path | None, generator: np.random.Generator) -> list[Experience]:
     """The experiences of an exam.
 
     Args:
         config: the dataset's configuration: IMAGES, STREAM, TASKS and the numbers of samples.
         folder: where its downloaded files are, if it has any.
-        generator: draws which images are in which part of an experience, and their order.
+        generator: chooses which images are in which part of an experience, and their order.
 
     Raises:
         FileNotFoundError: the files of a published set have not been fetched.

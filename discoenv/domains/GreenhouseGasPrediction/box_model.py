@@ -165,7 +165,7 @@ GASES: Final[Mapping[str, Gas]] = {
 
 
 def realise(gas: Gas, generator: np.random.Generator) -> tuple[Days, FloatArray]:
-    """Draw one history of daily observations.
+    """Sample one history of daily observations.
 
     Returns:
         (days, values): datetime64[D][N], ascending, without the days in calibration gaps; float64[N], the gas's unit.

@@ -32,25 +32,25 @@ class NeuralCellularAutomataExaminer(Examiner):
 
     def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
         super().__init__(dataset, scale, config)
-        self._drawn: tuple[int, tuple[Samples, Samples, np.ndarray[Any, Any]]] | None = None
+        self._sampled: tuple[int, tuple[Samples, Samples, np.ndarray[Any, Any]]] | None = None
 
     def training_data(self, seed: int) -> dict[str, FloatArray]:
         """The fields of :class:`Samples`."""
-        return vars(self.draw(seed)[0])
+        return vars(self.sample(seed)[0])
 
-    def draw(self, seed: int) -> tuple[Samples, Samples, np.ndarray[Any, Any]]:
+    def sample(self, seed: int) -> tuple[Samples, Samples, np.ndarray[Any, Any]]:
         """Training samples, held-out samples, and how far the latter have been moved on the torus, int64[2, M]."""
-        if self._drawn is None or self._drawn[0] != seed:
+        if self._sampled is None or self._sampled[0] != seed:
             source = SOURCES[self.config["TASK"]](self.config, self.data)
-            training, held_out = source.draw(self.generator(seed, "samples"), self.generator(seed, "split"))
+            training, held_out = source.sample(self.generator(seed, "samples"), self.generator(seed, "split"))
             places = self.generator(seed, "places").integers(self.config["GRID"], size=(2, len(held_out.states)))
-            self._drawn = seed, (training, held_out.rolled(*places), places)
-        return self._drawn[1]
+            self._sampled = seed, (training, held_out.rolled(*places), places)
+        return self._sampled[1]
 
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Grow, keep growing, and regrow after damage."""
         generator = self.generator(seed, "evaluation")
-        _, samples, places = self.draw(seed)
+        _, samples, places = self.sample(seed)
         film = Film(samples, places, self.config["OUTPUT"], self.config["EXAM_STEPS"] // FRAMES)
         grow = Growth(learner, self.config["PRESERVE"], generator, film)
         metrics = self._score(samples, samples.states, grow, generator)
@@ -60,7 +60,7 @@ class NeuralCellularAutomataExaminer(Examiner):
 
     def floor(self, seed: int) -> dict[str, float]:
         """An automaton that changes nothing: what is scored is the initial state."""
-        _, samples, _ = self.draw(seed)
+        _, samples, _ = self.sample(seed)
         return self._score(samples, samples.states, lambda states, steps: states, self.generator(seed, "evaluation"))
 
     def _score(

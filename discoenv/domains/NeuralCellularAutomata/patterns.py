@@ -96,7 +96,7 @@ def _spiral(canvas: Canvas) -> None:
 PATTERNS: Final[dict[str, Callable[[Canvas], None]]] = {"butterfly": _butterfly, "lizard": _lizard, "spiral": _spiral}
 
 
-def draw(name: str, side: int) -> FloatArray:
+def render(name: str, side: int) -> FloatArray:
     """A pattern on a grid of cells.
 
     Args:

@@ -1,4 +1,4 @@
-"""Draws what automata have done: a strip of states over time (PNG) and an animation (GIF) for each dataset."""
+"""Plots what automata have done: a strip of states over time (PNG) and an animation (GIF) for each dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Twins of grids that tell whether a rule is local and the same everywhere.
+"""Twins of grids that show whether a rule is local and the same everywhere.
 
 A cell may learn of another one no faster than REACH cells per step (in Chebyshev distance, on the torus). So after T
 steps, cells that were further than REACH · T inside a part of the grid do not depend on what was outside that part.

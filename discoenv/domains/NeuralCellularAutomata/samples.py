@@ -47,7 +47,7 @@ def roll(values: FloatArray, rows: np.ndarray[Any, Any], columns: np.ndarray[Any
 
 
 class Source(ABC):
-    """Draws the samples of one dataset.
+    """Samples one dataset.
 
     Args:
         config: the dataset's configuration.
@@ -59,7 +59,7 @@ class Source(ABC):
         self.folder = folder
 
     @abstractmethod
-    def draw(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
+    def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
         """Training samples, and EXAM_SAMPLES held-out ones.
 
         ``split`` decides what is held out, ``seed`` everything else.
@@ -73,10 +73,10 @@ class Source(ABC):
 class Growing(Source):
     """From a single cell to a picture. The target is known; what is held out is chance: places, noise and damage."""
 
-    def draw(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
+    def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
         """One training sample, with the seed cell in the middle; copies of it."""
         config = self.config
-        target = patterns.draw(config["PATTERN"], config["GRID"])[None]
+        target = patterns.render(config["PATTERN"], config["GRID"])[None]
         states = self._empty(1)
         states[:, config["GRID"] // 2, config["GRID"] // 2, ALPHA:] = 1.0
         weights = np.ones(states.shape[:3], np.float32)
@@ -87,8 +87,8 @@ class Growing(Source):
 class GreyImages(Source):
     """Grey images in the middle of the grid, of which a random part is held out."""
 
-    def draw(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
-        """Images are split at random where the data set has no test part of its own; TRAIN_SAMPLES at most."""
+    def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
+        """Images are split at random where the data set has no test part; TRAIN_SAMPLES at most."""
         config = self.config
         training, held_out, white = images.load(config["IMAGES"], self.folder, split)
         parts = []
@@ -122,7 +122,7 @@ class Inpainting(GreyImages):
 
 
 class SelfClassifying(GreyImages):
-    """Every cell of a digit is to say which digit it belongs to. Input: the image."""
+    """Every cell of a digit must name the digit that it belongs to. Input: the image."""
 
     def _samples(self, pixels: FloatArray, labels: np.ndarray[Any, Any], seed: np.random.Generator) -> Samples:
         states = self._empty(len(pixels))
@@ -136,8 +136,8 @@ class MatrixOperations(Source):
 
     OPERATIONS = ("transpose", "negate", "add", "multiply")
 
-    def draw(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
-        """All are drawn anew; every operation equally often."""
+    def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
+        """All are sampled anew; every operation equally often."""
         return self._samples(self.config["TRAIN_SAMPLES"], seed), self._samples(self.config["EXAM_SAMPLES"], split)
 
     def _samples(self, count: int, generator: np.random.Generator) -> Samples:
@@ -160,8 +160,8 @@ class MatrixOperations(Source):
 class SteadyDiffusion(Source):
     """Temperatures of a plate in which some cells are held. Inputs: their temperatures, and which those are."""
 
-    def draw(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
-        """All are drawn anew."""
+    def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
+        """All are sampled anew."""
         return self._samples(self.config["TRAIN_SAMPLES"], seed), self._samples(self.config["EXAM_SAMPLES"], split)
 
     def _samples(self, count: int, generator: np.random.Generator) -> Samples:

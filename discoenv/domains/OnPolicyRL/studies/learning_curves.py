@@ -1,8 +1,8 @@
 """Learning curves of OnPolicyRL's backends: training return over environment steps, with intervals over seeds.
 
-Each backend's baseline is trained as in an exam, several seeds at once, and the mean over seeds is drawn with its 95 %
-interval (Student's t); the dashed line is the floor, a random policy's return. Writes an SVG, and a JSON of the numbers
-beside it, from which ``--redraw`` draws again.
+Each backend's baseline is trained as in an exam, several seeds at once, and the mean over seeds is plotted with its
+95 % interval (Student's t); the dashed line is the floor, a random policy's return. Writes an SVG, and a JSON of the
+numbers beside it, from which ``--replot`` plots again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ print(json.dumps(np.asarray(results["metrics"]["mean_training_return"], float).t
 
 
 def returns_of(backend: str, dataset: str, scale: Scale, seeds: int) -> list[list[float]]:
-    """Mean training return per seed and update (NaN where no episode ended), trained in a process of its own."""
+    """Mean training return per seed and update (NaN where no episode ended), trained in a separate process."""
     domain = get_domain("OnPolicyRL")
     task = Task(
         domain=domain.name,
@@ -103,7 +103,7 @@ def measure(games: tuple[str, ...], scale: Scale, seeds: int) -> dict[str, Any]:
     return figures
 
 
-def draw(figures: dict[str, Any], path: Path) -> None:
+def plot(figures: dict[str, Any], path: Path) -> None:
     """One panel per game."""
     import matplotlib
 
@@ -134,15 +134,15 @@ def main(
     scale: Annotated[str, typer.Option(help="tiny or small.")] = "small",
     seeds: Annotated[int, typer.Option(min=2, max=10, help="Agents per curve.")] = 3,
     path: Annotated[Path, typer.Option(help="The figure to write.")] = FIGURE,
-    redraw: Annotated[bool, typer.Option("--redraw", help="Draw the numbers of the last run again.")] = False,
+    replot: Annotated[bool, typer.Option("--replot", help="Plot the numbers of the last run again.")] = False,
 ) -> None:
     """Train, and write the figure and its numbers."""
     numbers = path.with_suffix(".json")
-    if not redraw:
+    if not replot:
         figures = measure(tuple(dataset or GAMES), scale, seeds)  # type: ignore[arg-type] # checked by the config
         numbers.parent.mkdir(parents=True, exist_ok=True)
         numbers.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    draw(json.loads(numbers.read_text(encoding="utf-8")), path)
+    plot(json.loads(numbers.read_text(encoding="utf-8")), path)
     print(path)
 
 

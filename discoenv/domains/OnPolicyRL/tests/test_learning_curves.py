@@ -1,4 +1,4 @@
-"""Learning curves show the mean over seeds with its interval, and can be drawn again from their numbers."""
+"""Learning curves show the mean over seeds with its interval, and can be plotted again from their numbers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_windows_hold_the_mean_over_seeds_and_its_interval() -> None:
     assert curve["half_width"] == pytest.approx([4.30 / np.sqrt(3)] * 19)  # the standard deviation is 1
 
 
-def test_a_figure_is_drawn_from_its_numbers(tmp_path: Path) -> None:
+def test_a_figure_is_plotted_from_its_numbers(tmp_path: Path) -> None:
     curve = {"steps": [1e5, 2e5], "mean": [1.0, 2.0], "half_width": [0.1, 0.2]}
     figures = {"MinAtar/Breakout": {"floor": 0.5, "backends": {"default": curve, "recurrent": {}}}}
     path = tmp_path / "curves.svg"
     path.with_suffix(".json").write_text(json.dumps(figures), encoding="utf-8")
-    learning_curves.main(path=path, redraw=True)
+    learning_curves.main(path=path, replot=True)
     first = path.read_bytes()
     assert b"<svg" in first
-    learning_curves.main(path=path, redraw=True)
+    learning_curves.main(path=path, replot=True)
     assert path.read_bytes() == first
