@@ -12,7 +12,7 @@ from discoenv.tasks.task import Setting
 pytest.importorskip("jax")
 
 
-@pytest.mark.parametrize("dataset", ["GrowingSpiral", "DigitsInpainting"])
+@pytest.mark.parametrize("dataset", ["GrowingSpiral", pytest.param("DigitsInpainting", marks=pytest.mark.slow)])
 def test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor(dataset: str) -> None:
     entry = calibrate(Host(), Setting(DOMAIN, "default", dataset, "tiny"), seeds=[11])
     assert entry.baseline.mean < entry.floor.mean - 0.02

@@ -202,6 +202,7 @@ def test_stubs_import_and_name_what_is_missing(module: str) -> None:
             modules.main.train(FrozenDict(exam_.config), data, jax.random.key(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidate", sorted(path.name for path in CANDIDATES.iterdir() if path.is_dir()))
 def test_candidates_train(candidate: str) -> None:
     exam_ = examiner("MatrixOperations", TRAIN_STEPS=20, STEPS=4, BATCH=4, FRESH=2)

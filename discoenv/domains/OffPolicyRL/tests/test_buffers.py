@@ -147,6 +147,7 @@ def test_the_candidate_with_three_steps_sums_them_up_to_the_end_of_the_episode()
     assert starts == set(range(steps - rows, steps - 2))
 
 
+@pytest.mark.slow
 def test_a_prioritised_buffer_works_through_the_interface() -> None:
     with import_learner(DOMAIN, modules={"rb": PRIORITISED}) as code:
         config = settings(code, NUM_ENVS=2, BUFFER_SIZE=6, BATCH_SIZE=20_000)

@@ -74,6 +74,7 @@ def test_the_target_network_is_a_copy_from_every_so_many_gradient_steps(code: An
         assert step % 4 == 0 or not (target == pairs[step][0]).all()
 
 
+@pytest.mark.slow
 def test_training_depends_on_its_seed_alone_and_learns(code: Any, cartpole: OffPolicyRLExaminer) -> None:
     config = code.main.get_config(CARTPOLE)
     params, returns, steps = code.main.train_all(config, 0)
@@ -92,6 +93,7 @@ def test_training_depends_on_its_seed_alone_and_learns(code: Any, cartpole: OffP
     assert metrics["env_steps"] == steps
 
 
+@pytest.mark.slow
 def test_learning_rates_and_seeds_are_trained_together_and_the_best_rate_plays(code: Any) -> None:
     config = settings(code, LR_FACTORS=[1.0, 0.0], NUM_SEEDS=3, LEARNING_STARTS=40, LR=1e-2)
     params, returns, steps = code.main.train_all(config, 5)

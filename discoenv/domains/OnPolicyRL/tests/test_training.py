@@ -87,7 +87,8 @@ def test_training_depends_on_its_seed_alone_and_learns(code: Any, config: Any, b
     assert metrics["env_steps"] == config["TOTAL_TIMESTEPS"]
 
 
-@pytest.mark.parametrize("backend", ["default", *(pytest.param(each, marks=pytest.mark.slow) for each in MEMORIES)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["default", *MEMORIES])
 def test_learning_rates_and_seeds_are_trained_and_examined_together(backend: str) -> None:
     with import_learner(DOMAIN, backend=backend) as code:
         config = code.main.get_config(PENDULUM | {"NUM_SEEDS": 2, "NUM_LEARNING_RATES": 3})
@@ -134,7 +135,7 @@ def test_policies_with_a_memory_learn(backend: str, breakout: OnPolicyRLExaminer
         assert breakout.examine(learner, 0)["return_mean"] > 1.5 + breakout.floor(0)["return_mean"]
 
 
-@pytest.mark.parametrize("backend", ["default", *MEMORIES])
+@pytest.mark.parametrize("backend", ["default", "recurrent", pytest.param("transformer", marks=pytest.mark.slow)])
 def test_policies_act_by_their_mode_or_draw_their_actions(backend: str) -> None:
     with import_learner(DOMAIN, backend=backend) as code:
         network = actor_critic(code, code.main.get_config(BREAKOUT))
