@@ -27,7 +27,7 @@ from discoenv.machine.devices import DeviceChoice
 from discoenv.sandbox import SandboxChoice
 
 Array = NDArray[Any]
-Outcome = tuple[Observation, Array, Array, Array, Info]
+VectorStep = tuple[Observation, Array, Array, Array, Info]
 
 
 class _Transition(NamedTuple):
@@ -153,7 +153,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
             raise errors[0]
         return self._batch(), infos
 
-    def step(self, actions: Any) -> Outcome:
+    def step(self, actions: Any) -> VectorStep:
         """Apply an action in each sub-environment, all at the same time.
 
         Args:

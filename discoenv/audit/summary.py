@@ -28,7 +28,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Outcome(_Record):
+class ExploitOutcome(_Record):
     """What became of an exploit, in words, and its gain, which actions do not have (see :class:`Finding`)."""
 
     outcome: str
@@ -62,7 +62,7 @@ class Audit(_Record):
     cpu_s: float
     memory_mb: float
     gaining: int
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, ExploitOutcome]
 
     @classmethod
     def of(cls, auditor: Auditor, findings: Sequence[Finding], command: str) -> Self:
@@ -84,7 +84,7 @@ class Audit(_Record):
             memory_mb=round(honest.memory_bytes / 1e6),
             gaining=sum(bool(finding.gains) for finding in findings),
             outcomes={
-                finding.exploit.name: Outcome(
+                finding.exploit.name: ExploitOutcome(
                     outcome=report.outcome(finding), gain=None if finding.gain is None else round(finding.gain, 2)
                 )
                 for finding in findings
@@ -167,7 +167,7 @@ def _differences(audits: Mapping[str, Audit], exploits: Mapping[str, Exploit | A
             yield f"* **{name}**: {'; '.join(others)}; elsewhere {most}."
 
 
-def _cell(outcome: Outcome | None) -> str:
+def _cell(outcome: ExploitOutcome | None) -> str:
     """What became of an exploit, in two words."""
     if outcome is None:
         return ""

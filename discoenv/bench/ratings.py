@@ -39,7 +39,7 @@ _NEWTON_STEPS = 50
 
 
 @dataclass(frozen=True)
-class Result:
+class PlayerScore:
     """What one run of one player scored on one dataset of a task.
 
     Attributes:
@@ -73,7 +73,7 @@ class Games:
     played: Floats
 
 
-def games(results: Sequence[Result], *, baseline: float | None = 1.0, tie: float = TIE) -> Games:
+def games(results: Sequence[PlayerScore], *, baseline: float | None = 1.0, tie: float = TIE) -> Games:
     """Pair up results.
 
     On each dataset of a task each two players that have results there play one game, however many seeds they have: its

@@ -18,7 +18,7 @@ from discoenv.exams.compile_cache import CompileCache
 from discoenv.exams.examiner_client import ExaminerPool
 from discoenv.exams.jobs import run_jobs
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRun, Place
+from discoenv.exams.runner import ExamPlace, ExamRun
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import devices
 from discoenv.machine.cores import Cores, WaitEnded
@@ -165,7 +165,7 @@ class Host:
         group = until or self._all
         device = self.device(spec.gpu)
         with self.reserve(alone=alone, until=group) if held is None else contextlib.nullcontext(held) as cores:
-            place = Place(
+            place = ExamPlace(
                 self.sandbox,
                 self._examiners,
                 device=device,

@@ -36,7 +36,7 @@ _MAX_SOCKET_PATH = 107
 
 
 @dataclass(frozen=True)
-class Place:
+class ExamPlace:
     """What a host gives to an exam.
 
     Attributes:
@@ -85,7 +85,7 @@ class ExamRun:
             GPUs, and in a sandbox that does not isolate, where a learner could change them.
     """
 
-    def __init__(self, place: Place, workspace: Path, spec: ExamSpec, programs: CompileCache | None = None) -> None:
+    def __init__(self, place: ExamPlace, workspace: Path, spec: ExamSpec, programs: CompileCache | None = None) -> None:
         self.spec = spec
         self._place = place
         self._workspace = workspace

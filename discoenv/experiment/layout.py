@@ -38,7 +38,7 @@ from discoenv.machine.owner import is_abandoned
 OnExists = Literal["error", "resume", "clean", "backup"]
 #: ``failed``: the function raised; ``infra``: its worker died, or it raised what the caller counts as the machine's
 #: fault; ``running``: begun, perhaps killed; ``interrupted``: told to stop.
-State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
+JobState = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 CHECKPOINT: Final = "resume_checkpoint"
 _LARGEST_SOURCE: Final = 1 << 20
 _LOCK_ATTEMPTS: Final = 10
@@ -49,7 +49,7 @@ class JobStatus:
     """``status.json`` of one configuration and seed.
 
     Attributes:
-        state: see :data:`State`.
+        state: see :data:`JobState`.
         config: digest of the configuration that was run.
         attempts: how often it was begun.
         started, ended: Unix times, seconds.
@@ -57,7 +57,7 @@ class JobStatus:
         host, process: who runs it (see :mod:`discoenv.machine.owner`), and its ``pid``.
     """
 
-    state: State = "pending"
+    state: JobState = "pending"
     config: str = ""
     attempts: int = 0
     started: float | None = None

@@ -16,7 +16,7 @@ from discoenv.experiment import worker
 _environment = threading.RLock()
 
 
-class Pool(Protocol):
+class WorkerPool(Protocol):
     """Runs pieces of work.
 
     Attributes:

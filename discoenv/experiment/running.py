@@ -23,15 +23,15 @@ from discoenv.errors import ExperimentError
 from discoenv.experiment.configurations import Config
 from discoenv.experiment.layout import (
     ExperimentFolder,
+    JobState,
     JobStatus,
     OnExists,
-    State,
     digest,
     dumps,
     forget_result,
     read_result,
 )
-from discoenv.experiment.pools import DaskPool, Pool, ProcessPool, SerialPool
+from discoenv.experiment.pools import DaskPool, ProcessPool, SerialPool, WorkerPool
 from discoenv.experiment.worker import GRACE_S, Job, WorkerSettings
 from discoenv.machine import atomic
 
@@ -39,7 +39,7 @@ _POLL_S: Final = 0.2
 #: How long a killed experiment's workers may take to notice, seconds.
 _PATIENCE_S: Final = 30.0
 
-Run = Callable[[dict[str, Any], int, str, Path], Any]
+RunFunction = Callable[[dict[str, Any], int, str, Path], Any]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Finished:
     config: dict[str, Any]
     seed: int
     logdir: Path
-    state: State
+    state: JobState
     message: str
 
 
@@ -85,7 +85,7 @@ class _Chunk:
 
 
 def run_experiment(
-    run: Run,
+    run: RunFunction,
     config: Config | Sequence[dict[str, Any]],
     seeds: Sequence[int],
     log_dir: str | Path,
@@ -208,7 +208,7 @@ def _is_settled(job: Job, redo_failed: bool) -> bool:
 
 def _pool(
     max_workers: int | None, jobs: int, client: Any, resources: Mapping[str, float] | None, *, in_process: bool
-) -> Pool:
+) -> WorkerPool:
     if client is not None:
         return DaskPool(client, max_workers if max_workers and max_workers > 0 else None, resources)
     if not max_workers and in_process:
@@ -244,7 +244,7 @@ class _Driver:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: WorkerPool,
         terms: WorkerSettings,
         retries: int,
         job_timeout_s: float | None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from discoenv.exams.result import ExamResult
-from discoenv.scoring.baselines import Entry
+from discoenv.scoring.baselines import Baseline
 from discoenv.tasks.specification import Metric
 
 
@@ -32,8 +32,8 @@ class Score:
     values: tuple[float, ...]
     normalised: float
     standard_error: float | None
-    entry: Entry
-    cost_entry: Entry | None = None
+    entry: Baseline
+    cost_entry: Baseline | None = None
 
     @property
     def ok(self) -> bool:
@@ -46,7 +46,7 @@ class Score:
         return float(np.mean(self.values))
 
 
-def score(metric: Metric, entry: Entry, results: Sequence[ExamResult], cost_entry: Entry | None = None) -> Score:
+def score(metric: Metric, entry: Baseline, results: Sequence[ExamResult], cost_entry: Baseline | None = None) -> Score:
     """Score the exams of one dataset. A failed exam, or a metric that is not finite, counts as the floor."""
     values = []
     for result in results:

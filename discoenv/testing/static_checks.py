@@ -237,7 +237,7 @@ def check_baselines(domain: Domain, found: Findings, *, least_errors: float) -> 
     found.looked_at = counted(len(shipped), "baseline")
 
 
-def _check_entry(setting: Setting, entry: baselines.Entry, found: Findings, least_errors: float) -> None:
+def _check_entry(setting: Setting, entry: baselines.Baseline, found: Findings, least_errors: float) -> None:
     domain, metric = setting.domain, setting.metric
     place = f"baselines.json: {setting.key}"
     if entry.domain_version != domain.version:
@@ -259,7 +259,7 @@ def _check_entry(setting: Setting, entry: baselines.Entry, found: Findings, leas
         found.warn(f"{place}: an exam takes {entry.seconds.mean:.0f} s, more than {most_s:.0f}")
 
 
-def standard_error(entry: baselines.Entry) -> float:
+def standard_error(entry: baselines.Baseline) -> float:
     """Standard error of the difference between the means of baseline and floor, in the metric's unit."""
     parts = [sample.std**2 / len(sample.values) for sample in (entry.baseline, entry.floor) if sample.values]
     return float(np.sqrt(sum(parts)))

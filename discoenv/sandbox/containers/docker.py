@@ -26,7 +26,7 @@ from discoenv.sandbox.containers.container import (
     instructions,
 )
 from discoenv.sandbox.containers.engine import Engine, labels
-from discoenv.sandbox.containers.pool import Pool
+from discoenv.sandbox.containers.pool import ContainerPool
 from discoenv.sandbox.inventory import remove_abandoned_folders
 from discoenv.sandbox.local.running import OPEN_FILES
 from discoenv.sandbox.local.supervised import LiveCommands
@@ -82,7 +82,7 @@ class DockerSandbox(Sandbox):
         self._connected: Engine | None = None
         self._images: dict[str, images.Image] = {}
         self._masked: set[tuple[str, tuple[str, ...]]] = set()
-        self._pool = Pool(pool_size)
+        self._pool = ContainerPool(pool_size)
 
     @classmethod
     def check(cls) -> Check:

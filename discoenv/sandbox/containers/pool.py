@@ -21,7 +21,7 @@ from discoenv.sandbox.containers.container import Container, Recipe
 from discoenv.sandbox.containers.engine import Engine
 
 
-class Pool:
+class ContainerPool:
     """At most ``size`` waiting containers for each recipe that was asked for. Thread safe."""
 
     def __init__(self, size: int) -> None:
@@ -97,7 +97,7 @@ class Pool:
             return  # the next command starts its own container, and says what is wrong
 
 
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_pools: weakref.WeakSet[ContainerPool] = weakref.WeakSet()
 
 
 def _can_wait(mounts: tuple[Mount, ...]) -> bool:
