@@ -15,8 +15,8 @@ from typing import Any, Final
 import discoenv
 from discoenv.bench.agents import Agent
 from discoenv.bench.cell import CELLS, MATRIX, CellResult, CellState, CellStatus, Matrix, read_result, read_status
-from discoenv.bench.playing import INFRA_ERRORS, play_cell
-from discoenv.errors import BenchError
+from discoenv.bench.playing import play_cell
+from discoenv.errors import BenchError, Inconclusive
 from discoenv.experiment import Config, Finished, Grid, RunDirectory, run_experiment
 from discoenv.experiment.layout import ExperimentFolder
 from discoenv.machine import packages
@@ -229,7 +229,7 @@ class Benchmark:
             on_exists="resume",
             redo_failed=retry_failed,
             raise_on_error=False,
-            infra_errors=INFRA_ERRORS,
+            infra_errors=(Inconclusive,),
             retries=retries,
             job_timeout_s=cell_timeout_s,
             client=client,

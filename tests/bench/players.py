@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from discoenv.errors import InfraError
+from discoenv.errors import InfraError, PackageMissing
 
 Env = gym.Env[Any, Any]
 
@@ -52,6 +52,12 @@ def on_a_bad_machine(env: Env, seed: int, *, failures: int = 1) -> None:
     if len(list(Path(info["run_directory"]).parent.iterdir())) <= failures:
         raise InfraError("the disk is full")
     env.step("submit")
+
+
+def without_a_package(env: Env, seed: int) -> None:
+    """Needs a package that is not installed here."""
+    env.reset(seed=seed)
+    raise PackageMissing("gepa is not installed; run `pip install gepa`")
 
 
 def dying_once(env: Env, seed: int) -> None:

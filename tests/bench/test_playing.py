@@ -110,6 +110,13 @@ def test_failures_of_the_machine_are_tried_again_and_never_a_score(make_benchmar
     assert read_status(benchmark.directory / "cells/0/0").attempts == 2
 
 
+def test_what_is_missing_on_this_machine_is_never_a_score(make_benchmark: MakeBenchmark) -> None:
+    benchmark = make_benchmark("tests.bench.players:without_a_package")
+    assert benchmark.run().states == {"infra": 1}
+    assert benchmark.results() == []
+    assert read_status(benchmark.directory / "cells/0/0").message.startswith("PackageMissing: gepa is not installed")
+
+
 def test_the_death_of_a_worker_is_no_score(make_benchmark: MakeBenchmark) -> None:
     benchmark = make_benchmark("tests.bench.players:dying_once", "baseline", tasks=2)
     assert benchmark.run(workers=2, retries=1).states == {"done": 4}
