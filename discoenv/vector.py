@@ -1,4 +1,4 @@
-"""Many episodes at once: a vector environment whose sub-environments train in sandboxes of their own, concurrently.
+"""Many episodes at once: a vector environment whose sub-environments train concurrently, each in its own sandboxes.
 
 Threads suffice, because the work is done in other processes; Gymnasium's own vector environments step one after
 another, or cut texts down to shared memory.

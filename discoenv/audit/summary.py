@@ -29,7 +29,7 @@ class _Record(BaseModel):
 
 
 class ExploitOutcome(_Record):
-    """What became of an exploit, in words, and its gain, which actions do not have (see :class:`Finding`)."""
+    """The outcome of an exploit, in words, and its gain, which actions do not have (see :class:`Finding`)."""
 
     outcome: str
     gain: _Gain | None = None
@@ -143,7 +143,7 @@ def _targets(audits: Mapping[str, Audit]) -> Iterator[str]:
 
 
 def _matrix(audits: Mapping[str, Audit], exploits: Mapping[str, Exploit | ActionExploit]) -> Iterator[str]:
-    """A row for each exploit, by class: what became of it in each domain."""
+    """A row for each exploit, by class: its outcome in each domain."""
     yield _row(["exploit", "what it does", *audits])
     yield "|---|---|" + "---|" * len(audits)
     for kind in CLASSES:
@@ -168,7 +168,7 @@ def _differences(audits: Mapping[str, Audit], exploits: Mapping[str, Exploit | A
 
 
 def _cell(outcome: ExploitOutcome | None) -> str:
-    """What became of an exploit, in two words."""
+    """The outcome of an exploit, in two words."""
     if outcome is None:
         return ""
     said, _, unexpected = outcome.outcome.partition("; unexpected: ")

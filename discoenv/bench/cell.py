@@ -27,7 +27,7 @@ STATUS: Final = "status.json"
 
 #: ``done``: the episode ended with a submission; ``failed``: the agent raised; ``infra``: the machine failed again and
 #: again, which says nothing about the agent, so the next ``resume`` tries again; ``running``: begun and not ended
-#: (killed, if nothing runs any more); ``interrupted``: told to stop; ``pending``: not begun.
+#: (killed, if nothing runs any more); ``interrupted``: asked to stop; ``pending``: not begun.
 CellState = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 
 
@@ -76,7 +76,7 @@ class CellResult:
         seconds: wall-clock time of the episode, exams and the agent together.
         joules: energy of all exams of the episode, as far as it was measured; None if none was.
         tokens: of language models: ``prompt``, ``completion``, ``total``, ``calls``; None without such calls.
-        cost_usd: of language models, in the unit of the prices that the agent was told; None without prices.
+        cost_usd: of language models, in the unit of the prices that the agent was given; None without prices.
         record: the episode's run directory, relative to the benchmark's directory; None if it did not begin.
         error: why the agent failed, in one line; empty otherwise.
     """

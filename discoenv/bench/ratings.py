@@ -22,7 +22,7 @@ import numpy as np
 
 from discoenv.bench.intervals import MINIMUM_BLOCKS, Estimate, Floats, Integers, percentile, resample
 
-#: Name of the player that stands for the base modules.
+#: Name of the player that the base modules are rated as.
 BASELINE = "baseline (fixed)"
 #: Mean rating of all players.
 MEAN = 1000.0

@@ -131,7 +131,7 @@ def _store() -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether the folder is there and nobody but this user can write to it."""
+    """Whether the folder exists and only this user can write to it."""
     try:
         status = folder.stat()
     except OSError:

@@ -54,7 +54,7 @@ class ExaminerProcess:
         """Send a request and wait for its reply, calling ``while_waiting`` about 100 times a second.
 
         Raises:
-            InfraError: the examiner failed, died or did not answer within 15 minutes of its own work.
+            InfraError: the examiner failed, died or did not answer within 15 minutes of work.
         """
         control = self._connected()
         try:
@@ -89,7 +89,7 @@ class ExaminerProcess:
                 while_waiting()
 
     def abort(self) -> None:
-        """Tell the examiner, in the middle of ``examine``, that no learner will connect any more."""
+        """Inform the examiner, in the middle of ``examine``, that no learner will connect any more."""
         if self._control is not None:
             self._write(self._control, {"operation": "abort"})
 

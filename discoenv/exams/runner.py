@@ -56,7 +56,7 @@ class ExamPlace:
 
 
 def learner_seed(seed: int) -> int:
-    """The seed (0 ≤ s < 2³¹) that the learner is told; it does not reveal ``seed``, which fixes the held-out data."""
+    """The seed (0 ≤ s < 2³¹) that the learner gets; it does not reveal ``seed``, which fixes the held-out data."""
     return int.from_bytes(hashlib.sha256(f"learner:{seed}".encode()).digest()[:4], "big") >> 1
 
 
@@ -320,7 +320,7 @@ class ExamRun:
 
 
 def _target(setting: Setting) -> dict[str, object]:
-    """What the examiner is told about an exam; raises :class:`DatasetUnavailable` before anything is started."""
+    """What the examiner gets to know of an exam; raises :class:`DatasetUnavailable` before anything is started."""
     domain, dataset = setting.domain, setting.dataset
     data = None if domain.self_reported else domain.held_data(dataset)
     config = domain.config(dataset, setting.scale)

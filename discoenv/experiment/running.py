@@ -1,7 +1,7 @@
 """Runs a function for every pair of a configuration and a seed, in a pool; nothing is lost, and nothing done twice.
 
-Jobs are ordered by configuration, then seed. Each has a folder, in which its worker writes what becomes of it, so that
-an experiment that was killed goes on where it was. Workers are new Python processes: a script that calls this needs
+Jobs are ordered by configuration, then seed. Each has a folder, in which its worker writes its state and result, so
+that an experiment that was killed goes on where it was. Workers are new Python processes: a script that calls this needs
 ``if __name__ == "__main__":``.
 """
 
@@ -110,7 +110,7 @@ def run_experiment(
     """Call ``run(config, seed, device, logdir)`` for every configuration and seed.
 
     Args:
-        run: any function, a lambda too; ``device`` is ``cpu`` or ``cuda:<n>``, ``logdir`` a folder of its own
+        run: any function, a lambda too; ``device`` is ``cpu`` or ``cuda:<n>``, ``logdir`` the job's own folder
             (:class:`discoenv.experiment.Checkpoint` keeps there what it needs to go on).
         config: the configurations, or a list of dicts each with an ``ID``.
         seeds: different integers.
@@ -188,7 +188,7 @@ def _configs(
     if not isinstance(config, Config):
         configs = [dict(each) for each in config]
         if len({each.get("ID") for each in configs}) != len(configs) or any("ID" not in each for each in configs):
-            raise ValueError("config: each configuration needs an ID of its own")
+            raise ValueError("config: each configuration needs a different ID")
         return configs
     recorded = folder.recorded()
     if seed is not None and folder.recorded_seed() != seed:
@@ -259,7 +259,7 @@ class _Driver:
         self._running: dict[Future[Any], _Chunk] = {}
 
     def drive(self, chunks: Sequence[_Chunk]) -> None:
-        """Run all; on Ctrl-C, what runs is told to stop, and what waits is not begun."""
+        """Run all; on Ctrl-C, what runs is asked to stop, and what waits is not begun."""
         waiting = deque(chunks)
         try:
             while waiting or self._running:
@@ -320,7 +320,7 @@ class _Driver:
                     atomic.write_text(job.logdir / "error.txt", message + "\n")
 
     def _stop(self) -> None:
-        """Tell the jobs that run to stop, and kill those that do not; Dask's are only cancelled."""
+        """Ask the jobs that run to stop, and kill those that do not; Dask's are only cancelled."""
         if not isinstance(self._pool, ProcessPool):
             return
         statuses = [JobStatus.read(job.logdir) for chunk in self._running.values() for job in chunk.jobs]

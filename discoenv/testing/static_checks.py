@@ -284,7 +284,7 @@ def check_candidates(domain: Domain, found: Findings) -> None:
 
 
 def check_exploits(domain: Domain, found: Findings) -> None:
-    """The exploits that can be tried on the domain are Python, those of its own ``exploits.py`` included."""
+    """The exploits that can be tried on the domain are Python, those of its ``exploits.py`` included."""
     exploits = exploits_of(domain)
     for exploit in exploits:
         for code in (exploit.code, exploit.after):
@@ -345,7 +345,7 @@ def _imports(text: str, package: str) -> bool:
 
 
 def _solutions(source: str, name: str) -> list[str]:
-    """The marked parts of a module, squeezed, but for those that are too short to be told from other code."""
+    """The marked parts of a module, squeezed, but for those that are too short to be distinguished from other code."""
     parts = (_squeeze("".join(lines)) for lines in stubs.solutions(source, name))
     return [part for part in parts if len(part) >= _SHORTEST_SOLUTION]
 

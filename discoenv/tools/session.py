@@ -40,7 +40,7 @@ Notes (`add_note`, `read_notes`) survive when a long conversation is shortened.
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What came of a tool call.
+    """The result of a tool call.
 
     Attributes:
         text: what the model should read.
@@ -70,7 +70,7 @@ class ToolSession:
     Args:
         env: ``gym.make("DiscoGen-v0", …)``; it is reset.
         seed, options: of the reset.
-        recorder: where tool calls are recorded; ``auto`` stands for the run directory, if the environment keeps one.
+        recorder: where tool calls are recorded; ``auto`` means the run directory, if the environment keeps one.
 
     Attributes:
         env: the environment.

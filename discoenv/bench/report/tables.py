@@ -36,7 +36,7 @@ class Table:
     """A table.
 
     Attributes:
-        name: stands for it in links.
+        name: its name in links.
         title, note: above it.
         columns: their headings.
         rows: as many entries each as there are columns.

@@ -1,6 +1,6 @@
 """Containers started ahead, each handed out once and never used again.
 
-A container that waits has its mounts already: empty folders of its own, read-only inside. Handing it out fills them
+A container that waits has its mounts already: its own empty folders, read-only inside. Handing it out fills them
 with hard links to the exam's files and socket. Nothing is mounted later (that takes root on the host) and nothing is
 run through the engine's ``exec`` (which escapes the container's init); what an earlier command saw cannot remain,
 because there was none. Commands with writable or single-file mounts get a container made for them.

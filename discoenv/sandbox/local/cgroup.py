@@ -281,7 +281,7 @@ class Meter:
 
 
 class CgroupTree(ProcessTree):
-    """A tree in a group of its own; a process joins by writing 0 to each of ``join_files``.
+    """A tree in its own group; a process joins by writing 0 to each of ``join_files``.
 
     Raises:
         OSError: the group could not be made.
