@@ -1,8 +1,8 @@
 """Runs a function for every pair of a configuration and a seed, in a pool; nothing is lost, and nothing done twice.
 
 Jobs are ordered by configuration, then seed. Each has a folder, in which its worker writes its state and result, so
-that an experiment that was killed goes on where it was. Workers are new Python processes: a script that calls this needs
-``if __name__ == "__main__":``.
+that an experiment that was killed goes on where it was. Workers are new Python processes: a script that calls this
+needs ``if __name__ == "__main__":``.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def test_an_episode_is_played_over_http(
         me = Implementation(name="tester", version="1")
         async with Client(url, mode="legacy", client_info=me) as client:
             await play(client, good)
-        async with Client(url) as client:  # whoever comes later finds the same episode
+        async with Client(url) as client:  # a later client finds the same episode
             assert "the episode is over" in text(await client.call_tool("run"))
 
     with served(arguments, environment) as url:

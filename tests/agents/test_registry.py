@@ -1,4 +1,4 @@
-"""The reference agents, as the harness plays them: one episode each, whatever they need to be told by options."""
+"""The reference agents, as the harness plays them: one episode each, with the options that they need."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Env = gym.Env[Any, Any]
 
 
 def submitting(env: Env, seed: int, *, note: str = "", sleep: float = 0.0) -> None:
-    """Submits at once; notes its seed, if told where."""
+    """Submits at once; notes its seed, if a file is named."""
     env.reset(seed=seed)
     if note:
         with Path(note).open("a") as file:

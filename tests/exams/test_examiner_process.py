@@ -1,4 +1,4 @@
-"""The examiner's process: one exam at a time, one connection per exam, and no failure of its own becomes a score."""
+"""The examiner's process: one exam at a time, one connection per exam; a failure of the process is no score."""
 
 from __future__ import annotations
 

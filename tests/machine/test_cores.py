@@ -26,7 +26,7 @@ with Cores(int(sys.argv[2]), Path(sys.argv[1])).hold(alone=sys.argv[3] == "alone
 
 
 class Holders:
-    """Threads that hold a slot until they are told to let go."""
+    """Threads that hold a slot until they are asked to release it."""
 
     def __init__(self, slots: Cores) -> None:
         self._slots = slots
@@ -127,7 +127,7 @@ def test_a_long_wait_is_said_once(
     with others.hold(alone=True):
         assert ends_at_once(Cores(1, tmp_path / "another machine"))
         assert not ends_at_once(mine)
-        assert not caplog.messages  # nobody waited
+        assert not caplog.messages  # no process waited
         for _ in range(2):
             asked = itertools.count()
             with pytest.raises(WaitEnded), mine.hold(give_up=lambda: next(asked) > 10):  # noqa: B023 - called here

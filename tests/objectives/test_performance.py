@@ -1,4 +1,4 @@
-"""The default reward: the mean of clipped normalised scores. Costs have tests of their own, in ``tests/objectives``."""
+"""The default reward: the mean of clipped normalised scores. Costs are tested in ``test_costs.py``."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_a_better_value_never_has_a_smaller_score(
 
 
 def result(value: float | None, seed: int = 0) -> ExamResult:
-    """An exam with this metric; None stands for one that failed."""
+    """An exam with this metric; None means one that failed."""
     return ExamResult(
         dataset="Line",
         seed=seed,

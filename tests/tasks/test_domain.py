@@ -253,7 +253,7 @@ def test_a_backend_has_the_files_and_prompts_of_the_one_that_it_inherits(make_va
     assert domain.prompt("features", backend="child") == domain.prompt("features", backend="default")
 
 
-@pytest.mark.parametrize("inherits", ["nobody", "child"])
+@pytest.mark.parametrize("inherits", ["nothing", "child"])
 def test_a_backend_inherits_from_one_that_exists_and_inherits_from_none(
     copy_of_toy: Callable[[], Path], inherits: str
 ) -> None:

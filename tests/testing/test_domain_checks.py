@@ -1,4 +1,4 @@
-"""Every domain is what it must be, and a domain that is not is told what is wrong and what to do."""
+"""Every domain is what it must be, and the checks of a domain that is not say what is wrong and what to do."""
 
 from __future__ import annotations
 

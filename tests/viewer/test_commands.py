@@ -64,7 +64,7 @@ def test_export_writes_one_file_with_everything_in_it(chat_run: Path, tmp_path: 
     assert f"diff/0/{len(steps) - 1}" in embedded
     assert embedded["message/1"]["content"].startswith("# ")
     assert embedded["run"]["reward"] == json.loads((chat_run / "result.json").read_text())["reward"]
-    assert str(chat_run.parent) not in text, "where the run lay is nobody's business"
+    assert str(chat_run.parent) not in text, "the path of the run must not be disclosed"
 
 
 def test_export_of_a_folder_that_is_not_a_run_is_an_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The server answers the page, and nobody else: no other files, no other host names, no writing."""
+"""The server answers the page, and nothing else: no other files, no other host names, no writing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forked commands: the same as programs of their own, in every respect but the time that their imports take."""
+"""Forked commands: the same as newly started programs, in every respect but the time that their imports take."""
 
 from __future__ import annotations
 
