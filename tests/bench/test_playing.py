@@ -131,7 +131,7 @@ def test_a_cell_that_takes_too_long_has_failed_and_has_a_result(make_benchmark: 
     assert result.task == Task.parse(TASKS[0]).task_id
 
 
-def test_the_matrix_tells_what_was_compared_and_where(make_benchmark: MakeBenchmark) -> None:
+def test_the_matrix_records_what_was_compared_and_where(make_benchmark: MakeBenchmark) -> None:
     matrix = Matrix.load(make_benchmark("baseline", "scripted", tasks=3, seeds=4).directory)
     assert matrix.agents == ["baseline", "scripted"]
     assert [Task.parse(task) for task in matrix.tasks] == [Task.parse(task) for task in TASKS[:3]]

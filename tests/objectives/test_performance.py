@@ -72,7 +72,7 @@ def test_every_objective_says_in_a_line_what_it_rewards() -> None:
     assert objectives.get("golf").description.startswith("Bytes of UTF-8")
 
 
-def test_the_agent_is_told_the_cost_of_an_objective_registered_by_a_user(
+def test_the_agent_reads_the_cost_of_an_objective_registered_by_a_user(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(objectives, "_REGISTRY", dict(objectives._REGISTRY))

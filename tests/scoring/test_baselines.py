@@ -319,7 +319,7 @@ def test_versions_are_those_of_packages_that_scores_depend_on(name: str, dataset
     assert all(versions[each] == importlib.metadata.version(each) for each in packages)
 
 
-def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant, host: Host, toy: Domain) -> None:
+def test_a_base_that_fails_is_reported_with_its_traceback(make_variant: MakeVariant, host: Host, toy: Domain) -> None:
     source = toy.module_source("model", backend="default").replace("RIDGE * np", "RIDGED * np")
     domain = make_variant("Toy", files={"templates/default/model.py": source})
     with pytest.raises(CalibrationFailed) as caught:
@@ -328,7 +328,7 @@ def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant,
     assert 'File "Line/model.py"' in str(caught.value)
 
 
-def test_a_requirement_that_is_not_installed_is_told(make_variant: MakeVariant, host: Host) -> None:
+def test_a_requirement_that_is_not_installed_is_reported(make_variant: MakeVariant, host: Host) -> None:
     domain = make_variant("Toy", change=lambda c: c["requirements"].append("no-such-package>=1"))
     with pytest.raises(InfraError, match=r"no-such-package is not installed; pip install 'discoenv\[sklearn\]'"):
         calibration.calibrate(host, Setting(domain, "default", "Line", "tiny"), seeds=[0])

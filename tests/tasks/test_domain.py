@@ -166,7 +166,7 @@ def test_a_folder_that_begins_with_an_underscore_is_no_domain(make_variant: Make
         domains.load_pack(folder.parent)
 
 
-def test_all_faults_are_told_at_once(copy_of_toy: Callable[[], Path]) -> None:
+def test_all_faults_are_reported_at_once(copy_of_toy: Callable[[], Path]) -> None:
     folder = changed(copy_of_toy(), lambda c: c.update(colour="red", version=None))
     with pytest.raises(DomainError) as caught:
         Domain(folder)

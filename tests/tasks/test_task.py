@@ -164,7 +164,7 @@ def test_a_task_is_immutable_and_hashable(task: Task) -> None:
         ({"scale": "full"}, "no scale is called 'full' in Toy, dataset Wave; known are tiny, small."),
     ],
 )
-def test_names_that_do_not_exist_are_told_on_resolving(task: Task, change: dict[str, Any], message: str) -> None:
+def test_names_that_do_not_exist_are_reported_on_resolving(task: Task, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UnknownName) as caught:
         task.model_copy(update=change).resolve()
     assert str(caught.value) == message

@@ -39,7 +39,7 @@ def test_view_serves_until_it_is_interrupted(runs: Path) -> None:
         assert process.wait(20) == 0
 
 
-def test_a_port_in_use_and_a_missing_folder_are_told(runs: Path, tmp_path: Path) -> None:
+def test_a_port_in_use_and_a_missing_folder_are_reported(runs: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -140,7 +140,7 @@ def test_names_tell_the_owner() -> None:
     assert is_abandoned(f"discoenv-scratch-{namespace}-99999999-1-x7f")
 
 
-def test_a_process_that_cannot_look_takes_nobody_for_dead() -> None:
+def test_a_process_that_cannot_look_takes_no_process_for_dead() -> None:
     name = f"discoenv-{owner_tag()}-0"
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.open("/dev/null", os.O_RDONLY)
