@@ -224,7 +224,7 @@ class LocalRunning(Supervised):
             try:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             except ChildProcessError as error:
-                raise SandboxError("someone else reaped the sandbox: do not ignore SIGCHLD in this process") from error
+                raise SandboxError("other code reaped the sandbox: do not ignore SIGCHLD in this process") from error
             if pid:
                 self._exit_code = process.returncode = os.waitstatus_to_exitcode(status)
                 self._children_cpu_s = usage.ru_utime + usage.ru_stime
