@@ -54,7 +54,7 @@ class ExaminerProcess:
         """Send a request and wait for its reply, calling ``while_waiting`` about 100 times a second.
 
         Raises:
-            InfraError: the examiner failed, died or did not answer within 15 minutes of work.
+            InfraError: the examiner failed, died or did not answer within 15 minutes of the examiner's work.
         """
         control = self._connected()
         try:

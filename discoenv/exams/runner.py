@@ -320,7 +320,7 @@ class ExamRun:
 
 
 def _target(setting: Setting) -> dict[str, object]:
-    """What the examiner gets to know of an exam; raises :class:`DatasetUnavailable` before anything is started."""
+    """The description of an exam for its examiner; raises :class:`DatasetUnavailable` before anything is started."""
     domain, dataset = setting.domain, setting.dataset
     data = None if domain.self_reported else domain.held_data(dataset)
     config = domain.config(dataset, setting.scale)
