@@ -66,7 +66,7 @@ lock: | $(BIN)/python ## Choose again which versions are installed: writes const
 	  --no-annotate --custom-compile-command "make lock" --output-file constraints.txt pyproject.toml constraints.in
 
 # But not of torch, whose newest build can come with gigabytes of CUDA.
-newest: ## Try the newest versions that pyproject.toml allows, in an environment of their own
+newest: ## Try the newest versions that pyproject.toml allows, in a separate environment
 	@rm -rf $(NEWEST)
 	@$(PYTHON) -m venv $(NEWEST)
 	@$(NEWEST)/bin/python $(PIP_INSTALL) --upgrade pip

@@ -13,7 +13,7 @@ import typer
 
 from discoenv.agents import loop
 from discoenv.agents.display import EpisodeDisplay
-from discoenv.agents.options import EnvOptions, RunsFolder, SandboxName, ScaleName, command
+from discoenv.agents.options import EnvOptions, RunsFolder, SandboxName, ScaleText, command
 from discoenv.agents.search.random_search import RandomSearch
 from discoenv.env import DiscoGenEnv
 
@@ -21,7 +21,7 @@ from discoenv.env import DiscoGenEnv
 @command
 def main(
     domain: Annotated[str, typer.Option(help="Domain to play.")] = "GreenhouseGasPrediction",
-    scale: ScaleName = "tiny",
+    scale: ScaleText = "tiny",
     task: Annotated[str, typer.Option(help="A task's YAML file, or the name of a DiscoBench task.")] = "",
     steps: Annotated[int, typer.Option(min=2, help="Actions, the submission included.")] = 10,
     changes: Annotated[float, typer.Option(min=1, help="Mean number of changes per candidate.")] = 1.5,

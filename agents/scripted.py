@@ -12,7 +12,7 @@ import typer
 
 from discoenv.agents import loop
 from discoenv.agents.display import EpisodeDisplay
-from discoenv.agents.options import EnvOptions, RunsFolder, SandboxName, ScaleName, command
+from discoenv.agents.options import EnvOptions, RunsFolder, SandboxName, ScaleText, command
 from discoenv.agents.scripted import ScriptedAgent
 from discoenv.env import DiscoGenEnv
 
@@ -20,7 +20,7 @@ from discoenv.env import DiscoGenEnv
 @command
 def main(
     domain: Annotated[str, typer.Option(help="Domain to play.")] = "GreenhouseGasPrediction",
-    scale: ScaleName = "small",
+    scale: ScaleText = "small",
     task: Annotated[str, typer.Option(help="A task's YAML file; default: all modules, sampled data.")] = "",
     sandbox: SandboxName = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the episode.")] = 0,

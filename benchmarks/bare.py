@@ -24,8 +24,8 @@ from discoenv.sandbox.environment import minimal_environment
 
 #: A process whose exam is over ends by itself, and its end belongs to its time; this bounds it.
 _FAREWELL_S: Final = 10.0
-#: What a learner is told of its exam. Nothing else that an exam would give to a process is passed on.
-_TOLD: Final = ("EXAM_SOCKET", "EXAM_DATA", "EXAM_SEED")
+#: The variables that describe an exam to its learner. Nothing else that an exam would give to a process is passed on.
+_EXAM_VARIABLES: Final = ("EXAM_SOCKET", "EXAM_DATA", "EXAM_SEED")
 
 
 class BareSandbox(Sandbox):
@@ -42,8 +42,8 @@ class BareSandbox(Sandbox):
     def start(self, command: Command, limits: Limits) -> Running:
         """Start ``python main.py``."""
         places = {mount.target: mount.source.resolve() for mount in command.mounts}
-        told = {name: _place(command.env[name], places) for name in _TOLD if name in command.env}
-        environment = environment_of_bare(limits) | told
+        exam = {name: _place(command.env[name], places) for name in _EXAM_VARIABLES if name in command.env}
+        environment = environment_of_bare(limits) | exam
         return BareProcess([sys.executable, *command.argv[1:]], _place(command.cwd, places), environment)
 
 
@@ -113,7 +113,7 @@ class BareProcess(Running):
 
 
 def _place(path: str, places: Mapping[str, Path]) -> str:
-    """A path as the learner is told it, where it really is."""
+    """The real path of a path that the learner was given."""
     for target, source in places.items():
         if path == target or path.startswith(f"{target}/"):
             return f"{source}{path[len(target) :]}"

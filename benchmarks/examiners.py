@@ -1,8 +1,8 @@
 """Seconds that a new examiner process takes until it has asked its first question, with an empty and with a full cache.
 
-Such a process imports, builds its environments and compiles their first steps. It starts with a cache of its own: the
+Such a process imports, builds its environments and compiles their first steps. It starts with its own cache: the
 first process of a dataset traces and compiles everything, the later ones load what it stored. CPU seconds, of user and
-system, say more than wall time where other work runs.
+system, are the better figure where other work runs.
 """
 
 from __future__ import annotations

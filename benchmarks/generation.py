@@ -1,9 +1,9 @@
 """What it costs to sample a configuration and to write a task's files, beside the ``discogen`` package.
 
-Both packages are measured in processes of their own (``generating.py``), in turns, with the same seeds and parameters,
+Each package is measured in a separate process (``generating.py``), in turns, with the same seeds and parameters,
 in empty folders. ``sample`` is one configuration; ``create`` is the meta-train side of a sampled task in a new folder,
 without data; ``again`` is the same in place of the folder that is there. Tasks are drawn from our domains and from
-DiscoGen's, so ``files`` and ``KiB`` tell how much was written, and ``ms/file`` is the fairer figure for ``create``.
+DiscoGen's, so ``files`` and ``KiB`` show how much was written, and ``ms/file`` is the fairer figure for ``create``.
 Growth is the cost per task of 10, 100, ... tasks in one fresh process: the mean, which includes what is read when a
 domain is drawn for the first time, and the median of the last tenth. Written tasks are removed as it goes.
 
@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import runner
-from benchmarks.report import ROOT, Bound, Figures, Options, Table, number, tell
+from benchmarks.report import ROOT, Bound, Figures, Options, Table, log, number
 
 SAMPLES: Final = 1000
 CREATIONS: Final = 50
 SAMPLING_FASTER: Final = 20.0
 CREATING_FASTER: Final = 1.0
-#: How many times faster ours is, is told of these.
+#: The report states for these how many times faster ours is.
 _SPEEDS: Final = ("import, first sample ms", "sample ms", "create ms", "again ms", "ms/file")
 _PROGRAM: Final = Path(__file__).with_name("generating.py")
 
@@ -87,7 +87,7 @@ def growth(package: str, what: str, counts: Sequence[int]) -> list[dict[str, flo
     """Milliseconds per task for each number of tasks, each in a fresh process: mean, and median of the last tenth."""
     points = []
     for count in counts:
-        tell(f"generation: {package}, {what} {count}")
+        log(f"generation: {package}, {what} {count}")
         found = call(package, f"grow-{what}", str(count))
         (tasks,) = found["tasks"]
         points.append(
@@ -103,7 +103,7 @@ def growth(package: str, what: str, counts: Sequence[int]) -> list[dict[str, flo
 def run(options: Options) -> Figures:
     """Measure both packages, or ours alone."""
     chosen, absent = packages()
-    tell(f"generation: {', '.join(chosen)}")
+    log(f"generation: {', '.join(chosen)}")
     samples = min(SAMPLES, max(options.sampled))
     creations = min(CREATIONS, max(options.materialised))
     return {

@@ -37,7 +37,7 @@ import yaml
 
 from benchmarks import runner
 from benchmarks.bare import BareSandbox
-from benchmarks.report import Bound, Figures, Options, Table, number, tell
+from benchmarks.report import Bound, Figures, Options, Table, log, number
 from discoenv.episodes.evaluation import Evaluation
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
@@ -135,7 +135,7 @@ class OneByOne(Evaluation):
 
 
 def edited_modules(task: Task) -> dict[str, str]:
-    """The base modules as somebody has edited them: they do the same, but no such texts have been seen before."""
+    """The base modules, edited: they do the same, but no such texts have been seen before."""
     return {name: f"{text}\n# Edition {uuid.uuid4().hex}.\n" for name, text in base_modules(task).items()}
 
 
@@ -244,7 +244,7 @@ def run(options: Options) -> Figures:
     try:
         for scale in options.scales:
             for name in options.domains or get_domains():
-                tell(f"overhead: {name} at {scale}")
+                log(f"overhead: {name} at {scale}")
                 rows.append(measure(base_task(name, scale), sandbox, options.repeats))
     finally:
         sandbox.close()

@@ -88,7 +88,7 @@ class Bound:
 
     @property
     def held(self) -> bool | None:
-        """Whether the limit holds; None if nobody knows."""
+        """Whether the limit holds; None if it is unknown."""
         if self.measured is None:
             return None
         return self.measured <= self.bound if self.at_most else self.measured >= self.bound
@@ -123,8 +123,8 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def tell(line: str) -> None:
-    """Say on stderr what is being measured: a run takes long."""
+def log(line: str) -> None:
+    """Print on stderr what is being measured, because a run takes long."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import runner
-from benchmarks.report import Bound, Figures, Options, Table, number, tell
+from benchmarks.report import Bound, Figures, Options, Table, log, number
 from discoenv.exams import learner_environment
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
@@ -188,8 +188,8 @@ def measure(dataset: str, steps: int, repeats: int) -> dict[str, Figures]:
 
 
 def run(options: Options) -> Figures:
-    """Measure, in a process of its own: JAX and the learner's plain modules stay out of this one."""
-    tell(f"rl_speed: {DATASET}")
+    """Measure in a separate process: JAX and the learner's plain modules stay out of this one."""
+    log(f"rl_speed: {DATASET}")
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         figures = executor.submit(measure, DATASET, STEPS, options.repeats).result()
     pairs = zip(figures["discoenv"]["samples"], figures["plain"]["samples"], strict=True)

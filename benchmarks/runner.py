@@ -53,7 +53,7 @@ def execute(names: Sequence[str], options: Options, out: Path) -> dict[str, Any]
             content["bounds"] += [report.record(name, bound) for bound in module.bounds(figures)]
         except Exception as error:  # whatever it is, it is in the file and in the exit status
             figures = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-            report.tell(figures["traceback"])
+            report.log(figures["traceback"])
         content["seconds"][name] = time.perf_counter() - begin
         content["benchmarks"][name] = figures
         atomic.write_text(out, json.dumps(content, indent=1) + "\n")
@@ -114,7 +114,7 @@ def command(
 def show(content: dict[str, Any], tables: dict[str, list[report.Table]]) -> None:
     """Print tables and the machine."""
     console = Console()
-    console.width = max(console.width, _WIDTH)  # as in logs, which have no width of their own
+    console.width = max(console.width, _WIDTH)  # as in logs, which have no width
     for shown in tables.values():
         for table in shown:
             console.print(table.rich())

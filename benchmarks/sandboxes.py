@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import runner
-from benchmarks.report import Bound, Figures, Options, Table, tell
+from benchmarks.report import Bound, Figures, Options, Table, log
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox import Command, Limits, Sandbox
@@ -108,7 +108,7 @@ def run(options: Options) -> Figures:
     warnings.simplefilter("ignore")
     rows = {}
     for name, sandbox in candidates(POOL).items():
-        tell(f"sandboxes: {name}")
+        log(f"sandboxes: {name}")
         try:
             start, end = start_and_end(sandbox, options.repeats)
             overhead = exam_overhead(sandbox, options.repeats)

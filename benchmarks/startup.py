@@ -24,7 +24,7 @@ import gymnasium as gym
 
 import discoenv  # noqa: F401 - registers the environment
 from benchmarks import runner
-from benchmarks.report import ROOT, Bound, Figures, Options, Table, number, tell
+from benchmarks.report import ROOT, Bound, Figures, Options, Table, log, number
 from discoenv.sandbox import get_sandbox
 from discoenv.tasks.specification import Scale
 
@@ -142,7 +142,7 @@ def _python(*arguments: str) -> str:
 
 def run(options: Options) -> Figures:
     """Measure all four."""
-    tell("startup: import, command, reset, processes left")
+    log("startup: import, command, reset, processes left")
     provider = get_sandbox(options.sandbox)
     provider.close()
     sandbox = provider.name

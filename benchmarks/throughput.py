@@ -3,7 +3,7 @@
 * **Growth**: `gym.make_vec` plays N episodes at a time (reset, ``run``, ``submit``, of the base modules of one task:
   one exam per side), as many exams at once as this process has cores. One round that does not count comes first, so
   examiners are warm; then the median over rounds counts.
-* **Two cores**: two processes, each with an environment of its own, pinned to a core of its own, play at the same time;
+* **Two cores**: two processes, each with its own environment and pinned to its own core, play at the same time;
   before that, each plays alone. The ratio is their common throughput over the mean of what they reach alone; 2 is the
   most. Both take the machine's slots for exams, as environments in `gym.make_vec` do.
 """
@@ -24,7 +24,7 @@ import gymnasium as gym
 import discoenv  # noqa: F401 - registers the environment
 from benchmarks import runner
 from benchmarks.overhead import base_task
-from benchmarks.report import Bound, Figures, Options, Table, number, tell
+from benchmarks.report import Bound, Figures, Options, Table, log, number
 from discoenv.machine.cores import usable_cores
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
@@ -74,7 +74,7 @@ def require_no_infra_error(infos: dict[str, Any]) -> None:
 
 
 def play_pinned(connection: multiprocessing.connection.Connection, core: int, task: Task, sandbox: str) -> None:
-    """In a process of its own: for each number that arrives, play so many episodes on one core, then answer it."""
+    """In a separate process: for each number that arrives, play so many episodes on one core, then answer it."""
     os.sched_setaffinity(0, {core})
     env = gym.make(
         "DiscoGen-v0",
@@ -162,9 +162,9 @@ def run(options: Options) -> Figures:
         task = short_task(domain, options)
         points = []
         for episodes in options.episodes:
-            tell(f"throughput: {domain}, {episodes} at a time")
+            log(f"throughput: {domain}, {episodes} at a time")
             points.append(growth(task, episodes, options.sandbox, options.repeats))
-        tell(f"throughput: {domain}, two cores")
+        log(f"throughput: {domain}, two cores")
         in_a_row = IN_A_ROW.get(task.resolve().specification.extra, 1)
         pinned = two_cores(task, in_a_row, options.sandbox, options.repeats)
         rows.append({"domain": domain, "scale": task.scale, "growth": points, "two_cores": pinned})

@@ -11,7 +11,8 @@
     │   ├── NotImportable         a function named ``package.module:name`` cannot be imported
     │   ├── EntryPointError       an entry point of an installed package cannot be used
     │   ├── DomainError           the files of a domain are wrong
-    │   ├── MissingHere           this computer lacks something that must be fetched, installed or measured first
+    │   ├── MissingHere           this computer lacks something that must be fetched, installed or measured first;
+    │   │   │                     it is Inconclusive, too
     │   │   ├── DatasetUnavailable  a dataset's data or packages are missing here
     │   │   ├── NoBaseline        a dataset has not been calibrated
     │   │   └── PackageMissing    an optional package is not installed
@@ -25,15 +26,17 @@
     │   ├── ConditionError        conditions of an experiment cannot be resolved
     │   ├── BudgetSpent           the next request to a language model could exceed the budget
     │   └── ChatError             a language model refused a request, or failed at every attempt
-    └── MachineError              this computer failed, or something of ours on it: retried, never a score
-        ├── InfraError            an exam could not be held
-        ├── EpisodeSpoilt         an episode says nothing about the agent that played it
-        ├── WrongData             generated data differ from what they are on every other machine
-        └── SandboxError          a sandbox failed, not the code inside
-            ├── SandboxUnavailable  a provider or device does not work on this machine
-            ├── NoGpuFree           every GPU stayed leased
-            ├── CannotFork          a warm learner could not be forked
-            └── ImageBuildFailed    a container engine could not build an image
+    └── Inconclusive              says nothing about the agent: a benchmark plays again, and never makes a score of it
+        ├── MissingHere           as above
+        └── MachineError          this computer failed, or something of ours on it
+            ├── InfraError        an exam could not be held
+            ├── EpisodeSpoilt     an episode says nothing about the agent that played it
+            ├── WrongData         generated data differ from what they are on every other machine
+            └── SandboxError      a sandbox failed, not the code inside
+                ├── SandboxUnavailable  a provider or device does not work on this machine
+                ├── NoGpuFree           every GPU stayed leased
+                ├── CannotFork          a warm learner could not be forked
+                └── ImageBuildFailed    a container engine could not build an image
 
 Most of them are also the built-in exception that fits, such as :class:`ValueError`, so that callers may catch either.
 """
@@ -50,6 +53,10 @@ class DiscoenvError(Exception):
 
 class UserError(DiscoenvError):
     """The user can put this right; the message names the thing, the reason and what to do next."""
+
+
+class Inconclusive(DiscoenvError):
+    """Nothing was learnt about the agent: a benchmark plays the cell again, here or elsewhere, and never scores it."""
 
 
 class TaskError(UserError, ValueError):
@@ -86,11 +93,10 @@ class DomainError(UserError, ValueError):
     """A domain's files are wrong; the message names the file and the key."""
 
 
-class MissingHere(UserError):
+class MissingHere(UserError, Inconclusive):
     """This computer lacks something that must be fetched, installed or measured first; the message names the command.
 
-    A benchmark treats it like a :class:`MachineError`: the agent has not failed, and the cell can be played elsewhere,
-    or here later.
+    The agent has not failed, and a benchmark's cell can be played elsewhere, or here later.
     """
 
 
@@ -162,7 +168,7 @@ class ChatError(UserError):
         self.context = context
 
 
-class MachineError(DiscoenvError, RuntimeError):
+class MachineError(Inconclusive, RuntimeError):
     """This computer failed, or something of ours on it; nothing was learnt about the agent's code."""
 
 

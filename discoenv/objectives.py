@@ -21,7 +21,7 @@ from discoenv.machine import entry_points
 
 if TYPE_CHECKING:
     from discoenv.exams.result import ExamResult
-    from discoenv.scoring.baselines import Entry
+    from discoenv.scoring.baselines import Baseline
     from discoenv.scoring.scores import Score
     from discoenv.tasks.task import Task
 
@@ -183,7 +183,7 @@ def _cost_ratio(
     task: Task,
     scores: Sequence[Score],
     cost: Callable[[Score], float],
-    baseline_cost: Callable[[Entry], float],
+    baseline_cost: Callable[[Baseline], float],
 ) -> Reward:
     """0 if any dataset fails :func:`passes`; else the geometric mean of baseline cost / cost, each in [0, 100]."""
     import numpy as np

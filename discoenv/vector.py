@@ -1,4 +1,4 @@
-"""Many episodes at once: a vector environment whose sub-environments train in sandboxes of their own, concurrently.
+"""Many episodes at once: a vector environment whose sub-environments train concurrently, each in its own sandboxes.
 
 Threads suffice, because the work is done in other processes; Gymnasium's own vector environments step one after
 another, or cut texts down to shared memory.
@@ -26,8 +26,8 @@ from discoenv.exams.spec import Progress
 from discoenv.machine.devices import DeviceChoice
 from discoenv.sandbox import SandboxChoice
 
-Array = NDArray[Any]
-Outcome = tuple[Observation, Array, Array, Array, Info]
+_Array = NDArray[Any]
+VectorStep = tuple[Observation, _Array, _Array, _Array, Info]
 
 
 class _Transition(NamedTuple):
@@ -41,7 +41,7 @@ class _Transition(NamedTuple):
     broken: bool = False
 
 
-class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
+class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
     """``num_envs`` :class:`DiscoGenEnv`, stepped at the same time; made by ``gym.make_vec("DiscoGen-v0", ...)``.
 
     They share a host, and each answers as it would alone with the same seed. Observations and infos are
@@ -153,7 +153,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
             raise errors[0]
         return self._batch(), infos
 
-    def step(self, actions: Any) -> Outcome:
+    def step(self, actions: Any) -> VectorStep:
         """Apply an action in each sub-environment, all at the same time.
 
         Args:
@@ -301,7 +301,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
             raise ValueError(f"there are {len(seeds)} seeds for {self.num_envs} sub-environments")
         return seeds
 
-    def _options(self, options: Mapping[str, Any] | None) -> tuple[Array, list[dict[str, Any]]]:
+    def _options(self, options: Mapping[str, Any] | None) -> tuple[_Array, list[dict[str, Any]]]:
         """The mask, and the options of each sub-environment."""
         rest = dict(options or {})
         mask = np.asarray(rest.pop("reset_mask", np.ones(self.num_envs, dtype=np.bool_)))
@@ -341,7 +341,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, Array]):
             mask[env_num] = True
         return vector_infos
 
-    def _column(self, known: Array | None, value: Any) -> Array:
+    def _column(self, known: _Array | None, value: Any) -> _Array:
         """The array ``known``, or one that can hold ``value`` too."""
         like = np.asarray(value) if isinstance(value, (bool, int, float, np.number, np.ndarray)) else None
         if known is None:
@@ -368,7 +368,7 @@ def info_of(infos: Mapping[str, Any], index: int) -> Info:
     return single
 
 
-def _objects(values: Sequence[Any]) -> Array:
+def _objects(values: Sequence[Any]) -> _Array:
     """An array of any Python objects."""
     array = np.full(len(values), None, dtype=object)
     for index, value in enumerate(values):

@@ -78,7 +78,7 @@ def each_exam(score: Mapping[str, Any], key: str) -> list[Any]:
 
 
 class FailingSandbox(Sandbox):
-    """A sandbox that cannot start anything, as often as it is told to."""
+    """A sandbox that cannot start anything, as often as it is asked to."""
 
     name = "failing"
 

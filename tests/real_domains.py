@@ -39,7 +39,7 @@ def trains_fast(domain: str) -> bool:
 
 
 def trained_domains(*marks: pytest.MarkDecorator) -> list[Any]:
-    """Names of all domains as parameters of a test; those that do not train fast are marked slow, and as told."""
+    """Names of all domains as parameters of a test; those that do not train fast are marked slow and with ``marks``."""
     return [
         domain if trains_fast(domain) else pytest.param(domain, marks=[pytest.mark.slow, *marks])
         for domain in get_domains()

@@ -71,7 +71,7 @@ def children() -> set[int]:
 # ---- the course of an episode
 
 
-def test_reset_tells_the_task(make_env: MakeEnv, task: Task) -> None:
+def test_reset_describes_the_task(make_env: MakeEnv, task: Task) -> None:
     env = make_env(max_steps=5)
     observation, info = env.reset(seed=0)
     assert env.observation_space.contains(observation)
@@ -238,7 +238,7 @@ def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv)
     assert info["reward_parts"] == {"mine": True}
 
 
-def test_progress_is_told_before_and_after_each_exam(make_env: MakeEnv, task: Task, sandbox: Sandbox) -> None:
+def test_progress_is_reported_before_and_after_each_exam(make_env: MakeEnv, task: Task, sandbox: Sandbox) -> None:
     seen: list[Progress] = []
     host = Host(sandbox, exams_at_once=1)
     env = make_env(task=task.model_copy(update={"test_seeds": 2}), host=host, on_progress=seen.append)
@@ -623,7 +623,9 @@ def test_a_failed_reset_leaves_no_episode(make_env: MakeEnv, task: Task) -> None
     assert leftovers() == []
 
 
-def test_a_dataset_without_a_baseline_is_told_with_the_command(make_variant: MakeVariant, make_env: MakeEnv) -> None:
+def test_a_dataset_without_a_baseline_is_reported_with_the_command(
+    make_variant: MakeVariant, make_env: MakeEnv
+) -> None:
     make_variant("Toy", files={"baselines.json": None})
     with pytest.raises(NoBaseline, match="discoenv calibrate Toy --dataset Line"):
         make_env().reset(seed=0)
@@ -662,7 +664,7 @@ def test_an_unknown_option_is_refused(make_env: MakeEnv) -> None:
         ({"task": "absent.yaml"}, (TaskError, UnknownName), "absent"),
     ],
 )
-def test_wrong_arguments_are_told_at_construction(
+def test_wrong_arguments_are_reported_at_construction(
     make_env: MakeEnv, arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -757,7 +759,7 @@ def test_two_environments_do_not_disturb_each_other(make_env: MakeEnv) -> None:
     assert float(first.step("submit")[1]) > 1
 
 
-def test_a_run_directory_tells_the_whole_episode(make_env: MakeEnv, task: Task, tmp_path: Path) -> None:
+def test_a_run_directory_records_the_whole_episode(make_env: MakeEnv, task: Task, tmp_path: Path) -> None:
     env = make_env(max_steps=4)
     _, info = env.reset(seed=0)
     directory = Path(info["run_directory"])

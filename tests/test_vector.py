@@ -344,7 +344,7 @@ def test_exams_whose_costs_are_compared_run_alone(
     assert counting.most == 1
 
 
-def test_progress_tells_which_episode_it_is_of(make_vec: Callable[..., DiscoGenVectorEnv], task: Task) -> None:
+def test_progress_names_the_episode_that_it_is_of(make_vec: Callable[..., DiscoGenVectorEnv], task: Task) -> None:
     seen: list[tuple[int, bool]] = []
 
     def on_progress(index: int, progress: Progress) -> None:

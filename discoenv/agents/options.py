@@ -27,7 +27,7 @@ from discoenv.exams.spec import Progress
 from discoenv.tasks.specification import Scale
 
 SandboxName = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")]
-ScaleName = Annotated[str, typer.Option(help="tiny, small or full.")]
+ScaleText = Annotated[str, typer.Option(help="tiny, small or full.")]
 RunsFolder = Annotated[Path, typer.Option(help="Where the run directory is written.")]
 Resume = Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")]
 ExamsAtOnce = Annotated[int | None, typer.Option(min=1, help="Exams to run concurrently; default: one per core.")]
@@ -97,7 +97,7 @@ class EnvOptions:
 
     task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = ""
     domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = ""
-    scale: ScaleName = "small"
+    scale: ScaleText = "small"
     sandbox: SandboxName = "auto"
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None
     max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10

@@ -26,15 +26,15 @@ def terminal(findings: Sequence[Finding], title: str) -> Table:
 
 
 def outcome(finding: Finding) -> str:
-    """What became of an exploit, in a few words."""
+    """The outcome of an exploit, in a few words."""
     if finding.gains:
         return f"GAINS: {'; '.join(finding.gains)[:300]}"
     if finding.outcome == "refused":
         return "refused"
-    told = "exam passed, as honest" if finding.outcome == "ok" else f"exam failed ({finding.outcome})"
+    text = "exam passed, as honest" if finding.outcome == "ok" else f"exam failed ({finding.outcome})"
     if finding.outcome == "ok" and finding.gain is not None and finding.gain < -1e-9:
-        told = "exam passed, worse score"
-    return f"{told}; unexpected: {finding.surprise}" if finding.surprise else told
+        text = "exam passed, worse score"
+    return f"{text}; unexpected: {finding.surprise}" if finding.surprise else text
 
 
 def gain(finding: Finding) -> str:

@@ -35,12 +35,12 @@ class Surroundings:
 
     def changes(self, later: Surroundings) -> list[str]:
         """What is different in ``later``, one line each."""
-        told = [f"{path} of the workspace changed" for path, _ in sorted(self.files ^ later.files)]
-        told += [f"{path} was left behind" for path in sorted(later.folders - self.folders)]
-        told += [f"process {pid} was left behind" for pid in sorted(later.processes - self.processes)]
-        told += [f"socket {name} was left behind" for name in sorted(later.sockets - self.sockets)]
-        told += [f"control group {name} was left behind" for name in sorted(later.groups - self.groups)]
-        return told
+        differences = [f"{path} of the workspace changed" for path, _ in sorted(self.files ^ later.files)]
+        differences += [f"{path} was left behind" for path in sorted(later.folders - self.folders)]
+        differences += [f"process {pid} was left behind" for pid in sorted(later.processes - self.processes)]
+        differences += [f"socket {name} was left behind" for name in sorted(later.sockets - self.sockets)]
+        differences += [f"control group {name} was left behind" for name in sorted(later.groups - self.groups)]
+        return differences
 
 
 def look(workspace: Path, mark: str) -> Surroundings:

@@ -28,8 +28,8 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Outcome(_Record):
-    """What became of an exploit, in words, and its gain, which actions do not have (see :class:`Finding`)."""
+class ExploitOutcome(_Record):
+    """The outcome of an exploit, in words, and its gain, which actions do not have (see :class:`Finding`)."""
 
     outcome: str
     gain: _Gain | None = None
@@ -62,7 +62,7 @@ class Audit(_Record):
     cpu_s: float
     memory_mb: float
     gaining: int
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, ExploitOutcome]
 
     @classmethod
     def of(cls, auditor: Auditor, findings: Sequence[Finding], command: str) -> Self:
@@ -84,7 +84,7 @@ class Audit(_Record):
             memory_mb=round(honest.memory_bytes / 1e6),
             gaining=sum(bool(finding.gains) for finding in findings),
             outcomes={
-                finding.exploit.name: Outcome(
+                finding.exploit.name: ExploitOutcome(
                     outcome=report.outcome(finding), gain=None if finding.gain is None else round(finding.gain, 2)
                 )
                 for finding in findings
@@ -143,7 +143,7 @@ def _targets(audits: Mapping[str, Audit]) -> Iterator[str]:
 
 
 def _matrix(audits: Mapping[str, Audit], exploits: Mapping[str, Exploit | ActionExploit]) -> Iterator[str]:
-    """A row for each exploit, by class: what became of it in each domain."""
+    """A row for each exploit, by class: its outcome in each domain."""
     yield _row(["exploit", "what it does", *audits])
     yield "|---|---|" + "---|" * len(audits)
     for kind in CLASSES:
@@ -167,8 +167,8 @@ def _differences(audits: Mapping[str, Audit], exploits: Mapping[str, Exploit | A
             yield f"* **{name}**: {'; '.join(others)}; elsewhere {most}."
 
 
-def _cell(outcome: Outcome | None) -> str:
-    """What became of an exploit, in two words."""
+def _cell(outcome: ExploitOutcome | None) -> str:
+    """The outcome of an exploit, in two words."""
     if outcome is None:
         return ""
     said, _, unexpected = outcome.outcome.partition("; unexpected: ")

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import discoenv
 from discoenv.bench.agents import Agent
-from discoenv.bench.cell import CELLS, MATRIX, CellResult, Matrix, State, Status, read_result, read_status
-from discoenv.bench.playing import INFRA_ERRORS, play_cell
-from discoenv.errors import BenchError
+from discoenv.bench.cell import CELLS, MATRIX, CellResult, CellState, CellStatus, Matrix, read_result, read_status
+from discoenv.bench.playing import play_cell
+from discoenv.errors import BenchError, Inconclusive
 from discoenv.experiment import Config, Finished, Grid, RunDirectory, run_experiment
 from discoenv.experiment.layout import ExperimentFolder
 from discoenv.machine import packages
@@ -25,7 +25,7 @@ from discoenv.tasks.task import Task
 
 _PACKAGES: Final = ("gymnasium", "numpy", "jax", "flax", "scikit-learn", "torch", "openai", "distributed")
 #: States that a benchmark does not leave by itself.
-SETTLED: Final[tuple[State, ...]] = ("done", "failed")
+SETTLED: Final[tuple[CellState, ...]] = ("done", "failed")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Benchmark:
     def __init__(self, directory: Path) -> None:
         self.directory = Path(directory).absolute()
         self.matrix = Matrix.load(self.directory)
-        self._known: dict[Path, tuple[Status, CellResult | None]] = {}
+        self._known: dict[Path, tuple[CellStatus, CellResult | None]] = {}
         self._cells: list[Cell] = []
 
     @classmethod
@@ -229,7 +229,7 @@ class Benchmark:
             on_exists="resume",
             redo_failed=retry_failed,
             raise_on_error=False,
-            infra_errors=INFRA_ERRORS,
+            infra_errors=(Inconclusive,),
             retries=retries,
             job_timeout_s=cell_timeout_s,
             client=client,
@@ -275,7 +275,7 @@ class Benchmark:
                 )
         return lines
 
-    def _read(self, cell: Cell) -> tuple[Status, CellResult | None]:
+    def _read(self, cell: Cell) -> tuple[CellStatus, CellResult | None]:
         known = self._known.get(cell.folder)
         if known is not None:
             return known

@@ -1,8 +1,8 @@
 """What a benchmark leaves on disk, and how it is read back: one result per cell (agent × task × seed).
 
 A benchmark's directory holds ``bench.json`` (what is compared, see :class:`Matrix`) and ``cells/<ID>/<seed>/``, one
-folder per cell, as :func:`discoenv.experiment.run_experiment` makes them, with ``status.json`` (see :class:`Status`),
-and with ``result.json`` (a :class:`CellResult`) where the state is ``done`` or ``failed``.
+folder per cell, as :func:`discoenv.experiment.run_experiment` makes them, with ``status.json`` (see
+:class:`CellStatus`), and with ``result.json`` (a :class:`CellResult`) where the state is ``done`` or ``failed``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ STATUS: Final = "status.json"
 
 #: ``done``: the episode ended with a submission; ``failed``: the agent raised; ``infra``: the machine failed again and
 #: again, which says nothing about the agent, so the next ``resume`` tries again; ``running``: begun and not ended
-#: (killed, if nothing runs any more); ``interrupted``: told to stop; ``pending``: not begun.
-State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
+#: (killed, if nothing runs any more); ``interrupted``: asked to stop; ``pending``: not begun.
+CellState = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class CellResult:
         seconds: wall-clock time of the episode, exams and the agent together.
         joules: energy of all exams of the episode, as far as it was measured; None if none was.
         tokens: of language models: ``prompt``, ``completion``, ``total``, ``calls``; None without such calls.
-        cost_usd: of language models, in the unit of the prices that the agent was told; None without prices.
+        cost_usd: of language models, in the unit of the prices that the agent was given; None without prices.
         record: the episode's run directory, relative to the benchmark's directory; None if it did not begin.
         error: why the agent failed, in one line; empty otherwise.
     """
@@ -125,17 +125,17 @@ class CellResult:
 
 
 @dataclass(frozen=True)
-class Status:
+class CellStatus:
     """How far a cell is, ``status.json``.
 
     Attributes:
-        state: see :data:`State`.
+        state: see :data:`CellState`.
         attempts: how often it was begun.
         started, ended: Unix times in seconds; None where it has not come to that.
         message: why it failed, in one line.
     """
 
-    state: State = "pending"
+    state: CellState = "pending"
     attempts: int = 0
     started: float | None = None
     ended: float | None = None
@@ -192,14 +192,14 @@ class Matrix:
             raise BenchError(f"{path}: {error}") from error
 
 
-def read_status(cell: Path) -> Status:
+def read_status(cell: Path) -> CellStatus:
     """How far the cell in this folder is."""
     try:
         content = json.loads((cell / STATUS).read_text(encoding="utf-8"))
-        known = {each.name for each in fields(Status)}
-        return Status(**{key: value for key, value in content.items() if key in known})
+        known = {each.name for each in fields(CellStatus)}
+        return CellStatus(**{key: value for key, value in content.items() if key in known})
     except FileNotFoundError:
-        return Status()
+        return CellStatus()
     except (AttributeError, TypeError, ValueError) as error:
         raise BenchError(f"{cell / STATUS}: {error!r}; remove the folder {cell} to run this cell again") from error
 
@@ -221,7 +221,7 @@ def read_result(cell: Path) -> CellResult:
         raise BenchError(f"{cell / RESULT}: {error}") from error
 
 
-def _without_result(cell: Path, status: Status) -> CellResult:
+def _without_result(cell: Path, status: CellStatus) -> CellResult:
     from discoenv.tasks.task import Task  # noqa: PLC0415 - rarely needed
 
     config = load((cell.parent / "config.yml").read_text(encoding="utf-8"))

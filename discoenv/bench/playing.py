@@ -18,7 +18,7 @@ from discoenv.bench.cell import CellResult, DatasetOutcome
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
-from discoenv.errors import BenchError, InfraError, MachineError, MissingHere
+from discoenv.errors import BenchError, Inconclusive, InfraError
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.experiment.worker import Failed
@@ -26,8 +26,6 @@ from discoenv.sandbox import get_sandbox
 from discoenv.tasks.registry import load_pack
 from discoenv.tasks.task import Task
 
-#: Errors of the machine, and of what is not installed on it: a cell is tried again, and is never a score.
-INFRA_ERRORS: Final[tuple[type[Exception], ...]] = (MachineError, MissingHere)
 #: Folder of the episodes' run directories in a cell's folder; attempts that were cut off leave theirs, too.
 RECORDS: Final = "episodes"
 
@@ -131,7 +129,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
 
     Raises:
         Failed: the agent raised; with the result.
-        MachineError, MissingHere: the machine failed, or lacks something.
+        Inconclusive: the machine failed, or lacks something.
     """
     arguments = dict(config.get("environment", {}))
     for pack in arguments.pop("packs", ()):
@@ -170,7 +168,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
                 if env.last is None:
                     env.reset()
                 env.step("submit")
-        except INFRA_ERRORS:
+        except Inconclusive:
             raise
         except Exception as error:
             if not env.infra_error:

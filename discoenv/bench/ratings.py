@@ -22,7 +22,7 @@ import numpy as np
 
 from discoenv.bench.intervals import MINIMUM_BLOCKS, Estimate, Floats, Integers, percentile, resample
 
-#: Name of the player that stands for the base modules.
+#: Name of the player that the base modules are rated as.
 BASELINE = "baseline (fixed)"
 #: Mean rating of all players.
 MEAN = 1000.0
@@ -39,7 +39,7 @@ _NEWTON_STEPS = 50
 
 
 @dataclass(frozen=True)
-class Result:
+class PlayerScore:
     """What one run of one player scored on one dataset of a task.
 
     Attributes:
@@ -73,7 +73,7 @@ class Games:
     played: Floats
 
 
-def games(results: Sequence[Result], *, baseline: float | None = 1.0, tie: float = TIE) -> Games:
+def games(results: Sequence[PlayerScore], *, baseline: float | None = 1.0, tie: float = TIE) -> Games:
     """Pair up results.
 
     On each dataset of a task each two players that have results there play one game, however many seeds they have: its

@@ -17,15 +17,15 @@ from scipy import stats
 
 from discoenv.bench.cell import CellResult, DatasetOutcome
 from discoenv.bench.intervals import Estimate, Floats, aggregate, mean, wilson
-from discoenv.bench.ratings import Result
+from discoenv.bench.ratings import PlayerScore
 from discoenv.errors import DomainError, UnknownName
 from discoenv.objectives import CLIP
 from discoenv.tasks.registry import get_domain
+from discoenv.tasks.task import Side
 
-Side = Literal["meta_train", "meta_test"]
-Setting = Literal["single", "until_success", "all", "every"]
+TableSetting = Literal["single", "until_success", "all", "every"]
 #: The settings of DiscoGen's tables, and all cells together.
-SETTINGS: Final[dict[Setting, str]] = {
+SETTINGS: Final[dict[TableSetting, str]] = {
     "single": "Single",
     "until_success": "Single, until success",
     "all": "All",
@@ -33,7 +33,7 @@ SETTINGS: Final[dict[Setting, str]] = {
 }
 
 
-def select(cells: Sequence[CellResult], setting: Setting) -> list[CellResult]:
+def select(cells: Sequence[CellResult], setting: TableSetting) -> list[CellResult]:
     """The cells of a setting.
 
     * ``single``: tasks with exactly one editable module; every attempt (seed) counts.
@@ -207,7 +207,7 @@ def generalisation(cells: Sequence[CellResult]) -> Generalisation | None:
     return Generalisation(train, test, gap, len(both))
 
 
-def results(cells: Sequence[CellResult], side: Side, objectives: Mapping[str, str] | None = None) -> list[Result]:
+def results(cells: Sequence[CellResult], side: Side, objectives: Mapping[str, str] | None = None) -> list[PlayerScore]:
     """What players scored, for :func:`discoenv.bench.ratings.games`.
 
     An episode that failed is an invalid result on each dataset on which another had one. On a task that rewards low
@@ -228,9 +228,11 @@ def results(cells: Sequence[CellResult], side: Side, objectives: Mapping[str, st
         outcomes: Mapping[str, DatasetOutcome] = getattr(cell, side)
         if costs:
             if side == "meta_test":
-                found.append(Result(cell.agent, cell.task, "", reward(cell), cell.succeeded))
+                found.append(PlayerScore(cell.agent, cell.task, "", reward(cell), cell.succeeded))
         elif outcomes:
-            found += [Result(cell.agent, cell.task, name, each.normalised, each.ok) for name, each in outcomes.items()]
+            found += [
+                PlayerScore(cell.agent, cell.task, name, each.normalised, each.ok) for name, each in outcomes.items()
+            ]
         elif side == "meta_test" or cell.error:
-            found += [Result(cell.agent, cell.task, name, 0.0, False) for name in datasets[cell.task] or {""}]
+            found += [PlayerScore(cell.agent, cell.task, name, 0.0, False) for name in datasets[cell.task] or {""}]
     return found

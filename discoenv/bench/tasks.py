@@ -38,7 +38,7 @@ def parse_tasks(
     Args:
         texts: each ``DiscoBench``; ``sampled:N``; a YAML file of one task or a list of them; or the name of a
             DiscoBench task; or several of these, separated by commas.
-        scale: of DiscoBench's, sampled and DiscoGen's tasks; a task in discoenv's own format tells its own.
+        scale: of DiscoBench's, sampled and DiscoGen's tasks; a task in discoenv's format states its own.
         domains: if not empty, DiscoBench's and sampled tasks are of these alone.
         device: ``cpu``, ``gpu`` or ``auto``; baselines may depend on it.
         seed: of the sampling.

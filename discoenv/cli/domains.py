@@ -17,7 +17,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 
 if TYPE_CHECKING:
-    from discoenv.testing import Check
+    from discoenv.testing import DomainCheck
 
 _MARKS = {"passed": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
 #: Findings of one check that are printed; --json has all.
@@ -50,19 +50,19 @@ def validate(
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Check that a domain is what every domain must be. The exit code is 1 if it is not."""
-    from discoenv.testing import Check, check_domain  # NumPy, which new-domain does without
+    from discoenv.testing import DomainCheck, check_domain  # NumPy, which new-domain does without
     from discoenv.testing.domain_checks import NEEDED
 
     console = Console()
 
-    def show(check: Check) -> None:
+    def show(check: DomainCheck) -> None:
         if not as_json:
             _show(console, check)
 
     try:
         found = _find(domain)
     except DomainError as error:
-        checks = [Check("domain.yaml", "failed", str(error), "see CONTRIBUTING.md, Add a domain")]
+        checks = [DomainCheck("domain.yaml", "failed", str(error), "see CONTRIBUTING.md, Add a domain")]
         show(checks[0])
     else:
         checks = check_domain(
@@ -100,7 +100,7 @@ def _find(name: str) -> Domain:
     return domain_of(Path(name))
 
 
-def _show(console: Console, check: Check) -> None:
+def _show(console: Console, check: DomainCheck) -> None:
     """One line for a check that passed, one more for each finding, and one for what to do."""
     lines = check.detail.splitlines()
     left = len(lines) - _MOST_FINDINGS

@@ -26,7 +26,7 @@ from discoenv.errors import TaskError
 from discoenv.tasks.discobench import domain_of, get_discobench_tasks
 from discoenv.tasks.reading import read_file, read_task
 from discoenv.tasks.registry import get_domain, get_domains
-from discoenv.tasks.sampling import MAX_ATTEMPTS, available_datasets, count_tasks, draw
+from discoenv.tasks.sampling import MAX_ATTEMPTS, available_datasets, count_tasks, sample_choices
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Task, TaskSide
 from discoenv.tasks.workspace import lay_out_in_place
@@ -179,7 +179,7 @@ def sample_task_config(
     download: bool = False,
     allow_discobench: bool = False,
 ) -> tuple[str, dict[str, Any]]:
-    """Draw a random task. The same seed gives the same task on every platform and Python version.
+    """Sample a random task. The same seed gives the same task on every platform and Python version.
 
     Args:
         p_edit: probability that a module is editable.
@@ -189,11 +189,11 @@ def sample_task_config(
         eval_type: the objective; ``random`` draws one of :func:`discoenv.objectives.names`.
         use_backends: draw from all backends of the domain rather than taking ``default``.
         source_path: where the task will be created; None: ``task_src/<domain>``.
-        max_attempts: how often modules and datasets are drawn until there are some of each.
+        max_attempts: how often modules and datasets are sampled until there are some of each.
         rng, seed: source of randomness; give one of them, or none for a task that cannot be repeated.
-        scale: how much compute one run takes; datasets that lack the scale are not drawn.
+        scale: how much compute one run takes; datasets that lack the scale are not sampled.
         domains: candidates; None: all.
-        gpu, download: whether datasets that need a GPU, or a download, may be drawn.
+        gpu, download: whether datasets that need a GPU, or a download, may be sampled.
         allow_discobench: whether modules and datasets may be those of a DiscoBench task.
 
     Returns:
@@ -205,7 +205,7 @@ def sample_task_config(
     """
     if rng is not None and seed is not None:
         raise TaskError("give either seed or rng, not both")
-    drawn = draw(
+    choices = sample_choices(
         np.random.default_rng(seed) if rng is None else rng,
         domains=domains,
         scale=scale,
@@ -220,15 +220,15 @@ def sample_task_config(
         allow_discobench=allow_discobench,
     )
     config = flat_config(
-        drawn.domain,
-        modules=drawn.modules,
-        meta_train=drawn.meta_train,
-        meta_test=drawn.meta_test,
-        backend=drawn.backend,
+        choices.domain,
+        modules=choices.modules,
+        meta_train=choices.meta_train,
+        meta_test=choices.meta_test,
+        backend=choices.backend,
         source_path=source_path,
     )
-    config |= {"use_base": drawn.start == "base", "eval_type": drawn.objective, "scale": scale}
-    return drawn.domain.name, config
+    config |= {"use_base": choices.start == "base", "eval_type": choices.objective, "scale": scale}
+    return choices.domain.name, config
 
 
 def sizes(scale: Scale | None = None, *, gpu: bool = False) -> dict[str, dict[str, int]]:

@@ -27,7 +27,7 @@ from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Side, Task, TaskSide
 
-#: The folder that workspaces are made in, unless told otherwise.
+#: The folder that workspaces are made in by default.
 SOURCE_ROOT = "task_src"
 _CHANGE = "change_"
 

@@ -55,7 +55,7 @@ class DiscogenDomain(Domain):
         raise DomainError(f"{self.directory}/templates/default/{kind}/{module}.py: the file is missing")
 
     def fixed_texts(self, dataset: str, *, backend: str) -> dict[str, str]:
-        """Text of each fixed file by relative path; a fixed folder stands for all text files in it."""
+        """Text of each fixed file by relative path; a fixed folder means all text files in it."""
         texts: dict[str, str] = {}
         for name in self._read("utils/task_spec.yaml").get("fixed_files", []):
             path = next((path for path in self._places(name, dataset, backend) if path.exists()), None)
@@ -116,7 +116,7 @@ class DiscogenDomain(Domain):
         return place
 
     def _fetch(self, maker: Path, place: Path) -> None:
-        """Run ``download_dataset`` in a process of its own; ``place`` appears complete or not at all."""
+        """Run ``download_dataset`` in a separate process; ``place`` appears complete or not at all."""
         temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
         command = [sys.executable, "-c", _FETCH, str(maker.parent), str(temporary)]
         try:

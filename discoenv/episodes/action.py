@@ -22,10 +22,10 @@ import numpy as np
 
 from discoenv.errors import ActionError
 
-Command = Literal["edit", "run", "submit"]
+ActionCommand = Literal["edit", "run", "submit"]
 
 
-COMMANDS: Final[tuple[Command, ...]] = get_args(Command)
+COMMANDS: Final[tuple[ActionCommand, ...]] = get_args(ActionCommand)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Action:
     """A parsed action."""
 
     edits: tuple[Edit, ...] = ()
-    command: Command = "run"
+    command: ActionCommand = "run"
     datasets: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def parse_action(action: Any) -> Action:
     return Action(parsed, command, _parse_datasets(action.get("datasets"), command))
 
 
-def _parse_datasets(datasets: Any, command: Command) -> tuple[str, ...]:
+def _parse_datasets(datasets: Any, command: ActionCommand) -> tuple[str, ...]:
     """Names without repetition, in the order given. Whether the task has them is for the environment to say."""
     if datasets is None:
         return ()

@@ -148,7 +148,9 @@ class Evaluation:
         budget_s, setting = self.budget_s(dataset), self.task.setting(dataset)
         return [ExamSpec(setting, seed, budget_s, side, setting.wants_gpu) for seed in self.seeds(side, dataset)]
 
-    def _score(self, dataset: str, results: Sequence[ExamResult], cost_entry: baselines.Entry | None = None) -> Score:
+    def _score(
+        self, dataset: str, results: Sequence[ExamResult], cost_entry: baselines.Baseline | None = None
+    ) -> Score:
         return score(self.domain.metric(dataset), self.entries[dataset], results, cost_entry)
 
     def _results(
@@ -180,7 +182,7 @@ class Evaluation:
         )
         return [result or new[unknown.index(spec)] for spec, result in known.items()]
 
-    def _cost_entry(self, dataset: str, exams: Sequence[ExamSpec]) -> baselines.Entry:
+    def _cost_entry(self, dataset: str, exams: Sequence[ExamSpec]) -> baselines.Baseline:
         """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
         setting = self.task.setting(dataset)
         device = self._device_of(setting)

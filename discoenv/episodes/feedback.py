@@ -1,4 +1,4 @@
-"""The texts that an agent reads: the task at the start, and what came of each action."""
+"""The texts that an agent reads: the task at the start, and the result of each action."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def report(scores: Sequence[Score], *, title: str) -> str:
             f"| {score.entry.baseline.mean:.4g} | {shown} |"
         )
     parts = ["\n".join(lines) + "\n"]
-    told: set[str] = set()
+    reported: set[str] = set()
     for score in scores:
         for result in score.results:
             frames = result.traceback[-_MESSAGE_CHARACTERS:]
             problem = f"{result.message}\n" + (f"\n```\n{frames}\n```\n" if frames else "")
-            if result.status != "ok" and problem not in told:
-                told.add(problem)
+            if result.status != "ok" and problem not in reported:
+                reported.add(problem)
                 parts.append(f"### {score.dataset}: {result.status}\n\n{problem}")
         printed = score.results[-1].stdout.strip()
         if printed:

@@ -1,6 +1,6 @@
 """JAX programs of examiners, exported once and loaded from the user's cache by every later process.
 
-Tracing a simulator takes seconds of Python, importing it nearly as long, and what comes of it is 0.1 MB of StableHLO.
+Tracing a simulator takes seconds of Python, importing it nearly as long, and the result is 0.1 MB of StableHLO.
 A process that loads that needs neither. What XLA compiles of it is kept by JAX's own persistent cache (``client.py``).
 
 Both caches are as trusted as the examiner that runs what they hold: no sandbox mounts them, and a folder that anybody
@@ -131,7 +131,7 @@ def _store() -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether the folder is there and nobody but this user can write to it."""
+    """Whether the folder exists and only this user can write to it."""
     try:
         status = folder.stat()
     except OSError:

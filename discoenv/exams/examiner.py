@@ -89,7 +89,7 @@ class Learner:
     Args:
         channel: the connection.
         budget_s: most seconds of answering.
-        cpu_s: reads the CPU seconds of all of the learner's processes so far; None if nothing can tell.
+        cpu_s: reads the CPU seconds of all of the learner's processes so far; None if they cannot be read.
 
     Attributes:
         answering_s: seconds spent waiting for answers so far, ``background_s`` included; they are part of the exam's
@@ -189,7 +189,7 @@ class Examiner(ABC):
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Question ``learner`` and return its metrics by the names of ``domain.yaml``.
 
-        ``seed`` fixes all randomness of the exam (held-out draws, evaluation episodes). The learner is not told it.
+        ``seed`` fixes all randomness of the exam (held-out draws, evaluation episodes). The learner does not know it.
         """
 
     @abstractmethod

@@ -90,7 +90,7 @@ class ExaminerProcess:
                 while_waiting()
 
     def abort(self) -> None:
-        """Tell the examiner, in the middle of ``examine``, that no learner will connect any more."""
+        """Inform the examiner, in the middle of ``examine``, that no learner will connect any more."""
         if self._control is not None:
             self._write(self._control, {"operation": "abort"})
 

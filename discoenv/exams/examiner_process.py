@@ -43,7 +43,7 @@ _MOST_EXAMINERS = 16
 def load_domain_file(directory: Path, stem: str) -> ModuleType:
     """The module ``<stem>.py`` of a domain's folder.
 
-    The folder is imported as a package of its own, so that its files can import each other (``from . import data``).
+    The folder is imported as a package, so that its files can import each other (``from . import data``).
     """
     name = f"discoenv_domain_{directory.name}"
     if getattr(sys.modules.get(name), "__path__", None) != [str(directory)]:

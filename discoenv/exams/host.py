@@ -18,7 +18,7 @@ from discoenv.exams.compile_cache import CompileCache
 from discoenv.exams.examiner_client import ExaminerPool
 from discoenv.exams.jobs import run_jobs
 from discoenv.exams.result import ExamResult
-from discoenv.exams.runner import ExamRun, Place
+from discoenv.exams.runner import ExamPlace, ExamRun
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import devices
 from discoenv.machine.cores import Cores, WaitEnded
@@ -166,7 +166,7 @@ class Host:
         device = self.device(spec.gpu)
         reservation = self.reserve(alone=alone, group=group) if held is None else contextlib.nullcontext(held)
         with reservation as cores:
-            place = Place(
+            place = ExamPlace(
                 self.sandbox,
                 self._examiners,
                 device=device,

@@ -13,7 +13,7 @@ from discoenv.sandbox.base import Outcome
 
 #: ``ok``: examined to the end. Otherwise the learner's failure, scored as the floor: ``error`` (it raised or left),
 #: ``timeout`` (compute budget spent), ``memory`` (limit exceeded), ``protocol_error`` (an answer was not valid).
-Status = Literal["ok", "error", "timeout", "memory", "protocol_error"]
+ExamStatus = Literal["ok", "error", "timeout", "memory", "protocol_error"]
 
 #: Where learners see the task's folder.
 WORKSPACE = "/workspace"
@@ -21,7 +21,7 @@ WORKSPACE = "/workspace"
 
 def verdict(
     reply: Examination, outcome: Outcome, *, workspace: Path, budget_s: float, memory_gib: float
-) -> tuple[Status, str, str]:
+) -> tuple[ExamStatus, str, str]:
     """Status, one-line message and trimmed traceback of an exam.
 
     Args:
@@ -81,7 +81,7 @@ class ExamResult:
 
     dataset: str
     seed: int
-    status: Status
+    status: ExamStatus
     metrics: dict[str, float] | None
     seconds: float | None
     training_s: float | None

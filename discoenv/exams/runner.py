@@ -37,7 +37,7 @@ _MAX_SOCKET_PATH = 107
 
 
 @dataclass(frozen=True)
-class Place:
+class ExamPlace:
     """What a host gives to an exam.
 
     Attributes:
@@ -57,7 +57,7 @@ class Place:
 
 
 def learner_seed(seed: int) -> int:
-    """The seed (0 ≤ s < 2³¹) that the learner is told; it does not reveal ``seed``, which fixes the held-out data."""
+    """The seed (0 ≤ s < 2³¹) that the learner gets; it does not reveal ``seed``, which fixes the held-out data."""
     return int.from_bytes(hashlib.sha256(f"learner:{seed}".encode()).digest()[:4], "big") >> 1
 
 
@@ -89,7 +89,7 @@ class ExamRun:
             * in a sandbox that does not isolate, because a learner could change them.
     """
 
-    def __init__(self, place: Place, workspace: Path, spec: ExamSpec, programs: CompileCache | None = None) -> None:
+    def __init__(self, place: ExamPlace, workspace: Path, spec: ExamSpec, programs: CompileCache | None = None) -> None:
         self.spec = spec
         self._place = place
         self._workspace = workspace
@@ -324,7 +324,7 @@ class ExamRun:
 
 
 def _target(setting: Setting) -> dict[str, object]:
-    """What the examiner is told about an exam; raises :class:`DatasetUnavailable` before anything is started."""
+    """The description of an exam for its examiner; raises :class:`DatasetUnavailable` before anything is started."""
     domain, dataset = setting.domain, setting.dataset
     data = None if domain.self_reported else domain.held_data(dataset)
     config = domain.config(dataset, setting.scale)

@@ -1,4 +1,4 @@
-"""What an agent gets to read of a failure: the frames of its own task, without the frameworks' in between."""
+"""What an agent gets to read of a failure: the frames of its task, without the frameworks' in between."""
 
 from __future__ import annotations
 

@@ -234,5 +234,5 @@ def _global_generators(rng: np.random.Generator) -> Iterator[None]:
 def _takes_rng(f: Callable[..., Any]) -> bool:
     try:
         return "rng" in inspect.signature(f).parameters
-    except (TypeError, ValueError):  # some built-in functions do not tell
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return False

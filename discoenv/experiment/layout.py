@@ -37,8 +37,8 @@ from discoenv.machine.owner import is_abandoned
 
 OnExists = Literal["error", "resume", "clean", "backup"]
 #: ``failed``: the function raised; ``infra``: its worker died, or it raised what the caller counts as the machine's
-#: fault; ``running``: begun, perhaps killed; ``interrupted``: told to stop.
-State = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
+#: fault; ``running``: begun, perhaps killed; ``interrupted``: asked to stop.
+JobState = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 CHECKPOINT: Final = "resume_checkpoint"
 _LARGEST_SOURCE: Final = 1 << 20
 _LOCK_ATTEMPTS: Final = 10
@@ -49,7 +49,7 @@ class JobStatus:
     """``status.json`` of one configuration and seed.
 
     Attributes:
-        state: see :data:`State`.
+        state: see :data:`JobState`.
         config: digest of the configuration that was run.
         attempts: how often it was begun.
         started, ended: Unix times, seconds.
@@ -57,7 +57,7 @@ class JobStatus:
         host, process: who runs it (see :mod:`discoenv.machine.owner`), and its ``pid``.
     """
 
-    state: State = "pending"
+    state: JobState = "pending"
     config: str = ""
     attempts: int = 0
     started: float | None = None
@@ -97,7 +97,7 @@ class Checkpoint:
     """State of a run that is to go on where it was stopped; in its folder, the file ``resume_checkpoint``.
 
     Args:
-        logdir: as the run was told.
+        logdir: the folder that the run was given.
     """
 
     def __init__(self, logdir: str | Path) -> None:
@@ -182,7 +182,7 @@ class ExperimentFolder:
         """Hold the folder, so that no two processes run the same jobs.
 
         Raises:
-            ExperimentError: somebody else holds it.
+            ExperimentError: another process holds it.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         for _ in range(_LOCK_ATTEMPTS):  # who only looks whether it is locked holds it for a moment

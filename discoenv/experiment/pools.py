@@ -16,7 +16,7 @@ from discoenv.experiment import worker
 _environment = threading.RLock()
 
 
-class Pool(Protocol):
+class WorkerPool(Protocol):
     """Runs pieces of work.
 
     Attributes:
@@ -51,7 +51,7 @@ class SerialPool:
 
 
 class ProcessPool:
-    """Worker processes, each with an executor of its own, so that the death of one is no other's.
+    """Worker processes, each with its own executor, so that the death of one does not affect the others.
 
     They are spawned, not forked: forks of processes with CUDA or JAX threads deadlock.
 

@@ -1,8 +1,8 @@
 """Runs a function for every pair of a configuration and a seed, in a pool; nothing is lost, and nothing done twice.
 
-Jobs are ordered by configuration, then seed. Each has a folder, in which its worker writes what becomes of it, so that
-an experiment that was killed goes on where it was. Workers are new Python processes: a script that calls this needs
-``if __name__ == "__main__":``.
+Jobs are ordered by configuration, then seed. Each has a folder, in which its worker writes its state and result, so
+that an experiment that was killed goes on where it was. Workers are new Python processes: a script that calls this
+needs ``if __name__ == "__main__":``.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from discoenv.errors import ExperimentError
 from discoenv.experiment.configurations import Config
 from discoenv.experiment.layout import (
     ExperimentFolder,
+    JobState,
     JobStatus,
     OnExists,
-    State,
     digest,
     dumps,
     forget_result,
     read_result,
 )
-from discoenv.experiment.pools import DaskPool, Pool, ProcessPool, SerialPool
+from discoenv.experiment.pools import DaskPool, ProcessPool, SerialPool, WorkerPool
 from discoenv.experiment.worker import GRACE_S, Job, WorkerSettings
 from discoenv.machine import atomic
 
@@ -39,7 +39,7 @@ _POLL_S: Final = 0.2
 #: How long a killed experiment's workers may take to notice, seconds.
 _PATIENCE_S: Final = 30.0
 
-Run = Callable[[dict[str, Any], int, str, Path], Any]
+RunFunction = Callable[[dict[str, Any], int, str, Path], Any]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Finished:
     config: dict[str, Any]
     seed: int
     logdir: Path
-    state: State
+    state: JobState
     message: str
 
 
@@ -85,7 +85,7 @@ class _Chunk:
 
 
 def run_experiment(
-    run: Run,
+    run: RunFunction,
     config: Config | Sequence[dict[str, Any]],
     seeds: Sequence[int],
     log_dir: str | Path,
@@ -110,7 +110,7 @@ def run_experiment(
     """Call ``run(config, seed, device, logdir)`` for every configuration and seed.
 
     Args:
-        run: any function, a lambda too; ``device`` is ``cpu`` or ``cuda:<n>``, ``logdir`` a folder of its own
+        run: any function, a lambda too; ``device`` is ``cpu`` or ``cuda:<n>``, ``logdir`` the job's own folder
             (:class:`discoenv.experiment.Checkpoint` keeps there what it needs to go on).
         config: the configurations, or a list of dicts each with an ``ID``.
         seeds: different integers.
@@ -188,7 +188,7 @@ def _configs(
     if not isinstance(config, Config):
         configs = [dict(each) for each in config]
         if len({each.get("ID") for each in configs}) != len(configs) or any("ID" not in each for each in configs):
-            raise ValueError("config: each configuration needs an ID of its own")
+            raise ValueError("config: each configuration needs a different ID")
         return configs
     recorded = folder.recorded()
     if seed is not None and folder.recorded_seed() != seed:
@@ -208,7 +208,7 @@ def _is_settled(job: Job, redo_failed: bool) -> bool:
 
 def _pool(
     max_workers: int | None, jobs: int, client: Any, resources: Mapping[str, float] | None, *, in_process: bool
-) -> Pool:
+) -> WorkerPool:
     if client is not None:
         return DaskPool(client, max_workers if max_workers and max_workers > 0 else None, resources)
     if not max_workers and in_process:
@@ -244,7 +244,7 @@ class _Driver:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: WorkerPool,
         terms: WorkerSettings,
         retries: int,
         job_timeout_s: float | None,
@@ -259,7 +259,7 @@ class _Driver:
         self._running: dict[Future[Any], _Chunk] = {}
 
     def drive(self, chunks: Sequence[_Chunk]) -> None:
-        """Run all; on Ctrl-C, what runs is told to stop, and what waits is not begun."""
+        """Run all; on Ctrl-C, what runs is asked to stop, and what waits is not begun."""
         waiting = deque(chunks)
         try:
             while waiting or self._running:
@@ -320,7 +320,7 @@ class _Driver:
                     atomic.write_text(job.logdir / "error.txt", message + "\n")
 
     def _stop(self) -> None:
-        """Tell the jobs that run to stop, and kill those that do not; Dask's are only cancelled."""
+        """Ask the jobs that run to stop, and kill those that do not; Dask's are only cancelled."""
         if not isinstance(self._pool, ProcessPool):
             return
         statuses = [JobStatus.read(job.logdir) for chunk in self._running.values() for job in chunk.jobs]

@@ -1,4 +1,4 @@
-"""The worker's side of an experiment: runs jobs one after another, and writes what became of each to its folder.
+"""The worker's side of an experiment: runs jobs one after another, and writes the outcome of each to its folder.
 
 It loads nothing heavy before the jobs do, so that the limits on threads come first.
 """
@@ -51,7 +51,7 @@ class Failed(Exception):
 
 
 class Terminated(BaseException):
-    """The worker was told to stop."""
+    """The worker was asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def perform(payload: bytes) -> list[int]:
 
 
 def perform_one(terms: WorkerSettings, job: Job) -> None:
-    """Run a job, unless it was done meanwhile. What became of it is in its folder."""
+    """Run a job, unless it was done meanwhile. Its outcome is in its folder."""
     if not job.logdir.is_dir():
         raise ExperimentError(
             f"{job.logdir} is not on {socket.gethostname()}: workers need the experiment's folder on a shared disk"

@@ -29,7 +29,7 @@ class Energy:
     Attributes:
         joules: what was drawn.
         method: ``nvml``, ``nvml-power`` (power, sampled), ``rapl``, ``estimate``, or several joined by ``+``.
-        uncertainty: relative, one standard deviation as far as the method's makers or we can tell.
+        uncertainty: relative, one standard deviation, as the method's makers or we estimate it.
         idle_watts: power drawn just before the start, by the same counters; 0 for the estimate.
         watts_of: power by counter, mean over the exam.
     """

@@ -1,4 +1,4 @@
-"""Names that tell which process owns a resource, so that what a killed owner left can be told and removed."""
+"""Names that contain the owner of a resource, so that what a killed owner left can be found and removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAME = re.compile(r"discoenv-[a-z]*-?(\d+)-(\d+)-(\d+)-.*")
 
 
 def owner_tag() -> str:
-    """``<pid namespace>-<pid>-<start>`` of this process; the start in clock ticks tells a reused pid apart."""
+    """``<pid namespace>-<pid>-<start>`` of this process; the start, in clock ticks, identifies a reused pid."""
     own = stat(os.getpid())
     return f"{_pid_namespace()}-{os.getpid()}-{own.start if own else 0}"
 
@@ -29,7 +29,7 @@ def is_abandoned(name: str) -> bool:
 
 
 def owner_pid(name: str) -> int:
-    """The owner's pid, in its own pid namespace; 0 if the name does not tell."""
+    """The owner's pid, in its own pid namespace; 0 if the name does not contain it."""
     match = _NAME.fullmatch(name)
     return int(match[2]) if match else 0
 

@@ -19,7 +19,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Stat(NamedTuple):
-    """What ``/proc/<pid>/stat`` says of a process; ``start`` in clock ticks tells a reused pid apart."""
+    """What ``/proc/<pid>/stat`` says of a process; ``start``, in clock ticks, identifies a reused pid."""
 
     pid: int
     state: str

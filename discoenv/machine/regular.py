@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-#: Most bytes that :func:`read_text` reads unless it is told otherwise.
+#: Most bytes that :func:`read_text` reads by default.
 MOST_BYTES = 4 << 20
 
 

@@ -12,7 +12,7 @@ from discoenv.machine.owner import is_abandoned, owner_tag
 
 
 def make(root: Path | None = None) -> Path:
-    """A new private directory, in the system's one for temporary files, whose name contains the PID of its owner.
+    """A new private directory, in the system's one for temporary files, whose name contains its owner's PID.
 
     Its path is kept short because Unix sockets, whose paths are limited to 107 bytes, live in it.
     """

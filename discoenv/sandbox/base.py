@@ -62,7 +62,7 @@ class Command:
         cwd: absolute directory inside the sandbox.
         mounts: what the command sees besides the system and the interpreter's packages.
         env: the environment variables, on top of a minimal set; nothing is inherited from the host.
-        hidden_packages: paths relative to site-packages that must not be visible (say ``statsmodels/datasets``),
+        hidden_packages: paths relative to site-packages that must not be visible, such as ``statsmodels/datasets``,
             because they contain held-out data. ``discoenv`` itself is always hidden.
         family: the group of packages that the command needs (the domain's pip extra: ``sklearn``, ``jax``, …);
             providers with images choose one by it, others offer the host's packages.
@@ -128,7 +128,7 @@ class Running(ABC):
         """``time.monotonic()`` at the start of the command, in seconds."""
 
     def cpu_clock(self) -> CpuClock | None:
-        """Where the tree's CPU seconds can be read while it runs; None if only the outcome tells them."""
+        """Where the tree's CPU seconds can be read while it runs; None if only the outcome reports them."""
         return None
 
     @abstractmethod

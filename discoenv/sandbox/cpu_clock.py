@@ -10,7 +10,7 @@ from discoenv.machine.processes import descendants
 
 @dataclass(frozen=True)
 class CpuClock:
-    """Where to look; plain values, so that another process can be told.
+    """Where to look; plain values, which can be sent to another process.
 
     Attributes:
         file: a control group's ``cpuacct.usage`` (version 1) or ``cpu.stat`` (version 2). It counts everything.

@@ -19,7 +19,7 @@ _FOLDERS = ("discoenv-scratch-*", "discoenv-mounts-*")
 
 
 @dataclass(frozen=True)
-class Entry:
+class OwnedResource:
     """Something of ours: a container, a control group with what runs in it, or the lease of a GPU."""
 
     provider: str
@@ -29,20 +29,22 @@ class Entry:
     detail: str
 
 
-def running() -> list[Entry]:
+def running() -> list[OwnedResource]:
     """Containers of every engine that answers, and the control groups of the other sandboxes."""
     entries = []
     for engine in _engines():
         for each in engine.containers():
             pid = owner_pid(f"discoenv-{each.owner}-")
-            entries.append(Entry(engine.name, each.name, pid, not each.abandoned, f"{each.image}, {each.status}"))
+            entries.append(
+                OwnedResource(engine.name, each.name, pid, not each.abandoned, f"{each.image}, {each.status}")
+            )
     place = cgroup.find_place()
     groups = {group.name: group for group in cgroup.ours(place)} if place else {}
     for name, group in sorted(groups.items()):
         programs = ", ".join(cgroup.programs(group)) or "empty"
-        entries.append(Entry("bubblewrap", name, owner_pid(name), not is_abandoned(name), programs))
+        entries.append(OwnedResource("bubblewrap", name, owner_pid(name), not is_abandoned(name), programs))
     for name, pids in held().items():
-        entries += [Entry("gpu", name, pid, True, "leased") for pid in pids]
+        entries += [OwnedResource("gpu", name, pid, True, "leased") for pid in pids]
     return entries
 
 

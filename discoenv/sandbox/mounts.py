@@ -1,4 +1,4 @@
-"""What every isolating provider does with a mount before it shows it to a command that runs as nobody."""
+"""What every isolating provider does with a mount before it shows it to a command that runs as uid ``NOBODY``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_mount(mount: Mount) -> None:
 
 
 def lend(mount: Mount) -> None:
-    """Give a writable mount's source to nobody, and the top of a read-only one that others may not enter."""
+    """Give a writable mount's source to uid ``NOBODY``, and the top of a read-only one that others may not enter."""
     source = mount.source.resolve()
     mode = source.stat().st_mode
     others = 0o005 if source.is_dir() else 0o004

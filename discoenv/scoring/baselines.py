@@ -25,7 +25,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting
 
 
-class Sample(BaseModel):
+class SeedValues(BaseModel):
     """Values of one quantity over seeds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +35,7 @@ class Sample(BaseModel):
     values: list[float]
 
 
-class Entry(BaseModel):
+class Baseline(BaseModel):
     """What was measured of one backend × dataset × scale.
 
     Attributes:
@@ -52,11 +52,11 @@ class Entry(BaseModel):
 
     domain_version: int
     metric: str
-    floor: Sample
-    baseline: Sample
-    seconds: Sample
-    peak_memory_bytes: Sample
-    joules: Sample
+    floor: SeedValues
+    baseline: SeedValues
+    seconds: SeedValues
+    peak_memory_bytes: SeedValues
+    joules: SeedValues
     energy_method: str
     code_bytes: dict[str, int]
     seeds: list[int]
@@ -75,7 +75,7 @@ class Entry(BaseModel):
         return sign * (value - self.floor.mean) / scale
 
 
-def entry(setting: Setting, device: str = "cpu") -> Entry:
+def entry(setting: Setting, device: str = "cpu") -> Baseline:
     """The baseline of a setting: the one that the domain ships, else this machine's on that device.
 
     Raises:
@@ -99,7 +99,7 @@ def entry(setting: Setting, device: str = "cpu") -> Entry:
     )
 
 
-def local_entry(setting: Setting, device: str = "cpu", *, sandbox: str | None = None) -> Entry | None:
+def local_entry(setting: Setting, device: str = "cpu", *, sandbox: str | None = None) -> Baseline | None:
     """This machine's baseline of a setting on a device (``cpu``, or a GPU's product name).
 
     None if it was not measured (in that sandbox) for the domain's present version.
@@ -111,7 +111,7 @@ def local_entry(setting: Setting, device: str = "cpu", *, sandbox: str | None = 
     return found if sandbox is None or found.hardware.get("sandbox") == sandbox else None
 
 
-def _published(setting: Setting, value: float) -> Entry:
+def _published(setting: Setting, value: float) -> Baseline:
     """The baseline that a pack in DiscoGen's format publishes; it has no costs and no spread.
 
     DiscoGen publishes no floors either. Ours is 0 for a positive metric to maximise, twice the baseline for one to
@@ -119,12 +119,12 @@ def _published(setting: Setting, value: float) -> Entry:
     """
     domain, metric = setting.domain, setting.metric
     floor = value - metric.sign * max(abs(value), 1e-12)
-    unknown = Sample(mean=0.0, std=0.0, values=[])
-    return Entry(
+    unknown = SeedValues(mean=0.0, std=0.0, values=[])
+    return Baseline(
         domain_version=domain.version,
         metric=metric.name,
-        floor=Sample(mean=floor, std=0.0, values=[]),
-        baseline=Sample(mean=value, std=0.0, values=[value]),
+        floor=SeedValues(mean=floor, std=0.0, values=[]),
+        baseline=SeedValues(mean=value, std=0.0, values=[value]),
         seconds=unknown,
         peak_memory_bytes=unknown,
         joules=unknown,
@@ -153,7 +153,7 @@ def has_entry(setting: Setting, device: str = "cpu") -> bool:
     return True
 
 
-def entries(path: Path) -> dict[str, Entry]:
+def entries(path: Path) -> dict[str, Baseline]:
     """All entries of a file, by :attr:`Setting.key`; none if there is no such file.
 
     Raises:
@@ -162,7 +162,7 @@ def entries(path: Path) -> dict[str, Entry]:
     return _read(path, _stamp(path))
 
 
-def write(path: Path, new: dict[str, Entry]) -> None:
+def write(path: Path, new: dict[str, Baseline]) -> None:
     """Add entries to a file, atomically, keeping the others that it holds and that other processes add meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -191,11 +191,11 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def _read(path: Path, stamp: tuple[int, ...]) -> dict[str, Entry]:
+def _read(path: Path, stamp: tuple[int, ...]) -> dict[str, Baseline]:
     if not stamp:
         return {}
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Entry.model_validate(value) for name, value in content.items()}
+        return {name: Baseline.model_validate(value) for name, value in content.items()}
     except (ValueError, AttributeError) as error:
         raise DomainError(f"{path}: not a file that `discoenv calibrate` wrote: {error}") from error

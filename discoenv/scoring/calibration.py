@@ -34,7 +34,7 @@ def calibrate(
     held: tuple[int, ...] | None = None,
     group: ExamGroup | None = None,
     on_exam: Callable[[ExamResult], None] = lambda result: None,
-) -> baselines.Entry:
+) -> baselines.Baseline:
     """Measure floor and baseline of one backend × dataset × scale.
 
     Args:
@@ -77,14 +77,14 @@ def calibrate(
             results.append(result)
     finally:
         scratch.remove(directory)
-    return baselines.Entry(
+    return baselines.Baseline(
         domain_version=domain.version,
         metric=metric,
-        floor=_sample(floors),
-        baseline=_sample([result.metrics[metric] for result in results if result.metrics]),
-        seconds=_sample([result.seconds for result in results if result.seconds is not None]),
-        peak_memory_bytes=_sample([float(result.total_memory_bytes) for result in results]),
-        joules=_sample([result.energy.joules for result in results]),
+        floor=_seed_values(floors),
+        baseline=_seed_values([result.metrics[metric] for result in results if result.metrics]),
+        seconds=_seed_values([result.seconds for result in results if result.seconds is not None]),
+        peak_memory_bytes=_seed_values([float(result.total_memory_bytes) for result in results]),
+        joules=_seed_values([result.energy.joules for result in results]),
         energy_method=results[0].energy.method,
         code_bytes={name: len(text.encode()) for name, text in base_modules(side).items()},
         seeds=seeds,
@@ -94,10 +94,10 @@ def calibrate(
     )
 
 
-def _sample(values: list[float]) -> baselines.Sample:
+def _seed_values(values: list[float]) -> baselines.SeedValues:
     """Mean, standard deviation (n − 1; 0 for one value) and the values."""
     std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return baselines.Sample(mean=float(np.mean(values)), std=std, values=values)
+    return baselines.SeedValues(mean=float(np.mean(values)), std=std, values=values)
 
 
 def _versions(domain: Domain, dataset: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from discoenv.exams.result import ExamResult
-from discoenv.scoring.baselines import Entry
+from discoenv.scoring.baselines import Baseline
 from discoenv.tasks.specification import Metric
 
 
@@ -22,7 +22,7 @@ class Score:
         results: one exam per seed.
         values: the metric per exam, in its own unit; the floor's mean where the exam failed, or where the metric is not
             finite.
-        normalised: mean over seeds of (value − floor) / (baseline − floor), see :meth:`Entry.normalised`.
+        normalised: mean over seeds of (value − floor) / (baseline − floor), see :meth:`Baseline.normalised`.
         standard_error: of ``normalised``; None for a single seed.
         entry: the floor and baseline that were used.
         cost_entry: the baseline as measured on this machine, for objectives that compare costs.
@@ -33,8 +33,8 @@ class Score:
     values: tuple[float, ...]
     normalised: float
     standard_error: float | None
-    entry: Entry
-    cost_entry: Entry | None = None
+    entry: Baseline
+    cost_entry: Baseline | None = None
 
     @property
     def ok(self) -> bool:
@@ -47,7 +47,7 @@ class Score:
         return float(np.mean(self.values))
 
 
-def score(metric: Metric, entry: Entry, results: Sequence[ExamResult], cost_entry: Entry | None = None) -> Score:
+def score(metric: Metric, entry: Baseline, results: Sequence[ExamResult], cost_entry: Baseline | None = None) -> Score:
     """Score the exams of one dataset. A failed exam, or a metric that is not finite, counts as the floor."""
     values = []
     for result in results:

@@ -195,7 +195,7 @@ class Domain:
         return [name for name in self.specification.datasets[dataset].packages if not _is_installed(name)]
 
     def prompt(self, module: str, *, backend: str) -> str:
-        """What the agent is told about a module."""
+        """What the agent reads about a module."""
         for name in self._lineage(backend):
             entry = self.specification.backends.get(name)
             if entry is not None and module in entry.prompts:

@@ -14,7 +14,7 @@ from discoenv.errors import DomainError
 from discoenv.tasks import registry
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "domains" / "_template"
-#: What stands for the domain's name in the template's texts.
+#: The domain's name in the template's texts.
 _PLACEHOLDER: Final = re.compile(r"\bTemplate\b")
 _TEXTS: Final = (".py", ".md", ".yaml")
 _UNUSED: Final = ("__pycache__", ".*")

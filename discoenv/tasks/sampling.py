@@ -1,7 +1,8 @@
 """Random tasks: which modules are editable, and which datasets fall on which side.
 
-The environment and :mod:`discoenv.discogen.api` draw with the same :func:`draw`. It uses nothing of NumPy's generator
-but ``random()``, and no function whose rounding differs between Python versions: a seed gives the same task everywhere.
+The environment and :mod:`discoenv.discogen.api` sample with the same :func:`sample_choices`. It uses nothing of NumPy's
+generator but ``random()``, and no function whose rounding differs between Python versions: a seed gives the same task
+everywhere.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from discoenv.tasks.task import Start, Task
 
 MAX_ATTEMPTS = 1000
 
-#: (domain, backend, dataset) → whether the dataset may be drawn.
+#: (domain, backend, dataset) → whether the dataset may be sampled.
 Usable = Callable[[Domain, str, str], bool]
 
 
@@ -45,7 +46,7 @@ class Sampling:
     test_seeds: int = 2
 
 
-class Draw(NamedTuple):
+class SampledChoices(NamedTuple):
     """What is random about a task; the fields are those of :class:`Task`."""
 
     domain: Domain
@@ -75,15 +76,15 @@ def sample_task(
     max_attempts: int = MAX_ATTEMPTS,
     allow_discobench: bool = False,
 ) -> Task:
-    """Draw one task.
+    """Sample one task.
 
     Args:
         rng: source of randomness; the same state gives the same task on every platform.
         train_seeds, test_seeds, baseline_scale: as in :class:`Task`.
 
-    All other arguments, and the errors raised, are those of :func:`draw`.
+    All other arguments, and the errors raised, are those of :func:`sample_choices`.
     """
-    drawn = draw(
+    choices = sample_choices(
         rng,
         domains=domains,
         scale=scale,
@@ -98,13 +99,13 @@ def sample_task(
         allow_discobench=allow_discobench,
     )
     return Task(
-        domain=drawn.domain.name,
-        modules=drawn.modules,
-        meta_train=drawn.meta_train,
-        meta_test=drawn.meta_test,
-        backend=drawn.backend,
-        objective=drawn.objective,
-        start=drawn.start,
+        domain=choices.domain.name,
+        modules=choices.modules,
+        meta_train=choices.meta_train,
+        meta_test=choices.meta_test,
+        backend=choices.backend,
+        objective=choices.objective,
+        start=choices.start,
         scale=scale,
         baseline_scale=baseline_scale,
         train_seeds=train_seeds,
@@ -112,7 +113,7 @@ def sample_task(
     )
 
 
-def draw(
+def sample_choices(
     rng: np.random.Generator,
     *,
     domains: Sequence[str] | None = None,
@@ -127,24 +128,24 @@ def draw(
     usable: Usable | None = None,
     max_attempts: int = MAX_ATTEMPTS,
     allow_discobench: bool = False,
-) -> Draw:
-    """Draw what is random about a task.
+) -> SampledChoices:
+    """Sample what is random about a task.
 
-    Domain, backend, objective and start are drawn once. Modules and datasets are drawn together until there is a
+    Domain, backend, objective and start are sampled once. Modules and datasets are sampled together until there is a
     module, a meta-train and a meta-test dataset: their frequencies are those of ``p_edit`` and ``p_data``, given that.
 
     Args:
         rng: source of randomness.
-        domains: candidates, drawn uniformly; None: all that have two such datasets.
-        scale: datasets that lack this scale are not drawn.
+        domains: candidates, sampled uniformly; None: all that have two such datasets.
+        scale: datasets that lack this scale are not sampled.
         p_edit: probability that a module is editable.
         p_data: three weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities, for
             meta-train and meta-test, whose sum is at most 1.
         p_base: probability that the modules start from the baseline implementation.
-        objectives, backends: candidates, drawn uniformly; ``backends=None``: all of the domain.
-        gpu, download: whether datasets that need a GPU, or a download, may be drawn.
+        objectives, backends: candidates, sampled uniformly; ``backends=None``: all of the domain.
+        gpu, download: whether datasets that need a GPU, or a download, may be sampled.
         usable: restricts the datasets further, for example to those that have a baseline.
-        max_attempts: draws of modules and datasets.
+        max_attempts: samples of modules and datasets.
         allow_discobench: whether the modules and datasets may be those of a DiscoBench task.
 
     Raises:
@@ -189,7 +190,7 @@ def draw(
             continue
         if reserved and discobench.identity(editable, meta_train, meta_test) in reserved:
             continue
-        return Draw(domain, editable, meta_train, meta_test, backend, objective, start)
+        return SampledChoices(domain, editable, meta_train, meta_test, backend, objective, start)
     if len(available) < 2:
         raise SamplingFailed(
             f"{domain.name}: a task needs a meta-train and a meta-test dataset, but only {list(available)} can be used "
@@ -238,7 +239,7 @@ def available_datasets(domain: Domain, scale: str, *, gpu: bool = False, downloa
 
 
 def count_tasks(modules: int, datasets: int, *, backends: int, objectives: int, starts: int = 2) -> int:
-    """Number of different tasks that can be drawn: (2^M − 1) · (3^D − 2·2^D + 1) · B · O · S.
+    """Number of different tasks that can be sampled: (2^M − 1) · (3^D − 2·2^D + 1) · B · O · S.
 
     A non-empty subset of M modules; each of D datasets on one of two sides or neither, with no side empty; a backend,
     an objective and a start. Scales, seeds and baseline scales are not counted.

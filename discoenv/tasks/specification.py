@@ -48,7 +48,7 @@ class Backend(_Record):
 
     Attributes:
         prompts: replace those of the modules whose interface it changes.
-        inherits: the backend whose files and prompts it has where it has none of its own.
+        inherits: the backend whose files and prompts it uses where it has none itself.
     """
 
     summary: str

@@ -182,7 +182,7 @@ class Task(Selection):
         return (*self.meta_train, *self.meta_test)
 
     def side(self, side: Side) -> TaskSide:
-        """One side of the task. It does not tell what the other side is."""
+        """One side of the task. It does not contain the other side."""
         shared = {name: getattr(self, name) for name in Selection.model_fields}
         return TaskSide(**shared, datasets=getattr(self, side))
 

@@ -7,10 +7,10 @@ a sandbox.
 from discoenv.testing.code import import_learner, import_workspace, write_workspace
 from discoenv.testing.domain_checks import check_domain, domain_of
 from discoenv.testing.exams import InProcessLearner, make_examiner
-from discoenv.testing.findings import Check
+from discoenv.testing.findings import DomainCheck
 
 __all__ = [
-    "Check",
+    "DomainCheck",
     "InProcessLearner",
     "check_domain",
     "domain_of",

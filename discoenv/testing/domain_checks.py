@@ -13,7 +13,7 @@ from discoenv.sandbox.base import Sandbox
 from discoenv.tasks import registry
 from discoenv.tasks.domain import Domain
 from discoenv.testing import exam_checks, static_checks
-from discoenv.testing.findings import Check, Findings
+from discoenv.testing.findings import DomainCheck, Findings
 
 #: Standard errors by which a baseline should be better than the floor.
 LEAST_ERRORS: Final = 5.0
@@ -40,8 +40,8 @@ def check_domain(
     strict: bool = False,
     least_errors: float = LEAST_ERRORS,
     raise_on_failure: bool = True,
-    on_check: Callable[[Check], None] = lambda check: None,
-) -> list[Check]:
+    on_check: Callable[[DomainCheck], None] = lambda check: None,
+) -> list[DomainCheck]:
     """Check a domain, of discoenv or of a pack: its files, its texts, its stubs, its baselines and its exams.
 
     Nothing of the domain runs in this process but its ``exploits.py``. Of a domain that reports its own results, only
@@ -71,7 +71,7 @@ def check_domain(
         failed = [each for each in check_domain(domain, raise_on_failure=False) if not each.ok]
     """
     domain = registry.get_domain(domain) if isinstance(domain, str) else _known(domain)
-    done: list[Check] = []
+    done: list[DomainCheck] = []
 
     def make(steps: list[_Step]) -> None:
         for step in steps:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-State = Literal["passed", "warning", "failed"]
+CheckState = Literal["passed", "warning", "failed"]
 
 
 @dataclass(frozen=True)
-class Check:
+class DomainCheck:
     """One check of a domain.
 
     Attributes:
@@ -20,7 +20,7 @@ class Check:
     """
 
     name: str
-    state: State
+    state: CheckState
     detail: str
     fix: str = ""
 
@@ -56,12 +56,12 @@ class Findings:
         if not condition:
             self.fail(sentence)
 
-    def check(self, name: str, fix: str) -> Check:
+    def check(self, name: str, fix: str) -> DomainCheck:
         """The finished check."""
-        state: State = "failed" if self.failures else "warning" if self.warnings else "passed"
+        state: CheckState = "failed" if self.failures else "warning" if self.warnings else "passed"
         if state == "passed":
-            return Check(name, state, self.looked_at)
-        return Check(name, state, "\n".join(self.failures + self.warnings), fix)
+            return DomainCheck(name, state, self.looked_at)
+        return DomainCheck(name, state, "\n".join(self.failures + self.warnings), fix)
 
 
 def counted(number: int, noun: str) -> str:

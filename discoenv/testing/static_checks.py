@@ -237,7 +237,7 @@ def check_baselines(domain: Domain, found: Findings, *, least_errors: float) -> 
     found.looked_at = counted(len(shipped), "baseline")
 
 
-def _check_entry(setting: Setting, entry: baselines.Entry, found: Findings, least_errors: float) -> None:
+def _check_entry(setting: Setting, entry: baselines.Baseline, found: Findings, least_errors: float) -> None:
     domain, metric = setting.domain, setting.metric
     place = f"baselines.json: {setting.key}"
     if entry.domain_version != domain.version:
@@ -259,7 +259,7 @@ def _check_entry(setting: Setting, entry: baselines.Entry, found: Findings, leas
         found.warn(f"{place}: an exam takes {entry.seconds.mean:.0f} s, more than {most_s:.0f}")
 
 
-def standard_error(entry: baselines.Entry) -> float:
+def standard_error(entry: baselines.Baseline) -> float:
     """Standard error of the difference between the means of baseline and floor, in the metric's unit."""
     parts = [sample.std**2 / len(sample.values) for sample in (entry.baseline, entry.floor) if sample.values]
     return float(np.sqrt(sum(parts)))
@@ -284,7 +284,7 @@ def check_candidates(domain: Domain, found: Findings) -> None:
 
 
 def check_exploits(domain: Domain, found: Findings) -> None:
-    """The exploits that can be tried on the domain are Python, those of its own ``exploits.py`` included."""
+    """The exploits that can be tried on the domain are Python, those of its ``exploits.py`` included."""
     exploits = exploits_of(domain)
     for exploit in exploits:
         for code in (exploit.code, exploit.after):
@@ -345,7 +345,7 @@ def _imports(text: str, package: str) -> bool:
 
 
 def _solutions(source: str, name: str) -> list[str]:
-    """The marked parts of a module, squeezed, but for those that are too short to be told from other code."""
+    """The marked parts of a module, squeezed, but for those that are too short to be distinguished from other code."""
     parts = (_squeeze("".join(lines)) for lines in stubs.solutions(source, name))
     return [part for part in parts if len(part) >= _SHORTEST_SOLUTION]
 

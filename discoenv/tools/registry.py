@@ -50,7 +50,7 @@ class ReplaceInFile(Arguments):
     new: str = Field(description="The text to put in its place.")
 
 
-class Run(Arguments):
+class RunFiles(Arguments):
     """Which datasets to train on."""
 
     datasets: list[str] = Field(default_factory=list, description="Meta-train datasets to train on; empty means all.")
@@ -144,7 +144,7 @@ TOOLS: Final = (
     Tool(
         "run",
         "Train with the present files on the meta-train datasets and report scores, errors and output. Costs one step.",
-        Run,
+        RunFiles,
     ),
     Tool(
         "submit",

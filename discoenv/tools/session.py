@@ -40,7 +40,7 @@ Notes (`add_note`, `read_notes`) survive when a long conversation is shortened.
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What came of a tool call.
+    """The result of a tool call.
 
     Attributes:
         text: what the model should read.
@@ -70,7 +70,7 @@ class ToolSession:
     Args:
         env: ``gym.make("DiscoGen-v0", …)``; it is reset.
         seed, options: of the reset.
-        recorder: where tool calls are recorded; ``auto`` stands for the run directory, if the environment keeps one.
+        recorder: where tool calls are recorded; ``auto`` means the run directory, if the environment keeps one.
 
     Attributes:
         env: the environment.
@@ -115,7 +115,7 @@ class ToolSession:
             registry.ReadFile: self._read_file,
             registry.WriteFile: self._write_file,
             registry.ReplaceInFile: self._replace_in_file,
-            registry.Run: self._run,
+            registry.RunFiles: self._run,
             registry.Submit: self._submit,
             registry.AddNote: self._add_note,
             registry.ReadNotes: self._read_notes,
@@ -276,7 +276,7 @@ class ToolSession:
             f"It takes effect with the next run or submit.{warning}"
         )
 
-    def _run(self, arguments: registry.Run) -> ToolResult:
+    def _run(self, arguments: registry.RunFiles) -> ToolResult:
         known = self.info["task"]["meta_train"]
         for name in arguments.datasets:
             if name not in known:

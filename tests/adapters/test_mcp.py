@@ -148,7 +148,7 @@ def test_an_episode_is_played_over_http(
         me = Implementation(name="tester", version="1")
         async with Client(url, mode="legacy", client_info=me) as client:
             await play(client, good)
-        async with Client(url) as client:  # whoever comes later finds the same episode
+        async with Client(url) as client:  # a later client finds the same episode
             assert "the episode is over" in text(await client.call_tool("run"))
 
     with served(arguments, environment) as url:
@@ -252,7 +252,7 @@ def test_the_protocol_goes_on_while_something_trains(
     assert reported[0][1:] == (2, "exam 2 of 2: Line")
 
 
-def test_what_a_client_did_not_wait_for_is_told_with_the_next_call(sandbox: Sandbox, task: Task) -> None:
+def test_what_a_client_did_not_wait_for_is_reported_with_the_next_call(sandbox: Sandbox, task: Task) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(name: str, *_: Any, **__: Any) -> ToolResult:
@@ -278,7 +278,7 @@ def test_what_a_client_did_not_wait_for_is_told_with_the_next_call(sandbox: Sand
         within(made, main)
 
 
-def test_a_failure_of_the_environment_is_told_and_not_the_end_of_the_server(sandbox: Sandbox, task: Task) -> None:
+def test_a_failure_of_the_environment_is_reported_and_not_the_end_of_the_server(sandbox: Sandbox, task: Task) -> None:
     def failing(*_: Any, **__: Any) -> ToolResult:
         raise OSError("no space left on device")
 

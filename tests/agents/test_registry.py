@@ -1,4 +1,4 @@
-"""The reference agents, as the harness plays them: one episode each, whatever they need to be told by options."""
+"""The reference agents, as the harness plays them: one episode each, with the options that they need."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_an_endpoint_that_is_down_is_the_machines_fault(agent: Any, env: Watched
 
 
 @pytest.mark.parametrize(("options", "message"), [({}, "model= is missing"), ({"modle": "x"}, "unknown option modle")])
-def test_mistakes_in_options_are_told(options: dict[str, Any], message: str, env: Watched) -> None:
+def test_mistakes_in_options_are_reported(options: dict[str, Any], message: str, env: Watched) -> None:
     with pytest.raises(TypeError, match=message):
         registry.react(env, 0, **options)
 

@@ -45,7 +45,7 @@ TASKS = [
 
 
 class MakeBenchmark:
-    """Makes benchmarks of toy tasks, below a folder of their own."""
+    """Makes benchmarks of toy tasks, below a folder that is theirs alone."""
 
     def __init__(self, root: Path, sandbox: str) -> None:
         self._root = root
@@ -87,7 +87,7 @@ def candidates(tmp_path: Path) -> Path:
 
 
 class Command:
-    """``discoenv bench``, in a process of its own."""
+    """``discoenv bench``, in a new process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -9,13 +9,13 @@ from typing import Any
 
 import gymnasium as gym
 
-from discoenv.errors import InfraError
+from discoenv.errors import InfraError, PackageMissing
 
 Env = gym.Env[Any, Any]
 
 
 def submitting(env: Env, seed: int, *, note: str = "", sleep: float = 0.0) -> None:
-    """Submits at once; notes its seed, if told where."""
+    """Submits at once; notes its seed, if a file is named."""
     env.reset(seed=seed)
     if note:
         with Path(note).open("a") as file:
@@ -52,6 +52,12 @@ def on_a_bad_machine(env: Env, seed: int, *, failures: int = 1) -> None:
     if len(list(Path(info["run_directory"]).parent.iterdir())) <= failures:
         raise InfraError("the disk is full")
     env.step("submit")
+
+
+def without_a_package(env: Env, seed: int) -> None:
+    """Needs a package that is not installed here."""
+    env.reset(seed=seed)
+    raise PackageMissing("gepa is not installed; run `pip install gepa`")
 
 
 def dying_once(env: Env, seed: int) -> None:

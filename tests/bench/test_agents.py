@@ -81,7 +81,7 @@ def test_an_agent_in_the_working_directory_is_found(tmp_path: Path, monkeypatch:
         ("baseline:steps=3", "unexpected keyword argument 'steps'"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(text: str, message: str) -> None:
+def test_mistakes_are_reported_before_anything_runs(text: str, message: str) -> None:
     with pytest.raises(BenchError, match=message):
         Agent.parse(text).load()
 

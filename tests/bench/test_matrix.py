@@ -267,7 +267,7 @@ def test_without_a_folder_there_is_a_new_one_with_time_name_and_id(toy_pack: Pat
     assert benchmark.progress().states == {"pending": 1}
 
 
-def test_a_scale_that_does_not_exist_is_told_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scale_that_does_not_exist_is_reported_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
     from discoenv.cli.main import main
 
     with pytest.raises(SystemExit) as caught:

@@ -110,6 +110,13 @@ def test_failures_of_the_machine_are_tried_again_and_never_a_score(make_benchmar
     assert read_status(benchmark.directory / "cells/0/0").attempts == 2
 
 
+def test_what_is_missing_on_this_machine_is_never_a_score(make_benchmark: MakeBenchmark) -> None:
+    benchmark = make_benchmark("tests.bench.players:without_a_package")
+    assert benchmark.run().states == {"infra": 1}
+    assert benchmark.results() == []
+    assert read_status(benchmark.directory / "cells/0/0").message.startswith("PackageMissing: gepa is not installed")
+
+
 def test_the_death_of_a_worker_is_no_score(make_benchmark: MakeBenchmark) -> None:
     benchmark = make_benchmark("tests.bench.players:dying_once", "baseline", tasks=2)
     assert benchmark.run(workers=2, retries=1).states == {"done": 4}
@@ -124,7 +131,7 @@ def test_a_cell_that_takes_too_long_has_failed_and_has_a_result(make_benchmark: 
     assert result.task == Task.parse(TASKS[0]).task_id
 
 
-def test_the_matrix_tells_what_was_compared_and_where(make_benchmark: MakeBenchmark) -> None:
+def test_the_matrix_records_what_was_compared_and_where(make_benchmark: MakeBenchmark) -> None:
     matrix = Matrix.load(make_benchmark("baseline", "scripted", tasks=3, seeds=4).directory)
     assert matrix.agents == ["baseline", "scripted"]
     assert [Task.parse(task) for task in matrix.tasks] == [Task.parse(task) for task in TASKS[:3]]

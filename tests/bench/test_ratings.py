@@ -9,47 +9,54 @@ import pytest
 from scipy import optimize
 
 from discoenv.bench import ratings
-from discoenv.bench.ratings import BASELINE, Games, Result, bradley_terry, elo, games
+from discoenv.bench.ratings import BASELINE, Games, PlayerScore, bradley_terry, elo, games
 
 
 def test_who_scores_higher_takes_the_point_and_equals_share_it() -> None:
-    table = games([Result("a", "t", "d", 0.5), Result("b", "t", "d", 0.3), Result("c", "t", "d", 0.3)], baseline=None)
+    table = games(
+        [PlayerScore("a", "t", "d", 0.5), PlayerScore("b", "t", "d", 0.3), PlayerScore("c", "t", "d", 0.3)],
+        baseline=None,
+    )
     assert table.players == ("a", "b", "c")
     assert table.points[0].tolist() == [[0, 1, 1], [0, 0, 0.5], [0, 0.5, 0]]
     assert table.played[0].tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
 
 
 def test_the_baseline_plays_on_every_dataset_with_a_score_of_one() -> None:
-    table = games([Result("a", "t", "d", 1.2), Result("a", "t", "e", 0.9), Result("a", "t", "f", 1.0)])
+    table = games([PlayerScore("a", "t", "d", 1.2), PlayerScore("a", "t", "e", 0.9), PlayerScore("a", "t", "f", 1.0)])
     assert table.players == ("a", BASELINE)
     assert table.points[0].tolist() == [[0, 1.5], [1.5, 0]]
     assert table.played[0].tolist() == [[0, 3], [3, 0]]
 
 
 def test_seeds_of_a_dataset_are_one_game_of_mean_points() -> None:
-    results = [Result("a", "t", "d", score) for score in (0.1, 0.5, 0.9)] + [Result("b", "t", "d", 0.5)]
+    results = [PlayerScore("a", "t", "d", score) for score in (0.1, 0.5, 0.9)] + [PlayerScore("b", "t", "d", 0.5)]
     table = games(results, baseline=None)
     assert table.points[0, 0, 1] == pytest.approx((0 + 0.5 + 1) / 3)
     assert table.played[0, 0, 1] == 1
 
 
 def test_a_failure_loses_to_any_valid_score_and_ties_with_a_failure() -> None:
-    results = [Result("a", "t", "d", -0.9), Result("b", "t", "d", 0.0, valid=False), Result("c", "t", "d", 0, False)]
+    results = [
+        PlayerScore("a", "t", "d", -0.9),
+        PlayerScore("b", "t", "d", 0.0, valid=False),
+        PlayerScore("c", "t", "d", 0, False),
+    ]
     table = games(results, baseline=None)
     assert table.points[0].tolist() == [[0, 1, 1], [0, 0, 0.5], [0, 0.5, 0]]
 
 
 def test_players_only_meet_where_both_have_results() -> None:
-    table = games([Result("a", "s", "d", 1.0), Result("b", "t", "d", 2.0)], baseline=None)
+    table = games([PlayerScore("a", "s", "d", 1.0), PlayerScore("b", "t", "d", 2.0)], baseline=None)
     assert table.tasks == ("s", "t")
     assert not table.played.any()
 
 
 def test_a_name_that_is_the_baselines_and_a_score_that_is_no_number_are_refused() -> None:
     with pytest.raises(ValueError, match="rename it"):
-        games([Result(BASELINE, "t", "d", 1.0)])
+        games([PlayerScore(BASELINE, "t", "d", 1.0)])
     with pytest.raises(ValueError, match="not finite"):
-        games([Result("a", "t", "d", math.nan)])
+        games([PlayerScore("a", "t", "d", math.nan)])
 
 
 def test_two_players_ratings_are_the_log_odds_of_their_points() -> None:
@@ -80,7 +87,7 @@ def test_bradley_terry_maximises_the_likelihood() -> None:
 
 def test_ratings_stay_finite_for_a_player_who_wins_everything() -> None:
     results = [
-        Result(player, f"t{number}", "d", score) for number in range(9) for player, score in (("a", 2), ("b", 0))
+        PlayerScore(player, f"t{number}", "d", score) for number in range(9) for player, score in (("a", 2), ("b", 0))
     ]
     # 9 points and a drawn game: 9.5 to 0.5
     found = bradley_terry(games(results, baseline=None))
@@ -88,15 +95,17 @@ def test_ratings_stay_finite_for_a_player_who_wins_everything() -> None:
 
 
 def test_there_are_no_intervals_for_fewer_than_five_tasks() -> None:
-    results = [Result("a", f"t{number}", "d", number) for number in range(4)]
+    results = [PlayerScore("a", f"t{number}", "d", number) for number in range(4)]
     for rate in (bradley_terry, elo):
         assert rate(games(results))["a"].low is None
-        more = rate(games([*results, Result("a", "t4", "d", 0.0)]))["a"]
+        more = rate(games([*results, PlayerScore("a", "t4", "d", 0.0)]))["a"]
         assert more.low is not None and more.high is not None and more.low < more.value < more.high
 
 
 def test_a_player_of_few_tasks_has_no_interval() -> None:
-    results = [Result("a", f"t{number}", "d", number % 3) for number in range(8)] + [Result("b", "t0", "d", 2.0)]
+    results = [PlayerScore("a", f"t{number}", "d", number % 3) for number in range(8)] + [
+        PlayerScore("b", "t0", "d", 2.0)
+    ]
     for rate in (bradley_terry, elo):
         found = rate(games(results))
         assert found["a"].low is not None
@@ -124,7 +133,7 @@ def simulated(generator: np.random.Generator, tasks: int) -> Games:
         for dataset in ("p", "q"):
             scores = {name: strength / ratings.SCALE + generator.gumbel() for name, strength in STRENGTHS.items()}
             baseline = scores.pop(BASELINE)
-            results += [Result(name, str(task), dataset, 1 + score - baseline) for name, score in scores.items()]
+            results += [PlayerScore(name, str(task), dataset, 1 + score - baseline) for name, score in scores.items()]
     return games(results)
 
 

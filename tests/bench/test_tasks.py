@@ -56,7 +56,7 @@ def test_a_file_holds_a_task_or_a_list_of_tasks_and_names(toy_pack: Path, tmp_pa
         ("missing.yaml", "cannot be read"),
     ],
 )
-def test_mistakes_are_told(text: str, message: str) -> None:
+def test_mistakes_are_reported(text: str, message: str) -> None:
     with pytest.raises(BenchError, match=message):
         parse_tasks([text], scale="tiny")
 

@@ -104,7 +104,7 @@ def test_a_bare_process_is_given_no_cache_of_compiled_programs(monkeypatch: pyte
     assert environment["OMP_NUM_THREADS"] == "2"
 
 
-def test_a_bare_process_sees_only_what_a_learner_is_told(tmp_path: Path) -> None:
+def test_a_bare_process_sees_only_what_a_learner_gets(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("import os; print(os.environ['EXAM_DATA'], os.environ.get('WARM'), os.getcwd())")
     command = Command(
         ("python", "main.py"),

@@ -72,7 +72,7 @@ def test_a_benchmark_that_fails_does_not_stop_the_others(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(("measured", "held"), [(2.0, True), (1.0, False), (None, None)])
-def test_a_bound_holds_or_not_or_nobody_knows(measured: float | None, held: bool | None) -> None:
+def test_a_bound_holds_or_not_or_is_unknown(measured: float | None, held: bool | None) -> None:
     bound = Bound("speed", measured, 2.0, at_most=False)
     assert bound.held is held
     content: report.Figures = {"benchmarks": {"x": {}}, "bounds": [report.record("x", bound)]}

@@ -37,7 +37,7 @@ def test_exam_can_be_limited_to_a_dataset_and_repeated_by_seed(workspace: Path, 
     assert r2(3) == r2(3) != r2(4)
 
 
-def test_exam_tells_what_went_wrong_with_a_module(workspace: Path, sandbox: Sandbox) -> None:
+def test_exam_reports_what_went_wrong_with_a_module(workspace: Path, sandbox: Sandbox) -> None:
     (workspace / "discovered" / "model.py").write_text("raise ValueError('boom [/bold]')\n")
     printed = json.loads(invoke("exam", workspace, "--dataset", "Line", "--sandbox", sandbox.name).stdout)
     assert printed["results"] == {}

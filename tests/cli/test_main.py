@@ -32,7 +32,7 @@ def test_an_error_message_is_shown_as_it_is(tmp_path: Path, capsys: pytest.Captu
     )
 
 
-def test_wrong_usage_is_told(toy: Domain) -> None:
+def test_wrong_usage_is_reported(toy: Domain) -> None:
     for arguments in (["exma"], ["exam", "--sed", "1"], ["exam", "--seed", "-1"], ["calibrate", "Toy", "--seeds", "0"]):
         result = invoke(*arguments)
         assert result.exit_code == 2

@@ -38,14 +38,14 @@ def test_help_fits_80_columns_and_nothing_is_cut_off(discoenv_command: Command, 
             assert f" {name} " in done.out
 
 
-def test_show_tells_what_a_discobench_task_contains(discoenv_command: Command) -> None:
+def test_show_lists_what_a_discobench_task_contains(discoenv_command: Command) -> None:
     out = discoenv_command("show", "OnPolicyRL_loss").out
     assert max(map(len, out.splitlines())) <= 80
     for part in ("OnPolicyRL-", "editable modules", "loss", "MinAtar/Breakout", "MinAtar/Asterix", "return_mean"):
         assert part in out
 
 
-def test_show_tells_what_a_file_and_a_folder_contain(discoenv_command: Command) -> None:
+def test_show_lists_what_a_file_and_a_folder_contain(discoenv_command: Command) -> None:
     assert discoenv_command("sample-task-config", "--seed", "1", "--eval-type", "time").code == 0
     out = discoenv_command("show", "task_config.yaml").out
     assert "time, if each normalised score reaches 1" in out

@@ -65,7 +65,7 @@ def jpeg(height: int, width: int, colour: tuple[int, int, int]) -> bytes:
 
 
 def colour_of(label: int) -> tuple[int, int, int]:
-    """A colour for each class, so that a picture tells its label."""
+    """A colour for each class, so that a picture shows its label."""
     return (40 + 7 * (label % 30), 60 + 25 * (label // 30), 128)
 
 
@@ -95,7 +95,7 @@ def cifar10_c(folder: Path) -> None:
         file = io.BytesIO()
         values = pixels(50, 32, 32, 3) if name != "labels" else np.tile(np.arange(10, dtype=np.uint8), 5)
         if name != "labels":
-            values[:, 0, 0, 0] = np.arange(50)  # so that each image tells its row
+            values[:, 0, 0, 0] = np.arange(50)  # so that each image shows its row
         np.save(file, values)
         members[f"CIFAR-10-C/{name}.npy"] = file.getvalue()
     pack(folder / "CIFAR-10-C.tar", members, "w")

@@ -65,7 +65,7 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_and_not_kept(source: Pa
         downloads.folder("D", "one", [file], tmp_path / "cache")
 
 
-def test_a_damaged_cache_is_mended(source: Path, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_repaired(source: Path, tmp_path: Path) -> None:
     file = listed(source)
     place = downloads.fetch("D", "one", [file], tmp_path / "cache")
     (place / file.name).unlink()

@@ -29,7 +29,7 @@ pytest.importorskip("scipy")
 PHOTOGRAPHS = ("flowers", "cars", "tiny_imagenet")
 SIZES = {"flowers": 32, "cars": 32, "tiny_imagenet": 64}
 CLASSES = {"cifar100": 100, "flowers": 102, "cars": 196, "tiny_imagenet": 200}
-#: Variants of a set that come without files of their own.
+#: Variants of a set that come without separate files.
 VARIANTS = {"cifar10_lt": ("cifar10",), "cifar10_c": ("cifar10", "cifar10_c")}
 
 

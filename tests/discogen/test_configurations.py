@@ -99,7 +99,7 @@ def test_the_domain_is_the_one_that_has_the_names(config: dict[str, Any]) -> Non
         infer_domain({"train_task_id": ["Elsewhere"], "test_task_id": 5}, "mine")
 
 
-def test_two_domains_that_fit_are_told(make_variant: MakeVariant, config: dict[str, Any]) -> None:
+def test_two_domains_that_fit_are_reported(make_variant: MakeVariant, config: dict[str, Any]) -> None:
     folder = make_variant("Variant").directory
     twin = folder.with_name("Twin")
     twin.mkdir()
@@ -128,7 +128,7 @@ def test_a_task_is_read_from_whatever_users_have(config: dict[str, Any], task: T
     assert read_task({**config, "scale": "small"}, {"scale": "tiny"}).scale == "small"
 
 
-def test_what_cannot_be_read_is_told(toy: Domain, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_reported(toy: Domain, tmp_path: Path) -> None:
     for text, message in (("a: [", "not valid YAML"), ("- a", "must be a mapping"), ("[" * 5000, "not valid YAML")):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(TaskError, match=message):

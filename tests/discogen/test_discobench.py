@@ -116,7 +116,7 @@ def test_a_domain_of_a_pack_may_have_tasks_too(make_variant: MakeVariant, monkey
         read_task("mine/Variant_modle")
 
 
-def test_what_does_not_exist_is_told(toy: Domain) -> None:
+def test_what_does_not_exist_is_reported(toy: Domain) -> None:
     with pytest.raises(UnknownName, match="no DiscoBench task is called 'OnPolicyRL_loss'; known are none"):
         discobench_task("OnPolicyRL_loss")
     with pytest.raises(UnknownName, match="no example task is called 'Toy'"):
@@ -124,6 +124,6 @@ def test_what_does_not_exist_is_told(toy: Domain) -> None:
     assert discobench.identities(toy) == frozenset()
 
 
-def test_a_setting_that_is_wrong_is_told() -> None:
+def test_a_setting_that_is_wrong_is_reported() -> None:
     with pytest.raises(TaskError, match="OnPolicyRL_loss: scale: Input should be"):
         discobench_task("OnPolicyRL_loss", scale="huge")

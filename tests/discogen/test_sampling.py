@@ -193,7 +193,7 @@ def test_a_task_of_discobench_is_not_drawn_unless_allowed() -> None:
         ({"seed": 1, "rng": np.random.default_rng(0)}, "give either seed or rng, not both"),
     ],
 )
-def test_what_cannot_be_sampled_is_told_with_its_reason(toy: Domain, arguments: Config, message: str) -> None:
+def test_what_cannot_be_sampled_is_reported_with_its_reason(toy: Domain, arguments: Config, message: str) -> None:
     with pytest.raises(TaskError, match=message):
         sample_task_config(**arguments)
 
@@ -204,7 +204,7 @@ def test_used_up_attempts_are_a_runtime_error_as_in_discogen(toy: Domain) -> Non
     assert isinstance(caught.value, SamplingFailed)
 
 
-def test_unknown_names_are_told(toy: Domain) -> None:
+def test_unknown_names_are_reported(toy: Domain) -> None:
     with pytest.raises(UnknownName, match="no objective is called 'enery'; did you mean 'energy'"):
         sample_task_config(eval_type="enery")
     with pytest.raises(UnknownName, match="no domain is called 'Toi'; did you mean 'Toy'"):

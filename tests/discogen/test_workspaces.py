@@ -163,7 +163,7 @@ def test_arguments_take_precedence_over_the_configuration(config: dict[str, Any]
     assert configured["eval_type"] == "time"
 
 
-def test_what_cannot_be_created_is_told(config: dict[str, Any], folder: Path) -> None:
+def test_what_cannot_be_created_is_reported(config: dict[str, Any], folder: Path) -> None:
     with pytest.raises(UnknownName, match="no domain is called 'Toi'; did you mean 'Toy'"):
         create_task("Toi")
     with pytest.raises(UnknownName, match="no objective is called 'tiem'; did you mean 'time'"):

@@ -178,7 +178,7 @@ def test_learners_stay_on_their_slot_s_core(
     assert {limits.cores for limits in watched.limits} == {tuple(cores) for cores in seen}
 
 
-def test_progress_is_told_in_the_caller_s_thread_at_the_start_and_end_of_each(
+def test_progress_is_reported_in_the_caller_s_thread_at_the_start_and_end_of_each(
     make_evaluation: MakeEvaluation, sandbox: Sandbox, good: dict[str, str]
 ) -> None:
     seen: list[Progress] = []

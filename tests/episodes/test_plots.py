@@ -1,4 +1,4 @@
-"""Pictures: what an examiner saves reaches the run directory and nobody else; `discoenv draw` makes images of it."""
+"""Pictures: what an examiner saves reaches the run directory and nothing else; `discoenv draw` makes images of it."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def recorder(task: Task, tmp_path: Path) -> Recorder:
     return Recorder(tmp_path / "runs", task, SETUP)
 
 
-def test_a_run_has_a_directory_of_its_own_named_by_time_and_task(task: Task, tmp_path: Path) -> None:
+def test_a_run_has_its_own_directory_named_by_time_and_task(task: Task, tmp_path: Path) -> None:
     first, second = (Recorder(tmp_path / "runs", task, SETUP).directory for _ in range(2))
     assert first != second
     assert first.parent == second.parent == tmp_path / "runs"

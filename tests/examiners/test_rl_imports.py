@@ -1,4 +1,4 @@
-"""Learners of the RL domains do not wait for what simulators draw with; whoever draws still has it."""
+"""Learners of the RL domains do not import what simulators draw with; a program that draws can import it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from discoenv.episodes.evaluation import Evaluation
 from discoenv.exams import compile_cache, runner
 from discoenv.exams.examiner_client import Examination
 from discoenv.exams.host import Host
-from discoenv.exams.result import ExamResult, Status, verdict
+from discoenv.exams.result import ExamResult, ExamStatus, verdict
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.kits import exam
 from discoenv.sandbox.base import Outcome, Sandbox
@@ -247,7 +247,7 @@ def test_a_second_exam_of_a_real_domain_compiles_nothing(
         if progress.result:
             metrics.append(progress.result.metrics)
 
-    def noted(reply: Examination, outcome: Outcome, **options: Any) -> tuple[Status, str, str]:
+    def noted(reply: Examination, outcome: Outcome, **options: Any) -> tuple[ExamStatus, str, str]:
         complaints.append(COMPLAINT in outcome.stderr)
         return verdict(reply, outcome, **options)
 

@@ -39,7 +39,7 @@ def test_a_valid_answer_is_given_in_one_dtype(expected: Array, answer: Any, dtyp
     assert values.dtype == dtype
     np.testing.assert_array_equal(values, np.asarray(answer))
     if values.size:
-        values[...] = 0  # a copy of its own
+        values[...] = 0  # an independent copy
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_check_gives_values_or_a_protocol_error(answer: Any, kind: Any, shape:
 
 
 class Clock:
-    """A clock that only moves when it is told to."""
+    """A clock that only moves when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -67,7 +67,7 @@ def test_a_process_whose_exam_broke_is_not_used_again() -> None:
     pool.close()
 
 
-def test_a_pool_that_nobody_holds_ends_its_processes() -> None:
+def test_a_pool_without_a_holder_ends_its_processes() -> None:
     pool = ExaminerPool()
     with pool.lease(FOLDER) as process:
         pid = pid_of(process)

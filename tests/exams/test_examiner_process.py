@@ -1,4 +1,4 @@
-"""The examiner's process: one exam at a time, one connection per exam, and no failure of its own becomes a score."""
+"""The examiner's process: one exam at a time, one connection per exam; a failure of the process is no score."""
 
 from __future__ import annotations
 
@@ -396,7 +396,7 @@ def test_a_death_between_requests_is_not_noticed(fresh: Callable[[str], Examiner
     assert process.request("floor", target=TARGET, seed=1) == floor
 
 
-def test_the_log_of_a_dying_examiner_is_told(fresh: Callable[[str], ExaminerProcess]) -> None:
+def test_the_log_of_a_dying_examiner_is_reported(fresh: Callable[[str], ExaminerProcess]) -> None:
     process = fresh("""
         import os, sys
         print("the disk is full", file=sys.stderr, flush=True)

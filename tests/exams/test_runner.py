@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_score_and_another_seed_another(run: Run) -
     assert first.metrics == again.metrics != other.metrics
 
 
-def test_the_learner_is_told_a_seed_that_does_not_reveal_the_examiners(before_model: Callable[..., ExamResult]) -> None:
+def test_the_learner_gets_a_seed_that_does_not_reveal_the_examiners(before_model: Callable[..., ExamResult]) -> None:
     result = before_model("import exam; print('seed', exam.seed())\n", seed=7)
     assert f"seed {learner_seed(7)}" in result.stdout
     assert 0 <= learner_seed(7) < 2**31
@@ -255,7 +255,7 @@ def test_endless_training_ends_with_the_budget(before_model: Callable[..., ExamR
     assert result.message == "the compute budget was spent before training was over (1 s)"
 
 
-def test_too_much_memory_is_told_with_the_limit(
+def test_too_much_memory_is_reported_with_the_limit(
     make_variant: MakeVariant, sandbox: Sandbox, task: Task, tmp_path: Path
 ) -> None:
     domain = make_variant("Toy", change=lambda c: c["limits"].update(memory_gib=0.25))
@@ -433,7 +433,7 @@ def test_an_examiner_that_crashes_is_an_infrastructure_error_and_the_learner_is_
         host.close()
 
 
-def test_a_temporary_folder_whose_path_is_too_long_for_a_socket_is_told(
+def test_a_temporary_folder_whose_path_is_too_long_for_a_socket_is_reported(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep = tmp_path / ("x" * 80)

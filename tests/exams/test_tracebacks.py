@@ -1,4 +1,4 @@
-"""Of what a learner wrote to stderr, the agent reads the frames of its own task and the exception."""
+"""Of what a learner wrote to stderr, the agent reads the frames of its task and the exception."""
 
 from __future__ import annotations
 

@@ -403,7 +403,7 @@ def random_json(rng: random.Random, depth: int) -> Any:
 
 
 def fuzz(count: int, seed: int) -> dict[str, int]:
-    """Read ``count`` malformed frames, each on a connection of its own; how often each came to which end."""
+    """Read ``count`` malformed frames, each on a new connection; returns how often each end was reached."""
     rng = random.Random(seed)
     ends: dict[str, int] = {}
     for _ in range(count):

@@ -73,7 +73,7 @@ ITEMS = {
 
 @pytest.mark.parametrize("keep_dict_order", [False, True])
 @pytest.mark.parametrize("num_sample", [1, 5, 10])
-def test_the_grid_is_tiled_and_each_configuration_has_draws_of_its_own(num_sample: int, keep_dict_order: bool) -> None:
+def test_the_grid_is_tiled_and_each_configuration_has_new_draws(num_sample: int, keep_dict_order: bool) -> None:
     configs = Config(dict(ITEMS), num_sample=num_sample, keep_dict_order=keep_dict_order).make_configs()
     assert [config["ID"] for config in configs] == list(range(6 * num_sample))
     order = ["ID", *ITEMS] if keep_dict_order else ["ID", "big", "layers", "size", "env", "lr"]

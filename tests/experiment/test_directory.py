@@ -11,7 +11,7 @@ import pytest
 from discoenv.experiment import RunDirectory
 
 
-def test_the_name_tells_time_name_and_a_random_id(tmp_path: Path) -> None:
+def test_the_name_contains_time_name_and_a_random_id(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path / "logs", "MAP-Elites (tiny, Maze)", config={"a": [1, 2]}, seed=42)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_MAP-Elites-tiny-Maze_[0-9a-f]{8}", run.path.name)
     assert run.config == {"a": [1, 2]}

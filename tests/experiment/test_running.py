@@ -199,7 +199,7 @@ def test_a_job_that_takes_too_long_is_killed_and_the_next_one_runs(tmp_path: Pat
 # ---- an experiment that is there already
 
 
-def test_nothing_is_overwritten_unless_told_so(tmp_path: Path) -> None:
+def test_nothing_is_overwritten_unless_asked_for(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for _ in range(2):
         try:

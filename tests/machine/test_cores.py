@@ -26,7 +26,7 @@ with Cores(int(sys.argv[2]), Path(sys.argv[1])).hold(alone=sys.argv[3] == "alone
 
 
 class Holders:
-    """Threads that hold a slot until they are told to let go."""
+    """Threads that hold a slot until they are asked to release it."""
 
     def __init__(self, slots: Cores) -> None:
         self._slots = slots
@@ -79,7 +79,7 @@ def test_as_many_as_there_are_slots_hold_one(tmp_path: Path) -> None:
     assert ends_at_once(holders._slots)
 
 
-def test_whoever_is_alone_waits_for_all_others_and_is(tmp_path: Path) -> None:
+def test_an_exam_that_is_to_be_alone_waits_for_all_others_and_is(tmp_path: Path) -> None:
     slots = Cores(2, tmp_path / "slots")
     holders = Holders(slots)
     holders.add()
@@ -127,7 +127,7 @@ def test_a_long_wait_is_said_once(
     with others.hold(alone=True):
         assert ends_at_once(Cores(1, tmp_path / "another machine"))
         assert not ends_at_once(mine)
-        assert not caplog.messages  # nobody waited
+        assert not caplog.messages  # no process waited
         for _ in range(2):
             asked = itertools.count()
             with pytest.raises(WaitEnded), mine.hold(give_up=lambda: next(asked) > 10):  # noqa: B023 - called here
@@ -143,7 +143,7 @@ def test_an_error_inside_gives_the_slot_back(tmp_path: Path) -> None:
     assert ends_at_once(slots)
 
 
-def test_there_is_a_slot_for_each_core_unless_told_otherwise(tmp_path: Path) -> None:
+def test_there_is_a_slot_for_each_core_by_default(tmp_path: Path) -> None:
     assert Cores(folder=tmp_path).count == usable_cores() <= len(os.sched_getaffinity(0))
     with pytest.raises(ValueError, match="at least one"):
         Cores(0)
@@ -155,7 +155,7 @@ def cores_of(slots: Cores, exams: int) -> list[tuple[int, ...]]:
         return [held.enter_context(slots.hold(give_up=lambda: True)) for _ in range(exams)]
 
 
-def test_each_slot_has_a_core_of_its_own_that_this_process_may_use(tmp_path: Path) -> None:
+def test_each_slot_has_its_own_core_that_this_process_may_use(tmp_path: Path) -> None:
     mine = os.sched_getaffinity(0)
     slots = Cores(len(mine), tmp_path, pin=True)
     assert sorted(cores_of(slots, len(mine))) == [(core,) for core in sorted(mine)]
@@ -164,7 +164,7 @@ def test_each_slot_has_a_core_of_its_own_that_this_process_may_use(tmp_path: Pat
         assert taken not in cores_of(other, len(mine) - 1)
 
 
-def test_slots_beyond_the_cores_have_none_of_their_own(tmp_path: Path) -> None:
+def test_slots_beyond_the_cores_have_no_core(tmp_path: Path) -> None:
     count = len(os.sched_getaffinity(0))
     assert cores_of(Cores(count + 2, tmp_path, pin=True), count + 2)[count:] == [(), ()]
 
@@ -185,7 +185,7 @@ with slots.hold() as cores, Cores(2, Path({str(tmp_path)!r}), pin=True).hold() a
     assert said.stdout == f"1 ({one},) ()\n"
 
 
-def test_whoever_is_alone_has_the_same_core_every_time(tmp_path: Path) -> None:
+def test_an_exam_that_is_alone_has_the_same_core_every_time(tmp_path: Path) -> None:
     slots = Cores(2, tmp_path, pin=True)
     seen = set()
     for _ in range(3):
@@ -202,7 +202,7 @@ def test_nothing_is_pinned_where_that_is_switched_off(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
-def test_nobody_waits_behind_someone_whose_own_core_is_taken(tmp_path: Path) -> None:
+def test_no_process_waits_behind_one_whose_own_core_is_taken(tmp_path: Path) -> None:
     taken, free = sorted(os.sched_getaffinity(0))[:2]
     held, waiting, over = threading.Event(), threading.Event(), threading.Event()
 

@@ -51,7 +51,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert scratch.reap(tmp_path) == []
 
 
-def test_a_reused_process_id_is_told_apart(tmp_path: Path) -> None:
+def test_a_reused_process_id_is_distinguished(tmp_path: Path) -> None:
     namespace = Path("/proc/self/ns/pid").stat().st_ino
     stale = tmp_path / f"discoenv-{namespace}-{os.getpid()}-1-abc"
     stale.mkdir()

@@ -14,7 +14,7 @@ from discoenv.env import DiscoGenEnv
 from discoenv.errors import EntryPointError, UnknownName
 from discoenv.exams.result import ExamResult
 from discoenv.machine.energy import Energy, EnergyMeter, rapl_counters
-from discoenv.scoring.baselines import Entry, Sample
+from discoenv.scoring.baselines import Baseline, SeedValues
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Metric
@@ -25,12 +25,12 @@ MAXIMISED = Metric(name="score", unit="", direction="max")
 MINIMISED = Metric(name="score", unit="", direction="min")
 
 
-def sample(value: float) -> Sample:
-    return Sample(mean=value, std=0.0, values=[value])
+def sample(value: float) -> SeedValues:
+    return SeedValues(mean=value, std=0.0, values=[value])
 
 
-def entry(floor: float, baseline: float, **costs: float) -> Entry:
-    return Entry(
+def entry(floor: float, baseline: float, **costs: float) -> Baseline:
+    return Baseline(
         domain_version=1,
         metric="score",
         floor=sample(floor),

@@ -1,4 +1,4 @@
-"""The default reward: the mean of clipped normalised scores. Costs have tests of their own, in ``tests/objectives``."""
+"""The default reward: the mean of clipped normalised scores. Costs are tested in ``test_costs.py``."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_objective_says_in_a_line_what_it_rewards() -> None:
     assert objectives.get("golf").description.startswith("Bytes of UTF-8")
 
 
-def test_the_agent_is_told_the_cost_of_an_objective_registered_by_a_user(
+def test_the_agent_reads_the_cost_of_an_objective_registered_by_a_user(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(objectives, "_REGISTRY", dict(objectives._REGISTRY))

@@ -1,4 +1,4 @@
-"""Finding a sandbox by name, and what the doctor is told."""
+"""Finding a sandbox by name, and what the doctor reports."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_killing_a_command_that_has_ended_keeps_its_outcome(sandbox: Sandbox) ->
     assert running.kill().reason == "exited"
 
 
-def test_touching_too_much_memory_is_told_as_such(run: Run) -> None:
+def test_touching_too_much_memory_is_reported_as_such(run: Run) -> None:
     outcome = run("kept = []\nwhile True: kept.append(bytearray(b'x' * 10_000_000))", memory_bytes=200 * MIB)
     assert (outcome.reason, outcome.exit_code) == ("memory", None)
     assert 150 * MIB < outcome.usage.peak_memory_bytes < 400 * MIB
@@ -104,7 +104,7 @@ import time; time.sleep(60)
     assert run(code, memory_bytes=200 * MIB).reason == "memory"
 
 
-def test_asking_for_100_gib_hurts_nobody(run: Run) -> None:
+def test_asking_for_100_gib_does_no_harm(run: Run) -> None:
     outcome = run(
         "import mmap\nm = mmap.mmap(-1, 100 << 30)\nfor i in range(0, 100 << 30, 4096): m[i] = 1",
         memory_bytes=200 * MIB,
@@ -174,7 +174,7 @@ def test_usage_is_measured(run: Run) -> None:
     assert usage.wall_s > 0.3
 
 
-def test_the_way_of_counting_is_told(run: Run, request: pytest.FixtureRequest) -> None:
+def test_the_way_of_counting_is_reported(run: Run, request: pytest.FixtureRequest) -> None:
     counted = "sampled" if request.node.callspec.params["provider"] == "watched" else "cgroup"
     assert run("").usage.method == counted
 

@@ -21,7 +21,7 @@ from discoenv.exams.result import ExamResult
 from discoenv.machine import atomic, hardware
 from discoenv.machine.energy import Energy
 from discoenv.scoring import baselines, calibration
-from discoenv.scoring.baselines import Entry, Sample
+from discoenv.scoring.baselines import Baseline, SeedValues
 from discoenv.scoring.scores import score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
@@ -30,16 +30,16 @@ from discoenv.tasks.task import Setting
 from tests.conftest import TOY, MakeVariant
 
 
-def sample(mean: float, std: float = 0.0) -> Sample:
-    return Sample(mean=mean, std=std, values=[mean])
+def sample(mean: float, std: float = 0.0) -> SeedValues:
+    return SeedValues(mean=mean, std=std, values=[mean])
 
 
 @pytest.fixture
-def make_entry(toy: Domain) -> Callable[..., Entry]:
+def make_entry(toy: Domain) -> Callable[..., Baseline]:
     """The shipped entry of the toy domain's dataset Line, with other values."""
     shipped = baselines.entry(Setting(toy, "default", "Line", "tiny"))
 
-    def make(floor: float = 0.0, baseline: float = 1.0, *, std: float = 0.0, **changes: Any) -> Entry:
+    def make(floor: float = 0.0, baseline: float = 1.0, *, std: float = 0.0, **changes: Any) -> Baseline:
         return shipped.model_copy(update={"floor": sample(floor, std), "baseline": sample(baseline), **changes})
 
     return make
@@ -66,7 +66,7 @@ def make_entry(toy: Domain) -> Callable[..., Entry]:
     ],
 )
 def test_zero_is_the_floor_one_the_baseline_and_more_is_better(
-    make_entry: Callable[..., Entry], direction: Any, floor: float, baseline: float, value: float, normalised: float
+    make_entry: Callable[..., Baseline], direction: Any, floor: float, baseline: float, value: float, normalised: float
 ) -> None:
     metric = Metric(name="m", unit="u", direction=direction)
     assert make_entry(floor, baseline).normalised(value, metric.sign) == pytest.approx(normalised)
@@ -75,7 +75,7 @@ def test_zero_is_the_floor_one_the_baseline_and_more_is_better(
 @pytest.mark.parametrize(("direction", "sign"), [("max", 1.0), ("min", -1.0)])
 @pytest.mark.parametrize("std", [0.0, 0.5])
 def test_a_floor_that_is_not_worse_than_the_baseline_still_gives_finite_scores_in_the_right_direction(
-    make_entry: Callable[..., Entry], direction: Any, sign: float, std: float
+    make_entry: Callable[..., Baseline], direction: Any, sign: float, std: float
 ) -> None:
     assert Metric(name="m", unit="u", direction=direction).sign == sign
     for baseline in (5.0, 5.0 - sign):
@@ -96,13 +96,13 @@ SHIPPED: Any = next(iter(json.loads((TOY / "Toy" / "baselines.json").read_text()
 def test_a_better_value_never_has_a_smaller_score(
     floor: float, baseline: float, one: float, other: float, sign: float
 ) -> None:
-    entry = Entry.model_validate({**SHIPPED, "floor": sample(floor), "baseline": sample(baseline)})
+    entry = Baseline.model_validate({**SHIPPED, "floor": sample(floor), "baseline": sample(baseline)})
     if sign * one <= sign * other:
         assert entry.normalised(one, sign) <= entry.normalised(other, sign)
 
 
 def result(value: float | None, seed: int = 0) -> ExamResult:
-    """An exam with this metric; None stands for one that failed."""
+    """An exam with this metric; None means one that failed."""
     return ExamResult(
         dataset="Line",
         seed=seed,
@@ -124,7 +124,7 @@ def result(value: float | None, seed: int = 0) -> ExamResult:
     )
 
 
-def test_a_score_is_the_mean_over_seeds_with_its_standard_error(make_entry: Callable[..., Entry]) -> None:
+def test_a_score_is_the_mean_over_seeds_with_its_standard_error(make_entry: Callable[..., Baseline]) -> None:
     metric = Metric(name="m", unit="u", direction="max")
     scored = score(metric, make_entry(), [result(1.0, 0), result(2.0, 1), result(3.0, 2)])
     assert scored.normalised == 2
@@ -136,7 +136,7 @@ def test_a_score_is_the_mean_over_seeds_with_its_standard_error(make_entry: Call
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
 def test_a_failed_exam_or_a_metric_that_is_no_number_counts_as_the_floor(
-    make_entry: Callable[..., Entry], value: float | None
+    make_entry: Callable[..., Baseline], value: float | None
 ) -> None:
     metric = Metric(name="m", unit="u", direction="min")
     scored = score(metric, make_entry(10.0, 2.0), [result(value), result(2.0)])
@@ -145,7 +145,7 @@ def test_a_failed_exam_or_a_metric_that_is_no_number_counts_as_the_floor(
     assert scored.ok == (value is not None)
 
 
-def test_a_record_is_plain_values(make_entry: Callable[..., Entry]) -> None:
+def test_a_record_is_plain_values(make_entry: Callable[..., Baseline]) -> None:
     metric = Metric(name="m", unit="u", direction="max")
     scored = ScoreRecord.of(score(metric, make_entry(), [result(1.0, 5), result(None, 6)]))
     record = scored.to_json()
@@ -188,7 +188,7 @@ def test_a_baseline_of_another_version_of_the_domain_does_not_count(make_variant
 
 
 def test_this_machines_baseline_stands_in_where_the_domain_ships_none(
-    toy: Domain, make_entry: Callable[..., Entry]
+    toy: Domain, make_entry: Callable[..., Baseline]
 ) -> None:
     assert baselines.local_entry(Setting(toy, "default", "Line", "full")) is None
     mine = make_entry(1.0, 2.0)
@@ -199,7 +199,7 @@ def test_this_machines_baseline_stands_in_where_the_domain_ships_none(
     assert baselines.entry(Setting(toy, "default", "Line", "tiny")) != mine
 
 
-def test_this_machines_baseline_is_that_of_a_sandbox(toy: Domain, make_entry: Callable[..., Entry]) -> None:
+def test_this_machines_baseline_is_that_of_a_sandbox(toy: Domain, make_entry: Callable[..., Baseline]) -> None:
     entry = make_entry(hardware={**hardware.hardware(), "sandbox": "docker"})
     baselines.write(baselines.local_path(toy), {"default:Line:tiny": entry})
     setting = Setting(toy, "default", "Line", "tiny")
@@ -213,7 +213,7 @@ def test_the_cache_is_that_of_the_user_and_the_machine(toy: Domain, tmp_path: Pa
 
 
 def test_writing_keeps_the_other_entries_however_fast_they_come(
-    tmp_path: Path, make_entry: Callable[..., Entry]
+    tmp_path: Path, make_entry: Callable[..., Baseline]
 ) -> None:
     path = tmp_path / "new" / "baselines.json"
     for number in range(50):
@@ -227,10 +227,10 @@ def test_writing_keeps_the_other_entries_however_fast_they_come(
 
 def _write_some(path: str, first: int, entry: str) -> None:
     for number in range(first, first + 15):
-        baselines.write(Path(path), {f"default:D{number}:tiny": Entry.model_validate_json(entry)})
+        baselines.write(Path(path), {f"default:D{number}:tiny": Baseline.model_validate_json(entry)})
 
 
-def test_several_processes_may_write_at_once(tmp_path: Path, make_entry: Callable[..., Entry]) -> None:
+def test_several_processes_may_write_at_once(tmp_path: Path, make_entry: Callable[..., Baseline]) -> None:
     path = str(tmp_path / "baselines.json")
     context = multiprocessing.get_context("spawn")
     entry = make_entry().model_dump_json()
@@ -254,7 +254,7 @@ def failing_disk() -> Iterator[None]:
 
 
 def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, make_entry: Callable[..., Entry], request: pytest.FixtureRequest
+    tmp_path: Path, make_entry: Callable[..., Baseline], request: pytest.FixtureRequest
 ) -> None:
     path = tmp_path / "baselines.json"
     baselines.write(path, {"default:Line:tiny": make_entry()})
@@ -319,7 +319,7 @@ def test_versions_are_those_of_packages_that_scores_depend_on(name: str, dataset
     assert all(versions[each] == importlib.metadata.version(each) for each in packages)
 
 
-def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant, host: Host, toy: Domain) -> None:
+def test_a_base_that_fails_is_reported_with_its_traceback(make_variant: MakeVariant, host: Host, toy: Domain) -> None:
     source = toy.module_source("model", backend="default").replace("RIDGE * np", "RIDGED * np")
     domain = make_variant("Toy", files={"templates/default/model.py": source})
     with pytest.raises(CalibrationFailed) as caught:
@@ -328,7 +328,7 @@ def test_a_base_that_fails_is_told_with_its_traceback(make_variant: MakeVariant,
     assert 'File "Line/model.py"' in str(caught.value)
 
 
-def test_a_requirement_that_is_not_installed_is_told(make_variant: MakeVariant, host: Host) -> None:
+def test_a_requirement_that_is_not_installed_is_reported(make_variant: MakeVariant, host: Host) -> None:
     domain = make_variant("Toy", change=lambda c: c["requirements"].append("no-such-package>=1"))
     with pytest.raises(InfraError, match=r"no-such-package is not installed; pip install 'discoenv\[sklearn\]'"):
         calibration.calibrate(host, Setting(domain, "default", "Line", "tiny"), seeds=[0])

@@ -166,7 +166,7 @@ def test_a_folder_that_begins_with_an_underscore_is_no_domain(make_variant: Make
         domains.load_pack(folder.parent)
 
 
-def test_all_faults_are_told_at_once(copy_of_toy: Callable[[], Path]) -> None:
+def test_all_faults_are_reported_at_once(copy_of_toy: Callable[[], Path]) -> None:
     folder = changed(copy_of_toy(), lambda c: c.update(colour="red", version=None))
     with pytest.raises(DomainError) as caught:
         Domain(folder)
@@ -253,7 +253,7 @@ def test_a_backend_has_the_files_and_prompts_of_the_one_that_it_inherits(make_va
     assert domain.prompt("features", backend="child") == domain.prompt("features", backend="default")
 
 
-@pytest.mark.parametrize("inherits", ["nobody", "child"])
+@pytest.mark.parametrize("inherits", ["nothing", "child"])
 def test_a_backend_inherits_from_one_that_exists_and_inherits_from_none(
     copy_of_toy: Callable[[], Path], inherits: str
 ) -> None:

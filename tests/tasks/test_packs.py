@@ -268,7 +268,7 @@ class TestRealDiscogenPackage:
         assert measured == pytest.approx(PUBLISHED, rel=1e-6)
 
 
-def test_a_created_task_keeps_its_data_where_it_is_told(discogen_pack: Path, tmp_path: Path) -> None:
+def test_a_created_task_keeps_its_data_in_the_folder_that_is_asked_for(discogen_pack: Path, tmp_path: Path) -> None:
     from discoenv import create_task
 
     registry.load_pack(discogen_pack)

@@ -133,12 +133,12 @@ def test_only_datasets_that_work_here_are_available(make_variant: MakeVariant) -
         ({"backends": ()}, "backends: there is none to draw from"),
     ],
 )
-def test_what_cannot_be_sampled_is_told_with_its_reason(arguments: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_sampled_is_reported_with_its_reason(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message):
         sample(0, **arguments)
 
 
-def test_unknown_candidates_are_told() -> None:
+def test_unknown_candidates_are_reported() -> None:
     with pytest.raises(UnknownName, match="no domain is called 'Toi'; did you mean 'Toy'"):
         sample(0, domains=["Toi"])
     with pytest.raises(UnknownName, match="no backend is called 'jax' in Toy"):

@@ -67,7 +67,7 @@ def test_task_id_does_not_depend_on_the_order_of_names(task: Task) -> None:
 
 def test_task_id_changes_with_every_field(make_variant: MakeVariant, task: Task) -> None:
     make_variant("Toy", change=lambda c: c["backends"].update(other={"summary": "Other."}))
-    make_variant("Toys")  # in a root of its own; ids of other fields are computed before it is asked for
+    make_variant("Toys")  # in another root; ids of other fields are computed before it is asked for
     changes: dict[str, Any] = {
         "modules": ("model",),
         "meta_train": ("Steps",),
@@ -164,7 +164,7 @@ def test_a_task_is_immutable_and_hashable(task: Task) -> None:
         ({"scale": "full"}, "no scale is called 'full' in Toy, dataset Wave; known are tiny, small."),
     ],
 )
-def test_names_that_do_not_exist_are_told_on_resolving(task: Task, change: dict[str, Any], message: str) -> None:
+def test_names_that_do_not_exist_are_reported_on_resolving(task: Task, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UnknownName) as caught:
         task.model_copy(update=change).resolve()
     assert str(caught.value) == message

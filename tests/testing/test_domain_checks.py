@@ -1,4 +1,4 @@
-"""Every domain is what it must be, and a domain that is not is told what is wrong and what to do."""
+"""Every domain is what it must be, and the checks of a domain that is not say what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from discoenv.sandbox.base import Sandbox
 from discoenv.tasks import registry
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domains
-from discoenv.testing import Check, check_domain, domain_of
+from discoenv.testing import DomainCheck, check_domain, domain_of
 from tests.conftest import TOY, MakeVariant
 
 Change = Callable[[dict[str, Any]], object]
@@ -41,7 +41,7 @@ def test_base_modules_of_a_domain_pass_their_exams_and_stubs_do_not(name: str, s
 # --- what is found ----------------------------------------------------------------------------------------------------
 
 
-def problems(domain: Domain, sandbox: Sandbox, **settings: Any) -> dict[str, Check]:
+def problems(domain: Domain, sandbox: Sandbox, **settings: Any) -> dict[str, DomainCheck]:
     """The checks that did not simply pass, by name."""
     done = check_domain(domain, sandbox=sandbox, raise_on_failure=False, **({"exams": False} | settings))
     return {check.name: check for check in done if check.state != "passed"}
@@ -215,7 +215,7 @@ def test_what_is_wrong_in_an_exam_is_found_and_named(
 
 
 def test_checks_are_reported_one_by_one_and_returned(toy: Domain, sandbox: Sandbox) -> None:
-    seen: list[Check] = []
+    seen: list[DomainCheck] = []
     done = check_domain("Toy", sandbox=sandbox, on_check=seen.append)
     assert seen == done
     assert all(check.ok for check in done)

@@ -52,7 +52,7 @@ def chat_run(runs: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Serve]:
-    """Starts a viewer of a folder, on a port of its own."""
+    """Starts a viewer of a folder, on a free port."""
     with ExitStack() as stack:
 
         def start(root: Path) -> ViewerServer:
@@ -71,7 +71,7 @@ def server(serve: Serve, runs: Path) -> ViewerServer:
 
 @pytest.fixture(scope="package")  # others count the processes below theirs
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """A browser with a profile of its own; skips where there is none."""
+    """A browser with a new profile; skips where there is none."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not browser or not driver:
         pytest.skip("needs a browser: apt-get install chromium chromium-driver")

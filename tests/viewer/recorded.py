@@ -90,7 +90,7 @@ def chat_run(root: Path) -> Path:
 
 
 class Talk:
-    """A conversation with a model that says what it is told to say."""
+    """A conversation with a model that says what the test gives it to say."""
 
     def __init__(self, run: Path, introduction: str) -> None:
         self.calls = CallRecorder(run)

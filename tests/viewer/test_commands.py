@@ -39,7 +39,7 @@ def test_view_serves_until_it_is_interrupted(runs: Path) -> None:
         assert process.wait(120) == 0
 
 
-def test_a_port_in_use_and_a_missing_folder_are_told(runs: Path, tmp_path: Path) -> None:
+def test_a_port_in_use_and_a_missing_folder_are_reported(runs: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -64,7 +64,7 @@ def test_export_writes_one_file_with_everything_in_it(chat_run: Path, tmp_path: 
     assert f"diff/0/{len(steps) - 1}" in embedded
     assert embedded["message/1"]["content"].startswith("# ")
     assert embedded["run"]["reward"] == json.loads((chat_run / "result.json").read_text())["reward"]
-    assert str(chat_run.parent) not in text, "where the run lay is nobody's business"
+    assert str(chat_run.parent) not in text, "the path of the run must not be disclosed"
 
 
 def test_export_of_a_folder_that_is_not_a_run_is_an_error(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Page:
-    """The page as somebody uses it. Waits for what is asked for."""
+    """The page as a reader uses it. Waits for what is asked for."""
 
     def __init__(self, browser: webdriver.Chrome) -> None:
         self.browser = browser
@@ -245,7 +245,7 @@ def test_an_exported_run_opens_from_a_file(page: Page, chat_run: Path, tmp_path:
     page.says(".detail h2", "Step 4")
     page.one("input[value=start]").click()
     page.wait(lambda: page.all(".codeline.added"))
-    assert page.script("return performance.getEntriesByType('resource').length") == 0, "it asks nobody for anything"
+    assert page.script("return performance.getEntriesByType('resource').length") == 0, "it requests nothing"
 
 
 @pytest.mark.parametrize("how", ["served", "exported"])

@@ -1,4 +1,4 @@
-"""The server answers the page, and nobody else: no other files, no other host names, no writing."""
+"""The server answers the page, and nothing else: no other files, no other host names, no writing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def identity(server: ViewerServer, run: Path) -> str:
     return str(next(each["id"] for each in data(server, "runs")["runs"] if each["name"] == run.name))
 
 
-def test_the_list_tells_of_each_run_what_it_came_to(server: ViewerServer, scripted_run: Path, chat_run: Path) -> None:
+def test_the_list_shows_the_outcome_of_each_run(server: ViewerServer, scripted_run: Path, chat_run: Path) -> None:
     answer = data(server, "runs")
     listed = {each["name"]: each for each in answer["runs"]}
     assert set(listed) == {scripted_run.name, chat_run.name}
@@ -68,7 +68,7 @@ def test_a_step_has_its_changes_scores_and_texts(server: ViewerServer, scripted_
     assert data(server, "run", id=name, after=5)["list"] == overview["list"][5:]
 
 
-def test_failures_and_refusals_are_told(server: ViewerServer, chat_run: Path) -> None:
+def test_failures_and_refusals_are_reported(server: ViewerServer, chat_run: Path) -> None:
     name = identity(server, chat_run)
     refused, failed = (data(server, "step", id=name, step=step) for step in (1, 2))
     assert "data.csv" in refused["refused"]
@@ -78,7 +78,7 @@ def test_failures_and_refusals_are_told(server: ViewerServer, chat_run: Path) ->
     assert "Error" in record["exams"][0]["traceback"]
 
 
-def test_calls_are_told_with_their_steps_and_each_message_once(server: ViewerServer, chat_run: Path) -> None:
+def test_calls_are_listed_with_their_steps_and_each_message_once(server: ViewerServer, chat_run: Path) -> None:
     name = identity(server, chat_run)
     calls = data(server, "calls", id=name)["list"]
     assert [(call["kind"], call["for_step"]) for call in calls[:6]] == [
@@ -155,7 +155,7 @@ def test_a_picture_is_asked_for_by_a_name_that_was_found(serve: Serve, scripted_
 @pytest.mark.parametrize(
     "query", ["", "step=1", "id=", "id=ID&step=", "id=ID&step=-1", "id=ID&step=x", "id=ID&step=1e9"]
 )
-def test_a_wrong_request_is_told_what_is_wrong(query: str, server: ViewerServer, scripted_run: Path) -> None:
+def test_the_answer_to_a_wrong_request_says_what_is_wrong(query: str, server: ViewerServer, scripted_run: Path) -> None:
     reply, body = ask(server, f"/api/step?{query.replace('ID', quote(identity(server, scripted_run), safe=''))}")
     assert reply.status == 400
     assert json.loads(body)["error"].startswith("parameter ")

@@ -291,11 +291,11 @@ class ChatModel:
         """Messages and tools as they are sent."""
         if not call.tools or not self.tools_in_text:
             return call.messages, call.tools
-        told = text_tools.guide(call.tools)
+        guide = text_tools.guide(call.tools)
         first, *rest = call.messages
         if first["role"] == "system":
-            return [{**first, "content": f"{first['content']}\n\n{told}"}, *rest], []
-        return [{"role": "system", "content": told}, *call.messages], []
+            return [{**first, "content": f"{first['content']}\n\n{guide}"}, *rest], []
+        return [{"role": "system", "content": guide}, *call.messages], []
 
     def _parameters(self, reservation: Reservation) -> dict[str, Any]:
         parameters: dict[str, Any] = {self._limit_name: reservation.completion_tokens}

@@ -9,7 +9,7 @@ from typing import Final
 _OPEN: Final = re.compile(r"^[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>[^\n`]*)\n", re.MULTILINE)
 
 INSTRUCTIONS: Final = (
-    "Answer with every file in full, each in a code block of its own, with the file's name on the line before it, "
+    "Answer with every file in full, each in its own code block, with the file's name on the line before it, "
     "like this:\n\n### `name.py`\n\n```python\n# the whole file\n```\n"
 )
 

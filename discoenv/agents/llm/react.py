@@ -28,7 +28,7 @@ you tried and of the result. Submit when you have used your steps well, and befo
 
 #: How often in a row a model may answer without a tool call before the agent submits by itself.
 MOST_SILENT: Final = 3
-#: Below this share of any budget, the model is told what is left of it.
+#: Below this share of any budget, the model's messages state what is left of it.
 _WARN_BELOW: Final = 0.3
 
 _NUDGE: Final = "You called no tool. Go on with a tool call; if you are done, call `submit`."

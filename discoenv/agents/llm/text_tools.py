@@ -21,7 +21,7 @@ _CODE: Final = re.compile(r"\s*(?P<fence>`{3,}|~{3,})[ \t]*(?!tool)[\w.+-]*[^\n`
 
 
 def guide(tools: Sequence[Mapping[str, Any]]) -> str:
-    """What to tell a model about ``tools`` (in OpenAI's form), as part of its system prompt."""
+    """The part of a system prompt that explains ``tools`` (in OpenAI's form) to a model."""
     lines = []
     for tool in tools:
         function = tool["function"]

@@ -56,7 +56,7 @@ class StudyOptions:
     agent: Annotated[str, typer.Option(help="react or best_of_n.")] = "react"
     max_steps: Annotated[int, typer.Option(min=2, help="Actions per episode.")] = 5
     domain: Annotated[list[str] | None, typer.Option(help="Domains (repeat the option); default: all.")] = None
-    scale: options.ScaleName = "small"
+    scale: options.ScaleText = "small"
     seed: Annotated[int, typer.Option(help="Of tasks, episodes and searches.")] = 0
     held_out: Annotated[
         list[str] | None, typer.Option(help="Tasks to test on (repeat the option); default: drawn from DiscoBench.")

@@ -30,7 +30,7 @@ class EvolutionOptions:
     operator: Annotated[str, typer.Option(help="ast (random changes) or llm.")] = "ast"
     task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = ""
     domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = ""
-    scale: options.ScaleName = "small"
+    scale: options.ScaleText = "small"
     seed: Annotated[int, typer.Option(help="Seed of the episode and of the search.")] = 0
     generations: Annotated[
         int | None, typer.Option(min=0, help="Generations; default: 10, or those of the run.", show_default=False)

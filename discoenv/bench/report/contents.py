@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from discoenv.bench.cell import CELLS, CellResult, Matrix, Status, read_results, read_status
+from discoenv.bench.cell import CELLS, CellResult, CellStatus, Matrix, read_results, read_status
 from discoenv.errors import DomainError, TaskError, UnknownName
 from discoenv.tasks.registry import get_domain, load_pack
 from discoenv.tasks.task import Task
@@ -133,7 +133,7 @@ def _label(domain: str, modules: Sequence[str]) -> str:
     return f"{domain}: {'all' if every else ', '.join(modules)}"
 
 
-def _states(directory: Path) -> dict[tuple[str, str, int], Status]:
+def _states(directory: Path) -> dict[tuple[str, str, int], CellStatus]:
     """What the runner says of cells, by agent, task and seed, where it has written down what a cell is."""
     found = {}
     for path in sorted((Path(directory) / CELLS).glob("*/config.yml")):
@@ -153,6 +153,6 @@ def _key(task: Any) -> str:
     return yaml.safe_dump(task, sort_keys=True)
 
 
-def _missing(agent: str, task: _Task, seed: int, labels: Mapping[str, str], status: Status | None) -> Missing:
-    status = status or Status()
+def _missing(agent: str, task: _Task, seed: int, labels: Mapping[str, str], status: CellStatus | None) -> Missing:
+    status = status or CellStatus()
     return Missing(agent, labels.get(task.name, task.name), seed, status.state, status.message)

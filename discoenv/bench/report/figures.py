@@ -22,10 +22,10 @@ from discoenv.bench.intervals import Estimate
 from discoenv.bench.report.contents import Contents, readable
 from discoenv.examiners import plotting
 
-#: Agents are told apart by these, beside their markers; the page defines each for light and for dark.
+#: Number of colours that distinguish agents, besides their markers; the page defines each for light and for dark.
 SERIES: Final = 8
 _MARKERS: Final = "osD^vP*X"
-#: Colours that stand for the page's own until the figure is written.
+#: Placeholders for the page's colours, which replace them when the figure is written.
 _INK, _FAINT = "#010101", "#020202"
 _VARIABLES: Final = {_INK: "var(--text)", _FAINT: "var(--faint)"} | {
     f"#0300{number:02x}": f"var(--c{number})" for number in range(SERIES)
@@ -38,7 +38,7 @@ class Figure:
     """A figure.
 
     Attributes:
-        name: stands for it in links.
+        name: its name in links.
         title: what it shows.
         svg: an ``svg`` element, safe to stand in a page: all text of agents in it is escaped.
     """
@@ -105,7 +105,7 @@ def _success(agents: Mapping[str, Sequence[CellResult]]) -> Callable[[Axes], Non
             known = [rate for rate in rates if rate is not None]
             middle = np.array([rate.value for rate in known])
             ends = np.array([[rate.value - (rate.low or 0.0), (rate.high or 0.0) - rate.value] for rate in known]).T
-            # Agents stand beside one another, so that their intervals can be told apart.
+            # Agents are shifted sideways, so that their intervals do not overlap.
             places = np.array(counts) + (number - (len(agents) - 1) / 2) * 0.08
             axes.errorbar(
                 places,

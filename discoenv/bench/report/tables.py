@@ -11,6 +11,7 @@ from discoenv.bench import ratings, stats
 from discoenv.bench.cell import CellResult
 from discoenv.bench.intervals import Estimate
 from discoenv.bench.report.contents import Contents, readable
+from discoenv.tasks.task import Side
 
 NOTHING = "—"
 
@@ -35,7 +36,7 @@ class Table:
     """A table.
 
     Attributes:
-        name: stands for it in links.
+        name: its name in links.
         title, note: above it.
         columns: their headings.
         rows: as many entries each as there are columns.
@@ -109,10 +110,10 @@ def _over(contents: Contents) -> str:
     return " or ".join(words[each] for each in sorted(found) if each) or "seeds within tasks"
 
 
-def rated(contents: Contents, setting: stats.Setting) -> Table:
+def rated(contents: Contents, setting: stats.TableSetting) -> Table:
     """Success and ratings in one of DiscoGen's settings."""
     cells = stats.select(contents.cells, setting)
-    sides: tuple[stats.Side, ...] = ("meta_train", "meta_test")
+    sides: tuple[Side, ...] = ("meta_train", "meta_test")
     games = {side: ratings.games(stats.results(cells, side, contents.objectives)) for side in sides}
     found = {
         (kind, side): rate(table)
@@ -146,7 +147,7 @@ def rated(contents: Contents, setting: stats.Setting) -> Table:
     )
 
 
-_SETTING_NOTES: dict[stats.Setting, str] = {
+_SETTING_NOTES: dict[stats.TableSetting, str] = {
     "single": "Tasks with one editable module; every attempt counts.",
     "until_success": "Tasks with one editable module; of each agent and task the first successful attempt, in the "
     "order of seeds, so that success is the share of tasks that were solved in any attempt.",

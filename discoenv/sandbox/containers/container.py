@@ -82,7 +82,7 @@ class Recipe:
 
 
 def instructions(python: str, argv: tuple[str, ...], cwd: str, environment: Mapping[str, str]) -> bytes:
-    """The line that tells a waiting container what to run, and to filter its system calls.
+    """The line from which a waiting container learns what to run, and by which it filters its system calls.
 
     ``python`` is the interpreter inside that loads the filter; on machines for which there is none it loads nothing.
     """

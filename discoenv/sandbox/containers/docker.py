@@ -26,13 +26,13 @@ from discoenv.sandbox.containers.container import (
     instructions,
 )
 from discoenv.sandbox.containers.engine import Engine, labels
-from discoenv.sandbox.containers.pool import Pool
+from discoenv.sandbox.containers.pool import ContainerPool
 from discoenv.sandbox.inventory import remove_abandoned_folders
 from discoenv.sandbox.local.running import OPEN_FILES
 from discoenv.sandbox.local.supervised import LiveCommands
 from discoenv.sandbox.mounts import NOBODY, check_mount, lend
 
-# What the engines mask by default, and what tells about the machine besides.
+# What the engines mask by default, and what else reveals the machine.
 _MASKED = [
     "/proc/acpi",
     "/proc/asound",
@@ -67,7 +67,7 @@ class DockerSandbox(Sandbox):
 
     Args:
         pool_size: containers kept started ahead for each kind of command; each serves one command only.
-        runtime: the engine's name of another runtime, say ``runsc`` for gVisor.
+        runtime: the engine's name of another runtime, for example ``runsc`` for gVisor.
         url: ``unix://…`` of the engine; default: ``DOCKER_HOST``, or the usual sockets.
     """
 
@@ -82,7 +82,7 @@ class DockerSandbox(Sandbox):
         self._connected: Engine | None = None
         self._images: dict[str, images.Image] = {}
         self._masked: set[tuple[str, tuple[str, ...]]] = set()
-        self._pool = Pool(pool_size)
+        self._pool = ContainerPool(pool_size)
 
     @classmethod
     def check(cls) -> Check:
@@ -107,7 +107,7 @@ class DockerSandbox(Sandbox):
         return Check(cls.name, True, f"{version}, images: {', '.join(current)}")
 
     def start(self, command: Command, limits: Limits) -> Running:
-        """Start ``command`` in a container of its own and return once it runs.
+        """Start ``command`` in a separate container and return once it runs.
 
         Raises:
             SandboxUnavailable: no engine answers here, or it has no image of the command's family.
@@ -229,7 +229,7 @@ class DockerSandbox(Sandbox):
         }
 
     def _dialect(self, engine: Engine, host: Mapping[str, Any]) -> dict[str, Any]:
-        """What another engine than Docker wants to be told differently."""
+        """What differs in the requests to another engine than Docker."""
         return {}
 
 
@@ -240,7 +240,7 @@ class PodmanSandbox(DockerSandbox):
 
     def _dialect(self, engine: Engine, host: Mapping[str, Any]) -> dict[str, Any]:
         masks = ":".join(host["MaskedPaths"])
-        # Podman asks for more processes per user than a host may grant, unless told; what bounds them is PidsLimit.
+        # By default Podman asks for more processes per user than a host may grant; PidsLimit is what bounds them.
         most = int(Path("/proc/sys/kernel/pid_max").read_text())
         allowed = resource.getrlimit(resource.RLIMIT_NPROC)[1]
         most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)

@@ -166,9 +166,9 @@ def build(
         base: an image with ``python3`` and ``venv``; default: the slim image of this Python's version.
         wheelhouse: a directory of wheels that pip prefers to the index.
         ca_bundle: certificates that pip trusts while building; they do not stay in the image.
-        network: the build's network mode, say ``host``; default: the engine's.
-        also: further requirements, say ``jax[cuda12]``.
-        on_line: told what the build says.
+        network: the build's network mode, for example ``host``; default: the engine's.
+        also: further requirements, for example ``jax[cuda12]``.
+        on_line: called with each line that the build prints.
 
     Raises:
         SandboxError: the family is unknown, a path does not exist or the build failed.

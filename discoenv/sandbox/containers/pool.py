@@ -1,6 +1,6 @@
 """Containers started ahead, each handed out once and never used again.
 
-A container that waits has its mounts already: empty folders of its own, read-only inside. Handing it out fills them
+A container that waits has its mounts already: its own empty folders, read-only inside. Handing it out fills them
 with hard links to the exam's files and socket. Nothing is mounted later (that takes root on the host) and nothing is
 run through the engine's ``exec`` (which escapes the container's init); what an earlier command saw cannot remain,
 because there was none. Commands with writable or single-file mounts get a container made for them.
@@ -21,7 +21,7 @@ from discoenv.sandbox.containers.container import Container, Recipe
 from discoenv.sandbox.containers.engine import Engine
 
 
-class Pool:
+class ContainerPool:
     """At most ``size`` waiting containers for each recipe that was asked for. Thread safe."""
 
     def __init__(self, size: int) -> None:
@@ -97,7 +97,7 @@ class Pool:
             return  # the next command starts its own container, and says what is wrong
 
 
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_pools: weakref.WeakSet[ContainerPool] = weakref.WeakSet()
 
 
 def _can_wait(mounts: tuple[Mount, ...]) -> bool:

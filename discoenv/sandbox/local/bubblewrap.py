@@ -1,8 +1,8 @@
 """The ``bubblewrap`` provider: Linux namespaces, no daemon, no image; the host's own Python seen read-only.
 
 Who runs inside: uid 1000 of a new user namespace, or, when discoenv runs as root, the host's uid 65534 (nobody)
-without a user namespace. For nobody's sake a *writable* mount's source is then given to nobody (chown, recursively),
-and so is the top directory of a read-only one that others may not enter; what lies below must be world-readable.
+without a user namespace. The source of a *writable* mount is then given to uid 65534 (chown, recursively), and so is
+the top directory of a read-only one that others may not enter; what lies below must be world-readable.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from discoenv.sandbox.local.supervised import LiveCommands
 from discoenv.sandbox.local.tree import ProcessTree, WatchedTree
 from discoenv.sandbox.mounts import NOBODY, check_mount, lend
 
-#: uid and gid of the command inside its user namespace, when discoenv is not root; otherwise it is nobody.
+#: uid and gid of the command inside its user namespace, when discoenv is not root; otherwise it is ``NOBODY``.
 GUEST = 1000
 
 _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 (paths inside)
@@ -57,7 +57,7 @@ _ETC = {
 # What the dynamic linker reads, and the symbolic links by which Debian chooses a BLAS.
 _ETC_FROM_HOST = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
 
-# Parts of /proc that tell about the kernel or the host's load rather than about the program.
+# Parts of /proc that are about the kernel or the host's load rather than about the program.
 _MASKED_PROC = ("kcore", "keys", "latency_stats", "timer_list", "sched_debug", "kallsyms", "cmdline", "key-users")
 
 
@@ -65,7 +65,7 @@ class BubblewrapSandbox(Sandbox):
     """Runs commands through ``bwrap``.
 
     Args:
-        also_visible: further host directories to show read-only at their own paths, say the libraries of a
+        also_visible: further host directories to show read-only at their own paths, for example the libraries of a
             cluster's module system.
         warm_starts: fork commands that ask for it from a process that has imported what they preload (see
             :mod:`discoenv.sandbox.local.forkserver`), instead of starting each as a new program.
@@ -138,7 +138,7 @@ class BubblewrapSandbox(Sandbox):
     def _launched(
         self, program: str, command: Command, limits: Limits, view: View, server: ForkServer | None
     ) -> LocalRunning:
-        """The command in a sandbox of its own: as a new program, or forked by ``server``."""
+        """The command in a new sandbox: as a new program, or forked by ``server``."""
         privileged = _is_privileged()
         tree, join_files = _new_tree(limits, _OWN_PROCESSES if server is None else _OWN_PROCESSES_FORKED)
         environment = _environment(command.env, limits, view)
@@ -204,7 +204,7 @@ class BubblewrapSandbox(Sandbox):
 
 
 def _isolation(privileged: bool, filtered: bytes, descriptors: list[int]) -> list[str]:
-    """New namespaces, no capabilities but those that becoming nobody needs, and the system-call filter."""
+    """New namespaces, no capabilities but those that the change to uid ``NOBODY`` needs, and the system-call filter."""
     options = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     options += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if privileged:
@@ -343,7 +343,7 @@ def _user_processes(tree: ProcessTree, limits: Limits) -> int | None:
     """Where a fork bomb may outrun the watching, the bound at which the kernel stops it.
 
     Since Linux 5.14 a user namespace has its own count; before, this would count all of the host user's processes.
-    Nobody's count is shared with the other sandboxes, hence the generous factor.
+    The count of uid ``NOBODY`` is shared with the other sandboxes, hence the generous factor.
     """
     release = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
     if isinstance(tree, CgroupTree) or release < (5, 14):

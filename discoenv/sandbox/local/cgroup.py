@@ -24,11 +24,11 @@ from discoenv.sandbox.local.tree import ProcessTree, kill_and_wait
 _CPU_PERIOD_US = 100_000
 _counter = itertools.count()
 _lock = threading.Lock()
-_usable: dict[int, Place | None] = {}
+_usable: dict[int, CgroupPlace | None] = {}
 
 
 @dataclass(frozen=True)
-class Place:
+class CgroupPlace:
     """Where groups are made: one directory per controller (all the same in version 2).
 
     Attributes:
@@ -40,7 +40,7 @@ class Place:
     parents: dict[str, Path]
 
 
-def find_place(proc: Path = Path("/proc/self")) -> Place | None:
+def find_place(proc: Path = Path("/proc/self")) -> CgroupPlace | None:
     """Where this process may make groups that bound memory and processes, judged by ``mountinfo`` and ``cgroup``."""
     try:
         mounts = list(_cgroup_mounts((proc / "mountinfo").read_text()))
@@ -55,12 +55,12 @@ def find_place(proc: Path = Path("/proc/self")) -> Place | None:
             if own and os.access(own, os.W_OK | os.X_OK):
                 parents.setdefault(controller, own)
     if {"memory", "pids"} <= parents.keys():
-        return Place(1, parents)
+        return CgroupPlace(1, parents)
     for mount in mounts:
         own = mount.directory(membership.get("", "")) if mount.version == 2 else None
         for directory in _upwards(own, mount.point) if own else ():
             if _distributes(directory):
-                return Place(2, dict.fromkeys(("memory", "pids", "cpu", "cpuacct"), directory))
+                return CgroupPlace(2, dict.fromkeys(("memory", "pids", "cpu", "cpuacct"), directory))
     return None
 
 
@@ -107,7 +107,7 @@ def _distributes(directory: Path) -> bool:
     return {"memory", "pids"} <= set(controllers) and os.access(directory, os.W_OK | os.X_OK)
 
 
-def usable_place() -> Place | None:
+def usable_place() -> CgroupPlace | None:
     """The place that was tried and works, None if there is none. Tried once per process; also removes leftovers."""
     with _lock:
         if os.getpid() not in _usable:
@@ -119,7 +119,7 @@ def usable_place() -> Place | None:
         return _usable[os.getpid()]
 
 
-def _works(place: Place) -> bool:
+def _works(place: CgroupPlace) -> bool:
     tree = None
     try:
         tree = CgroupTree(place, Limits())
@@ -132,14 +132,14 @@ def _works(place: Place) -> bool:
             tree.destroy()
 
 
-def reap(place: Place) -> None:
+def reap(place: CgroupPlace) -> None:
     """Remove the groups of owners that are dead."""
     for group in ours(place):
         if is_abandoned(group.name):
             _remove(group)
 
 
-def ours(place: Place) -> list[Path]:
+def ours(place: CgroupPlace) -> list[Path]:
     """The groups of every owner, next to where ours are made and one level around it."""
     found: set[Path] = set()
     for parent in set(place.parents.values()):
@@ -281,7 +281,7 @@ class Meter:
 
 
 class CgroupTree(ProcessTree):
-    """A tree in a group of its own; a process joins by writing 0 to each of ``join_files``.
+    """A tree in its own group; a process joins by writing 0 to each of ``join_files``.
 
     Raises:
         OSError: the group could not be made.
@@ -289,7 +289,7 @@ class CgroupTree(ProcessTree):
 
     method = "cgroup"
 
-    def __init__(self, place: Place, limits: Limits) -> None:
+    def __init__(self, place: CgroupPlace, limits: Limits) -> None:
         super().__init__()
         name = f"discoenv-{owner_tag()}-{next(_counter)}"
         self._version = place.version

@@ -59,7 +59,7 @@ def _prctl(option: int, first: int = 0, second: Any = 0) -> None:
 def _preload(modules: list[str], path: list[str], covered: list[str]) -> str:
     """Import ``modules`` with the learner's own ``sys.path``; why forking would be unsafe, or an empty string.
 
-    Nothing may remain of what the sandbox covers: ``.pth`` files have told where discoenv is.
+    Nothing may remain of what the sandbox covers: ``.pth`` files have revealed where discoenv is.
     """
     sys.path[:] = path
     sys.path_importer_cache.clear()

@@ -21,7 +21,7 @@ from discoenv.errors import CannotFork
 from discoenv.machine.processes import children
 
 _SOURCE = Path(__file__).with_name("forked.py")
-# Learners inherit the command line, which must not tell where discoenv is.
+# Learners inherit the command line, which must not reveal where discoenv is.
 _RUN = "import sys; exec(open(int(sys.argv[2])).read())"
 _MAX_MESSAGE = 1 << 20
 _MOST_FAILURES = 3
@@ -226,7 +226,7 @@ def place_in(sandbox: int) -> tuple[int, dict[str, Any]]:
         root = Path(f"/proc/{below[0]}/root").stat()
         missing = [name for name in ("ipc", "mnt", "net", "pid", "uts") if not flags & _NAMESPACES[name]]
         if missing or children(sandbox) != below:
-            raise CannotFork(f"the sandbox has no {', '.join(missing) or 'first process'} of its own")
+            raise CannotFork(f"the sandbox does not have its own {', '.join(missing) or 'first process'}")
     except OSError as error:
         os.close(pidfd)
         raise CannotFork(f"the sandbox's namespaces cannot be seen: {error}") from error
@@ -238,7 +238,7 @@ def place_in(sandbox: int) -> tuple[int, dict[str, Any]]:
 
 def _hang_up(control: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        control.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for an answer, too
+        control.shutdown(socket.SHUT_RDWR)  # wakes threads that wait for an answer, too
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:

@@ -118,7 +118,7 @@ def _hidden(package: str, trees: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _secrets(trees: tuple[Path, ...]) -> Iterator[Path]:
-    """``discoenv`` wherever it is installed, its metadata, and what tells where a checkout is."""
+    """``discoenv`` wherever it is installed, its metadata, and what reveals where a checkout is."""
     installed = _PACKAGE.parent.name in ("site-packages", "dist-packages")
     is_prefix = any(tree.is_relative_to(_PACKAGE.parent) for tree in trees)
     yield _PACKAGE if installed or is_prefix else _PACKAGE.parent

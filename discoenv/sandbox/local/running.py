@@ -35,14 +35,14 @@ ulimit -c 0; ulimit -n "$1" 2>/dev/null; ulimit -f "$2" 2>/dev/null; shift 2
 exec "$@"
 """
 
-# The last thing before the command: standard input is the pipe that tells the host that the setup succeeded.
+# The last thing before the command: standard input is the pipe that reports to the host that the setup succeeded.
 # dash names the limit on processes -p, other shells -u.
-_TELL_READY = """
+_REPORT_READY = """
 [ "$1" = - ] || ulimit -u "$1" 2>/dev/null || ulimit -p "$1"
 shift; echo >&0; exec "$@" </dev/null
 """
 
-# In place of a command that is forked into the sandbox: ends as that did, which whoever waits for it writes back.
+# In place of a command that is forked into the sandbox: it ends as the command did, whose exit code is written to it.
 _STAND_IN = """
 echo >&0; read -r code && exit "$code"; exit 137
 """
@@ -59,7 +59,7 @@ def telling_ready(user_processes: int | None = None) -> list[str]:
 
     ``user_processes`` bounds how many processes the user may have: only for a user of the sandbox's own.
     """
-    return ["/bin/sh", "-c", _TELL_READY, "sh", str(user_processes or "-")]
+    return ["/bin/sh", "-c", _REPORT_READY, "sh", str(user_processes or "-")]
 
 
 def standing_in() -> list[str]:
@@ -212,7 +212,7 @@ class LocalRunning(Supervised):
             stdout, stderr = (writing for _, writing in self._outputs)
             self._launch.fork(process.pid, stdout, stderr, self._ready_out)
             self._close_inputs()
-            os.close(self._ready_out)  # now the stand-in ends when whoever waits for the command does
+            os.close(self._ready_out)  # now the stand-in ends when the process that waits for the command does
             self._ready_out = -1
         self._is_ready = True
         self._launch.tree.sample()
@@ -224,7 +224,7 @@ class LocalRunning(Supervised):
             try:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             except ChildProcessError as error:
-                raise SandboxError("someone else reaped the sandbox: do not ignore SIGCHLD in this process") from error
+                raise SandboxError("other code reaped the sandbox: do not ignore SIGCHLD in this process") from error
             if pid:
                 self._exit_code = process.returncode = os.waitstatus_to_exitcode(status)
                 self._children_cpu_s = usage.ru_utime + usage.ru_stime

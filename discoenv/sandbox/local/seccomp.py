@@ -48,7 +48,7 @@ _REFUSED_X86 = "modify_ldt iopl ioperm uselib ustat sysfs _sysctl create_module 
 #: Refused with ENOSYS, because libraries fall back to something older when the kernel lacks these.
 _ABSENT = ["clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_secret"]
 
-#: Memory that belongs to no process while nobody maps it. Also absent where no cgroup counts it.
+#: Memory that belongs to no process while none maps it. Also absent where no cgroup counts it.
 _UNMAPPED_MEMORY = ["memfd_create", "shmget"]
 
 # The same number on every architecture since Linux 5.1.

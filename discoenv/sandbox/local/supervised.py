@@ -40,7 +40,7 @@ class Tail:
 
 
 class Supervised(Running):
-    """A command with a thread of its own that starts it, watches it, ends it and concludes its outcome.
+    """A command with a thread that starts it, watches it, ends it and concludes its outcome.
 
     Subclasses say how in :meth:`_spawn_and_watch`, :meth:`_end` and :meth:`_conclude`; they call :meth:`_begin` when
     their own attributes are set.
@@ -85,7 +85,7 @@ class Supervised(Running):
             raise self._error from error
         try:
             self._ready.wait()
-        except BaseException:  # say KeyboardInterrupt: nobody will hold this object
+        except BaseException:  # for example KeyboardInterrupt: the caller will not get this object
             self.kill()
             raise
         if self._error:

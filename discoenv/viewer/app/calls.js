@@ -126,7 +126,7 @@ function argumentsView(given) {
   );
 }
 
-/** Something that may be tall, cut until somebody wants all of it. */
+/** Something that may be tall, cut until the reader asks for all of it. */
 function tall(content) {
   const box = h("div", { class: "tall" }, content);
   const more = h("button", { class: "more", onclick: () => box.classList.add("whole") }, "Show all");

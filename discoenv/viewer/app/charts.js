@@ -22,7 +22,7 @@ function scoreRange(values) {
 }
 
 /**
- * Scores over the steps of an episode, and those on the meta-test datasets in a column of their own.
+ * Scores over the steps of an episode, and those on the meta-test datasets in a separate column.
  *
  * lines: [{label, colour, thick, points: [{x, y, failed}]}]; marks: [{label, colour, y, error, failed}];
  * levels: [{y, label, colour}], horizontal strokes in the meta-test column; last: the largest step on the axis;

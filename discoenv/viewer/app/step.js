@@ -60,7 +60,7 @@ class StepDetail {
   taskParts(full) {
     const files = Object.entries(full.start_files);
     return [
-      section("What the agent was told", tall(markdown(full.text))),
+      section("What the agent read", tall(markdown(full.text))),
       section(
         "Modules at the start",
         files.map(([name, content]) =>

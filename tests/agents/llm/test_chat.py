@@ -45,7 +45,7 @@ def test_an_answer_has_text_calls_and_usage(make_model: MakeModel, stream: bool)
     assert server.requests[0]["max_tokens"] == 2000
 
 
-def test_tool_calls_without_index_and_id_are_told_apart(make_model: MakeModel) -> None:
+def test_tool_calls_without_index_and_id_are_distinguished(make_model: MakeModel) -> None:
     with FakeOpenAI([Say("", [("add", {"x": 1}), ("add", {"x": 2})], whole_calls=True)]) as server:
         reply = make_model(server.url).complete(HELLO, [TOOL])
     assert [json.loads(call.arguments)["x"] for call in reply.tool_calls] == [1, 2]
@@ -137,7 +137,7 @@ def test_a_server_that_cannot_be_reached_costs_nothing(make_model: MakeModel, wa
     assert (model.ledger.spent.tokens, model.ledger.spent.calls) == (0, 0)
 
 
-def test_a_context_that_is_too_long_is_told_apart(make_model: MakeModel) -> None:
+def test_a_context_that_is_too_long_is_distinguished(make_model: MakeModel) -> None:
     too_long = Fail(400, "This model's maximum context length is 100 tokens")
     with FakeOpenAI([too_long]) as server, pytest.raises(ChatError) as caught:
         make_model(server.url).complete(HELLO)

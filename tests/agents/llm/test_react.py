@@ -116,7 +116,7 @@ def test_a_spent_budget_submits_the_best_run(
     assert session.observation["files"] == good
 
 
-def test_the_model_is_told_what_is_left_of_the_budget(
+def test_the_model_learns_what_is_left_of_the_budget(
     make_session: MakeSession, make_model: MakeModel, good: dict[str, str]
 ) -> None:
     with FakeOpenAI([], repeat=Say("", [("list_files", {})])) as server:
@@ -164,7 +164,9 @@ def test_long_conversations_are_shortened(make_session: MakeSession, make_model:
     assert all(request["messages"][1]["content"].startswith("# Toy regression") for request in server.requests)
 
 
-def test_a_server_with_less_context_than_told_is_survived(make_session: MakeSession, make_model: MakeModel) -> None:
+def test_a_server_with_less_context_than_configured_is_survived(
+    make_session: MakeSession, make_model: MakeModel
+) -> None:
     def answer(body: dict[str, Any]) -> Answer:
         if len(json.dumps(body["messages"])) > 40_000:
             return Fail(400, "maximum context length exceeded")

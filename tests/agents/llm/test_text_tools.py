@@ -116,7 +116,7 @@ def test_a_name_in_the_first_comment_counts() -> None:
     assert parse_modules("```python\n# loss.py\na = 1\n```", ["loss.py", "m.py"]) == {"loss.py": "# loss.py\na = 1\n"}
 
 
-def test_names_that_contain_each_other_are_told_apart() -> None:
+def test_names_that_contain_each_other_are_distinguished() -> None:
     text = "train_step.py\n```\na\n```\nstep.py\n```\nb\n```\n"
     assert parse_modules(text, ["step.py", "train_step.py"]) == {"train_step.py": "a\n", "step.py": "b\n"}
 

@@ -5,7 +5,7 @@
 #   tests/sandbox/containers/engine.sh stop                        stops what start started, and removes its data
 #
 # Uses the engine that answers, if one does. Otherwise, on Debian or Ubuntu as root, it installs one, runs it on a
-# socket and data folder of its own, and makes a base image out of the distribution's packages: no registry is needed.
+# separate socket and data folder, and makes a base image out of the distribution's packages: no registry is needed.
 # PYTHON is the interpreter that discoenv is installed in; WHEELHOUSE a folder of wheels for the build.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."

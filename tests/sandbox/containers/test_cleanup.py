@@ -65,7 +65,7 @@ def test_nothing_of_a_killed_run_remains_after_the_next_start(engine: Engine) ->
     host.communicate()
 
     left = of(engine, host.pid)
-    assert left, "nobody was there to remove them"
+    assert left, "no process was there to remove them"
     until(lambda: not any(is_up(engine, each) for each in left))  # the watchdog inside saw the host die
 
     sandbox = CONTAINERS()

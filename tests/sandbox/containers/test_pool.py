@@ -68,7 +68,7 @@ print(os.readlink("/exam/link"))
     assert (tmp_path / "folder/data").read_bytes() == b"hello"
 
 
-def test_a_writable_mount_gets_a_container_of_its_own(warm: DockerSandbox, tmp_path: Path) -> None:
+def test_a_writable_mount_gets_a_new_container(warm: DockerSandbox, tmp_path: Path) -> None:
     mounts = (Mount(tmp_path, "/out", writable=True),)
     command = python("open('/out/x', 'w').write('1')", mounts=mounts)
     warm.warm_up(command, Limits())

@@ -11,7 +11,7 @@ import pytest
 
 from discoenv.machine.owner import is_abandoned, owner_tag
 from discoenv.sandbox import Limits
-from discoenv.sandbox.local.cgroup import CgroupTree, Place, find_place, reap, usable_place
+from discoenv.sandbox.local.cgroup import CgroupPlace, CgroupTree, find_place, reap, usable_place
 
 
 def write(file: Path, text: str) -> None:
@@ -91,7 +91,7 @@ def test_version_2_limits_and_counters(tmp_path: Path, monkeypatch: pytest.Monke
         (self / "pids.events").write_text("max 3\n")
 
     monkeypatch.setattr(Path, "mkdir", mkdir_with_control_files)
-    place = Place(2, dict.fromkeys(("memory", "pids", "cpu", "cpuacct"), tmp_path))
+    place = CgroupPlace(2, dict.fromkeys(("memory", "pids", "cpu", "cpuacct"), tmp_path))
     tree = CgroupTree(place, Limits(memory_bytes=1 << 20, processes=10, cpus=3))
     group = tree.join_files[0].parent
     assert len(tree.join_files) == 1
@@ -130,7 +130,7 @@ def test_only_groups_of_dead_owners_are_reaped(tmp_path: Path) -> None:
     kept = [f"discoenv-{owner_tag()}-0", "discoenv-1-99999999-1-0", "discoenv-mine", "other"]
     for name in abandoned + kept:
         (tmp_path / "here" / name).mkdir(parents=True)
-    reap(Place(2, {"memory": tmp_path / "here", "pids": tmp_path / "here"}))
+    reap(CgroupPlace(2, {"memory": tmp_path / "here", "pids": tmp_path / "here"}))
     assert {path.name for path in (tmp_path / "here").iterdir()} == set(kept)
 
 
@@ -140,7 +140,7 @@ def test_names_tell_the_owner() -> None:
     assert is_abandoned(f"discoenv-scratch-{namespace}-99999999-1-x7f")
 
 
-def test_a_process_that_cannot_look_takes_nobody_for_dead() -> None:
+def test_a_process_that_cannot_look_takes_no_process_for_dead() -> None:
     name = f"discoenv-{owner_tag()}-0"
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.open("/dev/null", os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Nothing outlives its command, whoever dies first."""
+"""Nothing outlives its command, no matter which process dies first."""
 
 from __future__ import annotations
 

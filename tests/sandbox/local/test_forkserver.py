@@ -1,4 +1,4 @@
-"""Forked commands: the same as programs of their own, in every respect but the time that their imports take."""
+"""Forked commands: the same as newly started programs, in every respect but the time that their imports take."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ SELF_PORTRAIT = """
 """
 
 
-def test_a_forked_program_sees_what_a_program_of_its_own_sees(play: Start, forks: list[bool]) -> None:
+def test_a_forked_program_sees_what_a_new_program_sees(play: Start, forks: list[bool]) -> None:
     environment = {"EXAM": "1", "PYTHONWARNINGS": "ignore:x"}
     forked, own = (play(SELF_PORTRAIT, preload=modules, env=environment) for modules in (LIGHT, ()))
     assert forks == [True]
@@ -103,7 +103,7 @@ def test_imports_are_there_already(play: Start, forks: list[bool]) -> None:
     assert forks == [True, True]
 
 
-def test_nothing_tells_where_discoenv_is(play: Start) -> None:
+def test_nothing_reveals_where_discoenv_is(play: Start) -> None:
     home = str(Path(discoenv.__file__).parents[1])
     code = f"""
         import gc, os, sys

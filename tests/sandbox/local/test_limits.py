@@ -20,6 +20,6 @@ def test_a_command_that_is_given_no_cores_has_those_of_its_host(run: Run) -> Non
     assert run("import os; print(len(os.sched_getaffinity(0)))").stdout == f"{len(ours)}\n"
 
 
-def test_a_core_that_is_not_there_is_told(sandbox: Sandbox) -> None:
+def test_a_core_that_is_not_there_is_reported(sandbox: Sandbox) -> None:
     with pytest.raises(SandboxError, match="could not be started"):
         sandbox.start(python(""), Limits(cores=(1023,)))

@@ -54,7 +54,7 @@ class SobolSearch:
         """Nothing is learned."""
 
 
-def compare(domain: Domain, dataset: str, scale: Scale, entry: baselines.Entry) -> dict[str, FloatArray]:
+def compare(domain: Domain, dataset: str, scale: Scale, entry: baselines.Baseline) -> dict[str, FloatArray]:
     """The metric ``log_regret`` of each method in the exams of ``entry``, one value per seed."""
     config = domain.config(dataset, scale)
     examiner = BayesianOptimisationExaminer(dataset, scale, config)
