@@ -147,7 +147,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(**filled, **values)
         except DiscoenvError as error:
-            Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            console = Console(stderr=True, emoji=False)
+            console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

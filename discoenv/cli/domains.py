@@ -36,7 +36,7 @@ def new_domain(
 ) -> None:
     """Make a domain to start from: a small one that works, under a new name."""
     folder = template.new_domain(name, into, title=title)
-    Console().print(template.next_steps(folder), highlight=False, markup=False, soft_wrap=True)
+    Console(emoji=False).print(template.next_steps(folder), highlight=False, markup=False, soft_wrap=True)
 
 
 def validate(
@@ -53,7 +53,7 @@ def validate(
     from discoenv.testing import DomainCheck, check_domain  # NumPy, which new-domain does without
     from discoenv.testing.domain_checks import NEEDED
 
-    console = Console()
+    console = Console(emoji=False)
 
     def show(check: DomainCheck) -> None:
         if not as_json:

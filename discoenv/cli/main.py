@@ -110,7 +110,8 @@ def main(arguments: list[str] | None = None) -> None:
         from rich.console import Console  # takes as long to import as a command may to run
         from rich.markup import escape
 
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        console = Console(stderr=True, emoji=False)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
 
 

@@ -51,6 +51,13 @@ def test_what_failed_is_printed_with_what_to_do(make_variant: MakeVariant, sandb
     assert lines[-1] == "11 checks: 2 failed, 1 with warnings."
 
 
+def test_names_between_colons_are_printed_as_they_are(make_variant: MakeVariant, sandbox: Sandbox) -> None:
+    domain = make_variant(files={"baselines.json": None})
+    result = invoke("validate", domain.directory, "--sandbox", sandbox.name, "--no-exams")
+    assert result.exit_code == 1
+    assert "default:Wave:tiny is missing" in result.stdout  # ":wave:" is an emoji of rich's
+
+
 def test_warnings_fail_if_asked_to(toy: Domain, sandbox: Sandbox) -> None:
     arguments = ["validate", "Toy", "--sandbox", sandbox.name, "--no-exams"]
     assert invoke(*arguments).exit_code == 0
