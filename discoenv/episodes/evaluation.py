@@ -146,7 +146,10 @@ class Evaluation:
 
     def _specs(self, side: Side, dataset: str) -> list[ExamSpec]:
         budget_s, setting = self.budget_s(dataset), self.task.setting(dataset)
-        return [ExamSpec(setting, seed, budget_s, side, setting.wants_gpu) for seed in self.seeds(side, dataset)]
+        return [
+            ExamSpec(setting, seed, budget_s, side, setting.wants_gpu, self.task.modules)
+            for seed in self.seeds(side, dataset)
+        ]
 
     def _score(
         self, dataset: str, results: Sequence[ExamResult], cost_entry: baselines.Baseline | None = None

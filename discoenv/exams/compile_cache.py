@@ -4,7 +4,7 @@ A compiled program is machine code, and may hold any data, for example trained w
 agents has made stay on the meta-train side of their episode, and serve only exams of the same modules and dataset.
 What the base modules, which are ours, have compiled is kept on this machine and serves every exam of the dataset. A
 learner sees what it may use read-only; what it has compiled itself it hands over when its exam is over and its score
-fixed (``discoenv/kits/exam.py``).
+fixed (``discoenv/kits/exam``).
 """
 
 from __future__ import annotations
@@ -51,6 +51,14 @@ class CompileCache:
     def mounts(self) -> tuple[Mount, ...]:
         """What the sandbox shows, read-only."""
         return (Mount(self.used, _INSIDE),) if self.used else ()
+
+    def answering(self) -> CompileCache:
+        """The same for learners that answer for what another one handed over."""
+        folders = (folder and folder.with_name(f"{folder.name}-answering") for folder in (self.used, self.kept_in))
+        used, kept_in = folders
+        if used is not None and not used.is_dir():
+            used, kept_in = None, used
+        return CompileCache(used, kept_in)
 
 
 def environment() -> dict[str, str]:

@@ -11,13 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, final
+from typing import Any, ClassVar, Final, Literal, final, overload
 
 import numpy as np
 
-from discoenv.exams.wire import Channel, ProtocolError, RuleBroken
+from discoenv.exams.state import State
+from discoenv.exams.wire import Channel, LearnerGone, ProtocolError, RuleBroken
 
-__all__ = ["Array", "Examiner", "Learner", "ProtocolError", "RuleBroken", "env_steps"]
+__all__ = ["Array", "Examiner", "Learner", "OwnCode", "ProtocolError", "RuleBroken", "State", "Tree", "env_steps"]
 
 #: Most bytes of arrays that an examiner may save as artifacts of one exam.
 MOST_ARTIFACT_BYTES: Final = 4 << 20
@@ -80,6 +81,50 @@ class Array:
         return f"{self.kind} of shape ({sizes}{',' if len(self.shape) == 1 else ''})"
 
 
+@dataclass(frozen=True)
+class Tree:
+    """What an answer must be that the examiner only keeps, for example the memory of a policy: a tree of arrays.
+
+    Attributes:
+        leading: sizes of the first axes of every array, for example the number of environments.
+        most_bytes: bytes of all arrays that are allowed.
+    """
+
+    leading: tuple[int, ...] = ()
+    most_bytes: int = 64 << 20
+
+    def check(self, answer: Any, question: str) -> Any:
+        """The answer, each number of it an array.
+
+        Raises:
+            ProtocolError: an array has other sizes, a value is not finite, or there are too many bytes.
+        """
+        total = 0
+
+        def checked(node: Any) -> Any:
+            nonlocal total
+            if isinstance(node, dict):
+                return {key: checked(value) for key, value in node.items()}
+            if isinstance(node, (list, tuple)):
+                return [checked(value) for value in node]
+            array = np.asarray(node)
+            if array.dtype.kind not in "biuf":
+                raise ProtocolError(f"{question} answered a tree that holds {type(node).__name__}; expected arrays")
+            if array.shape[: len(self.leading)] != self.leading:
+                raise ProtocolError(
+                    f"{question} answered a tree with an array of shape {array.shape}; its first axes must be "
+                    f"{self.leading}"
+                )
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ProtocolError(f"{question} answered a tree with values that are NaN or infinite")
+            total += array.nbytes
+            if total > self.most_bytes:
+                raise ProtocolError(f"{question} answered a tree of more than {self.most_bytes:,} bytes")
+            return array
+
+        return checked(answer)
+
+
 class Learner:
     """The learner, as an examiner sees it: something that answers questions, against a clock.
 
@@ -92,13 +137,17 @@ class Learner:
         cpu_s: reads the CPU seconds of all of the learner's processes so far; None if they cannot be read.
 
     Attributes:
+        state: what training handed over; empty where the algorithm itself is examined.
+        model: the domain's own code with that state, if the examiner applies it itself; None if a process answers.
         answering_s: seconds spent waiting for answers so far, ``background_s`` included; they are part of the exam's
             ``seconds``.
         background_s: CPU seconds used between an answer and the next question.
         questions: number of questions asked.
     """
 
-    def __init__(self, channel: Channel, budget_s: float, cpu_s: Callable[[], float] | None = None) -> None:
+    def __init__(self, channel: Channel | None, budget_s: float, cpu_s: Callable[[], float] | None = None) -> None:
+        self.state = State({}, {})
+        self.model: Any = None
         self._channel = channel
         self._budget_s = budget_s
         self._cpu_s = cpu_s or (lambda: 0.0)
@@ -107,18 +156,27 @@ class Learner:
         self.background_s = 0.0
         self.questions = 0
 
-    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]:
+    @overload
+    def ask(self, method: str, *args: Any, returns: Array) -> np.ndarray[Any, Any]: ...
+    @overload
+    def ask(self, method: str, *args: Any, returns: Tree | tuple[Array | Tree, ...]) -> Any: ...
+    def ask(self, method: str, *args: Any, returns: Array | Tree | tuple[Array | Tree, ...]) -> Any:
         """Call ``model.<method>(*args)`` in the learner and return its checked answer.
 
         Args:
             method: a method of the domain's contract.
             args: trees of dict, list, str, numbers, bool, None and NumPy arrays.
-            returns: what the answer must look like.
+            returns: what the answer must look like; several of them for a tuple.
 
         Raises:
             ExamEnded: the learner is gone, out of time, or answered something else. Let it pass: it ends the exam.
         """
-        return returns.check(self._exchange(method, args), f"{method}()")
+        answer, question = self._exchange(method, args), f"{method}()"
+        if not isinstance(returns, tuple):
+            return returns.check(answer, question)
+        if not isinstance(answer, (list, tuple)) or len(answer) != len(returns):
+            raise ProtocolError(f"{question} must answer {len(returns)} values, in a tuple")
+        return tuple(part.check(value, question) for part, value in zip(returns, answer, strict=True))
 
     def tell(self, method: str, *args: Any) -> None:
         """Call ``model.<method>(*args)`` in the learner, wait until it has returned, and ignore what it returned.
@@ -134,6 +192,8 @@ class Learner:
         self.answering_s += background_s
         begin = time.monotonic()
         deadline = begin + self._budget_s - self.answering_s
+        if self._channel is None:
+            raise LearnerGone("no learner answers any more")
         try:
             self._channel.send({"call": method, "args": list(args)}, deadline)
             message = self._channel.receive(deadline)
@@ -144,6 +204,29 @@ class Learner:
         if set(message) != {"answer"}:
             raise ProtocolError(f"{method}() was answered by a message that is not an answer")
         return message["answer"]
+
+
+class OwnCode(Learner):
+    """The domain's own code, which the examiner applies to a state by itself: no process answers, and no clock runs.
+
+    What it raises is the state's fault: the code is ours, and is tested with the states of base modules.
+    """
+
+    def __init__(self, make: Callable[[Mapping[str, Any], Any], Any], config: Mapping[str, Any], state: State) -> None:
+        super().__init__(None, 0.0)
+        self.state = state
+        self.model = self._guarded(make, config, state.tree)
+
+    def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
+        self.questions += 1
+        return self._guarded(getattr(self.model, method), *args)
+
+    @staticmethod
+    def _guarded(function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return function(*args)
+        except Exception as error:
+            raise ProtocolError(f"the state cannot be used: {type(error).__name__}: {error}") from error
 
 
 def env_steps(learner: Learner, *, allowed: int) -> int:
@@ -185,12 +268,33 @@ class Examiner(ABC):
         """Arrays that the learner may train on, by name; by default none (its workspace is all it needs)."""
         return {}
 
+    def stages(self, seed: int) -> int:
+        """Number of trainings, one after another. The domains that have several are ``staged``."""
+        return 1
+
+    def stage_data(self, seed: int, stage: int) -> dict[str, np.ndarray[Any, Any]]:
+        """As :meth:`training_data`, for one of several stages, from 0."""
+        return self.training_data(seed)
+
+    def check_state(self, state: State) -> None:
+        """Refuse a state that the domain does not allow: names, shapes, dtypes, number of parameters.
+
+        That it is a tree of finite arrays of at most ``state_mib`` has been checked.
+
+        Raises:
+            ProtocolError, RuleBroken: see the methods ``require_…`` of :class:`State`.
+        """
+
     @abstractmethod
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Question ``learner`` and return its metrics by the names of ``domain.yaml``.
 
         ``seed`` fixes all randomness of the exam (held-out draws, evaluation episodes). The learner does not know it.
         """
+
+    def examine_stage(self, learner: Learner, seed: int, stage: int) -> dict[str, float]:
+        """Question what one of several trainings has brought, in their order; what it returns after the last counts."""
+        return self.examine(learner, seed)
 
     @abstractmethod
     def floor(self, seed: int) -> dict[str, float]:

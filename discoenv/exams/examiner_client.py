@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Literal, NotRequired, TypedDict
+from typing import IO, Any, Literal, TypedDict
 
 from discoenv.errors import InfraError
 from discoenv.exams import learner_environment
@@ -28,17 +28,27 @@ REPLY_TIMEOUT_S = 900.0
 _POLL_S = 0.01
 
 
-class Examination(TypedDict):
-    """The examiner's reply to ``examine``; times in seconds, ``artifacts`` an .npz in base64."""
+Reply = Literal["ok", "gone", "timeout", "protocol_error"]
 
-    status: Literal["ok", "gone", "timeout", "protocol_error"]
+
+class Training(TypedDict):
+    """The examiner's reply to ``train``; times in seconds."""
+
+    status: Reply
+    message: str
+    training_s: float | None
+
+
+class Examination(TypedDict):
+    """The examiner's reply to ``question``; times in seconds, ``artifacts`` an .npz in base64."""
+
+    status: Reply
     message: str
     metrics: dict[str, float] | None
-    training_s: float | None
     answering_s: float
     background_s: float
     questions: int
-    artifacts: NotRequired[str]
+    artifacts: str
 
 
 class ExaminerProcess:

@@ -20,22 +20,28 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from discoenv.exams import compile_cache as compiled
-from discoenv.exams.examiner import Examiner, Learner
-from discoenv.exams.examiner_client import Examination
-from discoenv.exams.wire import AnswerTooLate, Channel, LearnerGone, ProtocolError
+from discoenv.exams import fixed_code
+from discoenv.exams.examiner import Examiner, Learner, OwnCode
+from discoenv.exams.examiner_client import Examination, Training
+from discoenv.exams.state import State, checked
+from discoenv.exams.wire import AnswerTooLate, Channel, ExamEnded, LearnerGone, ProtocolError
+from discoenv.kits.exam.messages import pack
 from discoenv.sandbox.cpu_clock import CpuClock
+from discoenv.tasks.domain import Domain
 
 _ACCEPT_POLL_S = 0.02
 #: A learner that has passed gets this long to hand over what it has compiled.
 _HANDOVER_S = 10.0
+#: A learner that is to answer gets this long to start; it is not charged.
+_START_S = 120.0
 #: Datasets whose examiners a process keeps; the oldest goes first.
 _MOST_EXAMINERS = 16
 
@@ -75,8 +81,10 @@ class Server:
         self._directory = directory
         self._class: type[Examiner] | None = None
         self._examiners: dict[str, Examiner] = {}
+        self._answers: dict[tuple[str, str], ModuleType] = {}
+        self._state = State({}, {})
         self._listener: socket.socket | None = None
-        self._passed: Channel | None = None
+        self._channel: Channel | None = None
         self.aborted = threading.Event()
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,9 +96,11 @@ class Server:
         except Exception as error:
             return {"fault": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
 
-    def do_prepare(self, target: dict[str, Any], seed: int, data: str, address: str) -> None:
-        """Write the training data of an exam into ``data`` and listen for its learner at ``address``."""
-        arrays = self._examiner(target).training_data(seed)
+    def do_prepare(self, target: dict[str, Any], seed: int, stage: int, data: str, address: str) -> None:
+        """Write what a training gets into the folder ``data``, and listen for its learner at ``address``."""
+        if stage == 0:
+            self._state = State({}, {})
+        arrays = self._examiner(target).stage_data(seed, stage)
         if arrays:
             for array in arrays.values():
                 if np.asarray(array).dtype.kind not in "biufU":
@@ -98,71 +108,138 @@ class Server:
             with Path(data, "train.npz").open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
             Path(data, "train.npz").chmod(0o644)
-        self.aborted.clear()
-        self._close_listener()
-        Path(address).unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(address)
-        Path(address).chmod(0o777)
-        self._listener.listen(1)
+        if stage > 0:
+            Path(data, "state").write_bytes(pack(self._state.tree))
+            Path(data, "state").chmod(0o644)
+        self._listen(address)
 
-    def do_examine(
+    def do_stages(self, target: dict[str, Any], seed: int) -> int:
+        """Number of trainings of an exam."""
+        return self._examiner(target).stages(seed)
+
+    def do_train(
+        self, target: dict[str, Any], started: float, budget_s: float, programs: str | None = None
+    ) -> Training:
+        """Wait until a training is over, and check what it hands over; times are those of ``time.monotonic()``.
+
+        ``programs`` is the folder for the programs that the learner has compiled, if they are to be kept.
+        """
+        examiner = self._examiner(target)
+        result = Training(status="gone", message="", training_s=None)
+        deadline = started + budget_s
+        with self._failures(result):
+            channel = self._channel = self._accept(deadline)
+            message = channel.receive(deadline)
+            if target["hands_over"]:
+                if set(message) != {"state"}:
+                    raise ProtocolError(
+                        "the first message was not hand_over()'s state: end main.py in hand_over(state)"
+                    )
+                result["training_s"] = time.monotonic() - started
+                state = checked(message["state"], most_bytes=target["state_bytes"])
+                examiner.check_state(state)
+                self._state = state
+                self._keep_programs(channel, programs)
+            elif message != {"ready": True}:
+                raise ProtocolError("the first message was not serve()'s announcement that training is over")
+            else:
+                result["training_s"] = time.monotonic() - started
+            result["status"] = "ok"
+        if result["status"] != "ok":
+            self._leave()
+        return result
+
+    def do_listen(self, address: str) -> None:
+        """Listen for a learner that answers for the state of the last training."""
+        self._leave()
+        self._listen(address)
+
+    def do_question(
         self,
         target: dict[str, Any],
         seed: int,
-        started: float,
+        stage: int,
         budget_s: float,
+        answered_by: Literal["own code", "learner"],
         cpu_clock: dict[str, Any] | None = None,
         programs: str | None = None,
     ) -> Examination:
-        """Wait for the learner and examine it; times are those of ``time.monotonic()``.
+        """Examine what the last training has brought.
 
-        ``cpu_clock`` holds the fields of the :class:`CpuClock` of the learner's processes, if there is one.
-        ``programs`` is the folder for the programs that a passed learner has compiled, if they are to be kept.
+        Args:
+            target, seed, stage: which exam.
+            budget_s: most seconds of answering.
+            answered_by: the domain's own code in this process; or a learner: the one that trained, where the algorithm
+                itself is examined, or else one that connects now.
+            cpu_clock: the fields of the :class:`CpuClock` of the learner's processes, if there is one.
+            programs: the folder for the programs that the learner has compiled, if they are to be kept.
         """
         examiner = self._examiner(target)
         result = Examination(
-            status="gone", message="", metrics=None, training_s=None, answering_s=0.0, background_s=0.0, questions=0
+            status="gone", message="", metrics=None, answering_s=0.0, background_s=0.0, questions=0, artifacts=""
         )
-        deadline = started + budget_s
-        channel: Channel | None = None
         learner: Learner | None = None
-        try:
-            channel = self._accept(deadline)
-            if channel.receive(deadline) != {"ready": True}:
-                raise ProtocolError("the first message was not serve()'s announcement that training is over")
-            training_s = time.monotonic() - started
-            result["training_s"] = training_s
-            learner = Learner(channel, budget_s - training_s, CpuClock(**cpu_clock).read if cpu_clock else None)
+        if stage == 0:
             examiner.artifacts.clear()
-            metrics = examiner.examine(learner, seed)
+        with self._failures(result):
+            if answered_by == "own code":
+                learner = OwnCode(self._answer(target).make, examiner.config, self._state)
+            else:
+                clock = CpuClock(**cpu_clock).read if cpu_clock else None
+                channel = self._channel
+                if target["hands_over"]:
+                    channel = self._channel = self._accept(time.monotonic() + _START_S)
+                    deadline = time.monotonic() + budget_s
+                    channel.send({"config": dict(examiner.config), "state": self._state.tree}, deadline)
+                    if channel.receive(deadline) != {"ready": True}:
+                        raise ProtocolError("the first message was not answer()'s announcement that it is ready")
+                learner = Learner(channel, budget_s, clock)
+                learner.state = self._state
+            metrics = examiner.examine_stage(learner, seed, stage)
             result["metrics"] = {name: float(value) for name, value in metrics.items()}
+            result["status"] = "ok"
             if examiner.artifacts:
                 file = io.BytesIO()
                 np.savez_compressed(file, **examiner.artifacts)  # type: ignore[arg-type]
                 result["artifacts"] = base64.b64encode(file.getvalue()).decode()
-            result["status"] = "ok"
-            if programs is not None:
-                channel.send({"programs": True}, time.monotonic() + 1.0)
-                sent = channel.receive(time.monotonic() + _HANDOVER_S).get("programs")
-                with contextlib.suppress(OSError):  # a full disk or a read-only home costs time, not the score
-                    compiled.keep(Path(programs), sent if isinstance(sent, dict) else {})
-        except LearnerGone as error:
-            if result["metrics"] is None:
-                result["message"] = str(error)
-        except AnswerTooLate as error:
-            if result["metrics"] is None:
-                result["status"], result["message"] = "timeout", str(error)
-        except ProtocolError as error:
-            if result["metrics"] is None:
-                result["status"], result["message"] = "protocol_error", str(error)
-        finally:
-            self._close_listener()
-            self._leave(channel, passed=result["status"] == "ok")
+            if self._channel is not None:
+                self._keep_programs(self._channel, programs)
+        if result["status"] != "ok":
+            self._leave()
         if learner is not None:
             result["answering_s"], result["background_s"] = learner.answering_s, learner.background_s
             result["questions"] = learner.questions
         return result
+
+    @contextlib.contextmanager
+    def _failures(self, result: Training | Examination) -> Iterator[None]:
+        """Note what a learner did wrong, if that is why the block ends."""
+        try:
+            yield
+        except LearnerGone as error:
+            result["status"], result["message"] = "gone", str(error)
+        except AnswerTooLate as error:
+            result["status"], result["message"] = "timeout", str(error)
+        except ProtocolError as error:
+            result["status"], result["message"] = "protocol_error", str(error)
+        finally:
+            self._close_listener()
+
+    def _keep_programs(self, channel: Channel, folder: str | None) -> None:
+        """Ask a learner that has passed for what it has compiled. Whatever comes of it, the exam is passed."""
+        if folder is None:
+            return
+        with contextlib.suppress(ExamEnded, OSError):  # a full disk or a read-only home costs time, not the score
+            channel.send({"programs": True}, time.monotonic() + 1.0)
+            sent = channel.receive(time.monotonic() + _HANDOVER_S).get("programs")
+            compiled.keep(Path(folder), sent if isinstance(sent, dict) else {})
+
+    def _answer(self, target: dict[str, Any]) -> ModuleType:
+        """``answer.py`` of a dataset's code base, imported once."""
+        key = (target["backend"], target["dataset"])
+        if key not in self._answers:
+            self._answers[key] = fixed_code.load(Domain(self._directory), backend=key[0], dataset=key[1])
+        return self._answers[key]
 
     def do_floor(self, target: dict[str, Any], seed: int) -> dict[str, float]:
         """Metrics of the trivial learner."""
@@ -188,22 +265,30 @@ class Server:
                 connection, _ = self._listener.accept()
             except TimeoutError:
                 if self.aborted.is_set():
-                    raise LearnerGone("the learner ended before it served a model") from None
+                    raise LearnerGone("the learner ended before training was over") from None
                 continue
             self._close_listener()
             return Channel(connection)
         raise AnswerTooLate("the compute budget was spent before training was over")
 
-    def _leave(self, channel: Channel | None, *, passed: bool) -> None:
-        """Close the connection of a learner now if it failed, and at the next exam if it passed.
+    def _listen(self, address: str) -> None:
+        self.aborted.clear()
+        self._leave()
+        self._close_listener()
+        Path(address).unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(address)
+        Path(address).chmod(0o777)
+        self._listener.listen(1)
+
+    def _leave(self) -> None:
+        """Close the connection of the last learner: at once if it failed, else when another is expected.
 
         A learner that passed is killed while it waits, so that interpreter shutdown is not measured.
         """
-        if self._passed is not None:
-            self._passed.close()
-        self._passed = channel if passed else None
-        if channel is not None and not passed:
-            channel.close()
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = None
 
     def _close_listener(self) -> None:
         if self._listener is not None:

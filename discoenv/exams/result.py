@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from discoenv.exams import tracebacks
-from discoenv.exams.examiner_client import Examination
+from discoenv.exams.examiner_client import Reply
 from discoenv.machine.energy import Energy
 from discoenv.sandbox.base import Outcome
 
@@ -20,18 +20,17 @@ WORKSPACE = "/workspace"
 
 
 def verdict(
-    reply: Examination, outcome: Outcome, *, workspace: Path, budget_s: float, memory_gib: float
+    status: Reply, message: str, outcome: Outcome, *, workspace: Path, budget_s: float, memory_gib: float
 ) -> tuple[ExamStatus, str, str]:
     """Status, one-line message and trimmed traceback of an exam.
 
     Args:
-        reply: the examiner's.
+        status, message: the examiner's.
         outcome: how the learner ended.
         workspace: the task's folder on the host.
         budget_s: the compute budget, in seconds.
         memory_gib: the limit on memory, in GiB.
     """
-    status, message = reply["status"], reply["message"]
     if status == "ok":
         return "ok", "", ""
     traceback = tracebacks.trim(outcome.stderr, WORKSPACE) or tracebacks.trim(outcome.stderr, str(workspace))

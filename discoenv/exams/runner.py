@@ -8,14 +8,21 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discoenv.errors import InfraError, SandboxError
 from discoenv.exams import compile_cache, learner_environment, reported
 from discoenv.exams.compile_cache import CompileCache
-from discoenv.exams.examiner_client import REPLY_TIMEOUT_S, Examination, ExaminerPool, ExaminerProcess
+from discoenv.exams.examiner_client import (
+    REPLY_TIMEOUT_S,
+    Examination,
+    ExaminerPool,
+    ExaminerProcess,
+    Reply,
+    Training,
+)
 from discoenv.exams.result import WORKSPACE, ExamResult, verdict
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import scratch
@@ -32,6 +39,8 @@ _EXAM = "/exam"
 _EXAMINER_ALLOWANCE_S = 4 * REPLY_TIMEOUT_S
 #: Grace period for a crashed learner to print its traceback.
 _LAST_WORDS_S = 3.0
+#: Characters of what learners print that are kept, the last ones.
+MOST_OUTPUT = 1 << 16
 #: Linux allows no longer path for a Unix socket, in bytes.
 _MAX_SOCKET_PATH = 107
 
@@ -95,6 +104,7 @@ class ExamRun:
         self._workspace = workspace
         self._programs = programs
         self._domain = spec.setting.domain
+        self._exam = self._domain.specification.exam
         self._examiner: ExaminerProcess | None = None
         self._running: Running | None = None
         self._cancelled = threading.Event()
@@ -159,26 +169,108 @@ class ExamRun:
     def _run(
         self, directory: Path, target: Mapping[str, object], lease: Lease | None, examiner: ExaminerProcess
     ) -> ExamResult:
-        spec, place = self.spec, self._place
-        exam = directory / "exam"
-        exam.mkdir()
-        exam.chmod(0o755)
-        if len(os.fsencode(exam / "socket")) > _MAX_SOCKET_PATH:
-            raise InfraError(f"{exam} is too long for a socket; set TMPDIR to a folder with a shorter path")
-        examiner.request("prepare", target=target, seed=spec.seed, data=str(exam), address=str(exam / "socket"))
-        programs = self._programs
-        if (
-            place.measured
-            or lease is not None
-            or not place.sandbox.isolated
-            or not compile_cache.compiles(self._domain)
-        ):
-            programs = None
-        command = self._on_gpu(self._command(exam, programs), lease)
+        """Each training and the questions about what it brought, until one fails or the last is over."""
+        spec, record = self.spec, _Record(self.spec.budget_s)
         meter = self._meter(lease)
         meter.start()
-        running = self._running = place.sandbox.start(command, self._limits())
+        stages = int(examiner.request("stages", target=target, seed=spec.seed)) if self._exam.kind == "staged" else 1
+        for stage in range(stages):
+            if self._train(directory, stage, target, lease, examiner, record):
+                self._question(directory, stage, target, lease, examiner, record)
+            if record.status != "ok":
+                break
+        if record.status == "ok" and record.metrics is not None:
+            _require_metric(spec.setting, record.metrics)
+        return self._result(record, meter)
+
+    def _train(
+        self,
+        directory: Path,
+        stage: int,
+        target: Mapping[str, object],
+        lease: Lease | None,
+        examiner: ExaminerProcess,
+        record: _Record,
+    ) -> bool:
+        """Run a learner until it hands over, or is ready for questions. Whether it did."""
+        exam = self._folder(directory, f"training{stage}")
+        address = str(exam / "socket")
+        examiner.request("prepare", target=target, seed=self.spec.seed, stage=stage, data=str(exam), address=address)
+        programs = self._usable_programs(lease)
+        running = self._start(self._on_gpu(self._command(exam, programs), lease))
+        reply: Training = examiner.request(
+            "train",
+            while_waiting=self._watching(running, examiner),
+            target=target,
+            started=running.started,
+            budget_s=record.budget_left_s,
+            programs=str(programs.kept_in) if self._exam.hands_over and programs and programs.kept_in else None,
+        )
+        record.train(reply)
+        if self._exam.hands_over or record.status != "ok":
+            record.end(self._end(running, wait=reply["status"] == "gone"))
+        return record.status == "ok"
+
+    def _question(
+        self,
+        directory: Path,
+        stage: int,
+        target: Mapping[str, object],
+        lease: Lease | None,
+        examiner: ExaminerProcess,
+        record: _Record,
+    ) -> None:
+        """Examine what the training has brought: the state, by our own code or by a learner; or the learner."""
+        running = self._running
+        programs = None if lease else self._usable_programs(lease)
+        if self._exam.hands_over and not self.own_code:
+            exam = self._folder(directory, f"answering{stage}")
+            examiner.request("listen", address=str(exam / "socket"))
+            programs = programs and programs.answering()
+            running = self._start(self._on_gpu(self._answering_command(directory, exam, programs), lease))
+        clock = running.cpu_clock() if running else None
+        reply: Examination = examiner.request(
+            "question",
+            while_waiting=self._watching(running, examiner) if running else None,
+            target=target,
+            seed=self.spec.seed,
+            stage=stage,
+            budget_s=record.budget_left_s,
+            answered_by="learner" if running else "own code",
+            cpu_clock=None if clock is None else vars(clock),
+            programs=str(programs.kept_in) if running and programs and programs.kept_in else None,
+        )
+        record.question(reply)
+        if running:
+            record.end(self._end(running, wait=reply["status"] == "gone"))
+
+    @property
+    def own_code(self) -> bool:
+        """Whether the examiner applies the domain's own code to what is handed over."""
+        return self._exam.hands_over and not set(self._exam.answers_with) & set(self.spec.editable)
+
+    def _folder(self, directory: Path, name: str) -> Path:
+        """A folder for a learner's socket and data."""
+        folder = directory / name
+        folder.mkdir()
+        folder.chmod(0o755)
+        if len(os.fsencode(folder / "socket")) > _MAX_SOCKET_PATH:
+            raise InfraError(f"{folder} is too long for a socket; set TMPDIR to a folder with a shorter path")
+        return folder
+
+    def _usable_programs(self, lease: Lease | None) -> CompileCache | None:
+        place = self._place
+        if place.measured or lease is not None or not place.sandbox.isolated:
+            return None
+        return self._programs if compile_cache.compiles(self._domain) else None
+
+    def _start(self, command: Command) -> Running:
+        running = self._running = self._place.sandbox.start(command, self._limits())
         self._require_open()  # cancel() may have come before there was something to kill
+        return running
+
+    def _watching(self, running: Running, examiner: ExaminerProcess) -> Callable[[], None]:
+        """A function to be called while the examiner is waited for: it tells the examiner when the learner ends."""
         aborted = False
 
         def watch() -> None:
@@ -187,23 +279,41 @@ class ExamRun:
                 aborted = True
                 examiner.abort()
 
-        clock = running.cpu_clock()
-        reply: Examination = examiner.request(
-            "examine",
-            while_waiting=watch,
-            target=target,
-            seed=spec.seed,
-            started=running.started,
-            budget_s=spec.budget_s,
-            cpu_clock=None if clock is None else vars(clock),
-            programs=str(programs.kept_in) if programs and programs.kept_in else None,
-        )
-        if reply["metrics"] is not None:
-            _require_metric(spec.setting, reply["metrics"])
-        if reply["status"] == "gone":
+        return watch
+
+    def _end(self, running: Running, *, wait: bool) -> Outcome:
+        """End a learner, which gets a moment for its last words if it ended by itself."""
+        if wait:
             with contextlib.suppress(TimeoutError):
                 running.wait(_LAST_WORDS_S)
-        return self._result(reply, running.kill(), meter)
+        self._running = None
+        return running.kill()
+
+    def _answering_command(self, directory: Path, exam: Path, programs: CompileCache | None) -> Command:
+        """What answers for a state: the files that are needed for it, and no others, no data, no seed."""
+        dataset, specification = self.spec.dataset, self._domain.specification
+        folder = directory / "answering"
+        if not folder.exists():
+            names = [*self._exam.answering_files, *(f"{name}.py" for name in self._exam.answers_with), "exam"]
+            for name in (*names, *specification.kits):
+                source, copy = self._workspace / dataset / name, folder / dataset / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                if source.is_dir():
+                    shutil.copytree(source, copy)
+                else:
+                    shutil.copyfile(source, copy)
+            folder.chmod(0o755)
+        own = {"EXAM_SOCKET": f"{_EXAM}/socket"}
+        return Command(
+            argv=("python", "answer.py"),
+            cwd=f"{WORKSPACE}/{dataset}",
+            mounts=(Mount(folder, WORKSPACE), Mount(exam, _EXAM), *(programs.mounts() if programs else ())),
+            env={**learner_environment.on_cpu(), **(compile_cache.environment() if programs else {}), **own},
+            hidden_packages=(*specification.hidden_packages, *self._exam.hidden_when_answering),
+            family=specification.extra,
+            preload=() if self._place.measured else learner_environment.preloaded(specification.requirements),
+            env_after_preload=tuple(own),
+        )
 
     def _command(self, exam: Path, programs: CompileCache | None) -> Command:
         """What the learner runs, with ``exam`` as the folder of its socket and training data."""
@@ -260,23 +370,15 @@ class ExamRun:
         outcome = self._running.wait()
         metrics = reported.last_metrics(outcome.stdout) if outcome.exit_code == 0 else None
         name = self.spec.setting.metric.name
-        reply = Examination(
-            status="ok",
-            message="",
-            metrics=metrics,
-            training_s=outcome.usage.wall_s,
-            answering_s=0.0,
-            background_s=0.0,
-            questions=0,
-        )
+        record = _Record(self.spec.budget_s, metrics=metrics, training_s=outcome.usage.wall_s)
+        record.end(outcome)
         if outcome.reason == "wall_time":
-            reply["status"], reply["message"] = "timeout", "the compute budget was spent"
+            record.status, record.message = "timeout", "the compute budget was spent"
         elif outcome.exit_code != 0:
-            reply["status"], reply["message"] = "gone", "main.py failed"
+            record.status, record.message = "gone", "main.py failed"
         elif metrics is None or name not in metrics:
-            reply["status"] = "protocol_error"
-            reply["message"] = f"main.py printed no line of JSON with {name!r}"
-        return self._result(reply, outcome, meter)
+            record.status, record.message = "protocol_error", f"main.py printed no line of JSON with {name!r}"
+        return self._result(record, meter)
 
     def _limits(self, allowance_s: float = _EXAMINER_ALLOWANCE_S) -> Limits:
         resources = self._domain.specification.limits
@@ -287,40 +389,95 @@ class ExamRun:
             cores=self._place.cores,
         )
 
-    def _result(self, reply: Examination, outcome: Outcome, meter: EnergyMeter) -> ExamResult:
-        energy, peak_gpu_memory = meter.stop(outcome.usage.cpu_s), meter.stop_gpu()
+    def _result(self, record: _Record, meter: EnergyMeter) -> ExamResult:
+        energy, peak_gpu_memory = meter.stop(record.cpu_s), meter.stop_gpu()
         spec = self.spec
         status, message, traceback = verdict(
-            reply,
-            outcome,
+            record.status,
+            record.message,
+            record.last,
             workspace=self._workspace,
             budget_s=spec.budget_s,
             memory_gib=self._domain.specification.limits.memory_gib,
         )
-        training_s, answering_s = reply["training_s"], reply["answering_s"]
+        training_s, answering_s = record.training_s, record.answering_s
         return ExamResult(
             dataset=spec.dataset,
             seed=spec.seed,
             status=status,
-            metrics=reply["metrics"] if status == "ok" else None,
+            metrics=record.metrics if status == "ok" else None,
             seconds=None if training_s is None else training_s + answering_s,
             training_s=training_s,
             answering_s=answering_s,
-            background_s=reply["background_s"],
-            wall_s=outcome.usage.wall_s,
-            cpu_s=outcome.usage.cpu_s,
-            peak_memory_bytes=outcome.usage.peak_memory_bytes,
-            memory_method=outcome.usage.method,
+            background_s=record.background_s,
+            wall_s=record.wall_s,
+            cpu_s=record.cpu_s,
+            peak_memory_bytes=record.peak_memory_bytes,
+            memory_method=record.last.usage.method,
             peak_gpu_memory_bytes=peak_gpu_memory,
             device=self._place.device.name,
             energy=energy,
             budget_s=spec.budget_s,
-            questions=reply["questions"],
+            questions=record.questions,
             message=message,
             traceback=traceback,
-            stdout=outcome.stdout,
-            artifacts=base64.b64decode(reply.get("artifacts", "")) if status == "ok" else b"",
+            stdout=record.stdout,
+            artifacts=base64.b64decode(record.artifacts) if status == "ok" else b"",
         )
+
+
+class _Record:
+    """What is known of an exam so far, over its trainings and the questions after them.
+
+    Attributes:
+        status, message: of the last reply.
+        metrics: of the last questions.
+        training_s, answering_s, background_s, questions, wall_s, cpu_s: sums. ``training_s`` is None until a training
+            is over.
+        peak_memory_bytes: the largest.
+        last: how the last learner ended.
+    """
+
+    last: Outcome
+
+    def __init__(
+        self, budget_s: float, *, metrics: dict[str, float] | None = None, training_s: float | None = None
+    ) -> None:
+        self._budget_s = budget_s
+        self.status: Reply = "ok"
+        self.message = ""
+        self.metrics = metrics
+        self.training_s = training_s
+        self.answering_s = self.background_s = self.wall_s = self.cpu_s = 0.0
+        self.questions = self.peak_memory_bytes = 0
+        self.stdout = self.artifacts = ""
+
+    @property
+    def budget_left_s(self) -> float:
+        """Seconds that are left for training and answering."""
+        return self._budget_s - (self.training_s or 0.0) - self.answering_s
+
+    def train(self, reply: Training) -> None:
+        """A training is over."""
+        self.status, self.message = reply["status"], reply["message"]
+        if reply["training_s"] is not None:
+            self.training_s = (self.training_s or 0.0) + reply["training_s"]
+
+    def question(self, reply: Examination) -> None:
+        """What a training brought was examined."""
+        self.status, self.message, self.metrics = reply["status"], reply["message"], reply["metrics"]
+        self.answering_s += reply["answering_s"]
+        self.background_s += reply["background_s"]
+        self.questions += reply["questions"]
+        self.artifacts = reply["artifacts"]
+
+    def end(self, outcome: Outcome) -> None:
+        """A learner has ended."""
+        self.last = outcome
+        self.wall_s += outcome.usage.wall_s
+        self.cpu_s += outcome.usage.cpu_s
+        self.peak_memory_bytes = max(self.peak_memory_bytes, outcome.usage.peak_memory_bytes)
+        self.stdout = (self.stdout + outcome.stdout)[-MOST_OUTPUT:]
 
 
 def _target(setting: Setting) -> dict[str, object]:
@@ -328,7 +485,16 @@ def _target(setting: Setting) -> dict[str, object]:
     domain, dataset = setting.domain, setting.dataset
     data = None if domain.self_reported else domain.held_data(dataset)
     config = domain.config(dataset, setting.scale)
-    return {"dataset": dataset, "scale": setting.scale, "config": config, "data": str(data) if data else None}
+    exam = domain.specification.exam
+    return {
+        "dataset": dataset,
+        "backend": setting.backend,
+        "scale": setting.scale,
+        "config": config,
+        "data": str(data) if data else None,
+        "hands_over": exam.hands_over,
+        "state_bytes": int(exam.state_mib * 2**20),
+    }
 
 
 def _require_metric(setting: Setting, metrics: Mapping[str, float]) -> None:

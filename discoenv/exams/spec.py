@@ -18,6 +18,7 @@ class ExamSpec:
             training; 0 ≤ seed < 2⁶³. Domains that report their own scores are not told it.
         budget_s: most seconds of training and answering together.
         side: the side of its task that the dataset is on.
+        editable: modules that are not known to be the base ones; what they are needed for is not done by our own code.
         gpu: whether the learner trains on a GPU, if the host has one to lease.
     """
 
@@ -26,6 +27,7 @@ class ExamSpec:
     budget_s: float
     side: Side = "meta_train"
     gpu: bool = False
+    editable: tuple[str, ...] = ()
 
     @property
     def dataset(self) -> str:

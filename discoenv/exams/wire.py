@@ -1,8 +1,8 @@
 """The examiner's side of the connection: sends questions, and reads answers from a peer that may send any bytes.
 
-The format is described in ``discoenv/kits/exam.py``. Everything is checked before it is used: lengths, JSON, dtypes,
-shapes, byte counts. Nothing is ever unpickled. A breach raises :class:`ProtocolError`, whose message the agent gets to
-read.
+The format is described in ``discoenv/kits/exam/messages.py``. Everything is checked before it is used: lengths, JSON,
+dtypes, shapes, byte counts. Nothing is ever unpickled. A breach raises :class:`ProtocolError`, whose message the agent
+gets to read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from discoenv.kits.exam import LENGTHS, pack
+from discoenv.kits.exam.messages import LENGTHS, pack
 
 DTYPES: Final = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"})
 MAX_DIMENSIONS: Final = 16
@@ -66,7 +66,7 @@ def decode(text: bytes | bytearray, body: bytes | bytearray) -> Any:
         The message: a tree of dict, list, str, int, float, bool, None and read-only NumPy arrays.
 
     Raises:
-        ProtocolError: for anything that :func:`discoenv.kits.exam.pack` could not have written.
+        ProtocolError: for anything that :func:`discoenv.kits.exam.messages.pack` could not have written.
     """
     try:
         header = json.loads(text)

@@ -1,9 +1,9 @@
 """Kits: code that is copied into workspaces, and a library outside of them.
 
-``exam.py`` is copied into each dataset's folder. A folder here is a kit: an ordinary package that several domains
-share. A domain that lists it (``kits: [rl_jax]`` in ``domain.yaml``) has a copy of it in each dataset's folder, so that
-its templates write ``from rl_jax.wrappers import Vectorise``; its examiner imports the same files as
-``discoenv.kits.rl_jax``.
+A folder here is a kit: an ordinary package that several domains share. A domain that lists it (``kits: [rl_jax]`` in
+``domain.yaml``) has a copy of it in each dataset's folder; its templates write ``from rl_jax.wrappers import
+Vectorise``, and its examiner imports the same files as ``discoenv.kits.rl_jax``. Every domain has the kit ``exam``, by
+which learners talk to their examiner, unless it reports its own scores.
 
 * The files of a kit import each other with relative imports, and nothing of discoenv, which a workspace neither has nor
   mentions. They may import third-party packages; the domain lists those as requirements.

@@ -137,7 +137,7 @@ class Domain:
             {entry.base for name, entry in modules.items() if (name in editable) == hidden} for hidden in (False, True)
         )
         texts: dict[str, str] = {}
-        for kit in self.specification.kits:
+        for kit in (*([] if self.self_reported else ["exam"]), *self.specification.kits):
             for path, text in kits.kit_files(kit).items():
                 if not stubs.is_marked(text):
                     texts[path] = text

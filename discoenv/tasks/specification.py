@@ -126,6 +126,31 @@ class Integrity(_Record):
     notes: list[str] = []
 
 
+class Exam(_Record):
+    """What is examined, and who answers (see docs/exams.md).
+
+    Attributes:
+        kind: ``artefact``: the arrays that training hands over; ``staged``: those of several trainings, each of which
+            goes on from the state of the one before; ``interactive``: the algorithm, which is asked and told.
+        answers_with: the modules that are needed to use a state. If a task lets none of them be edited, the examiner
+            applies the domain's own code to the state; otherwise a new learner answers, which has no other module.
+        answering_files: the fixed files that are needed to use a state; ``answer.py`` has ``make(config, state)``.
+        hidden_when_answering: packages, beside those of ``hidden_packages``, that a learner that answers cannot see.
+        state_mib: most MiB of arrays that a state may have.
+    """
+
+    kind: Literal["artefact", "staged", "interactive"]
+    answers_with: tuple[_Name, ...] = ()
+    answering_files: tuple[str, ...] = ("answer.py",)
+    hidden_when_answering: tuple[str, ...] = ()
+    state_mib: float = Field(default=64.0, gt=0, le=256)
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether training ends in a state."""
+        return self.kind != "interactive"
+
+
 class DiscoBench(_Record):
     """The domain's part of DiscoBench (see :mod:`discoenv.tasks.discobench`).
 
@@ -179,6 +204,7 @@ class Specification(_Record):
     discobench: DiscoBench | None = None
     quick: Quick | None = None
     contract: dict[str, str]
+    exam: Exam = Exam(kind="interactive")
     trains_when_asked: bool = False
     metric: Metric
     other_metrics: dict[str, str] = {}
@@ -196,6 +222,7 @@ class Specification(_Record):
         if both:
             raise ValueError(f"fixed_files: {', '.join(both)} is a module as well")
         self._check_kits()
+        self._check_exam()
         for backend, entry in self.backends.items():
             unknown = sorted(set(entry.prompts) - set(self.modules))
             if unknown:
@@ -217,6 +244,19 @@ class Specification(_Record):
             self._check_names("quick", "dataset", sides, self.datasets)
             self._check_names("quick", "module", {"module": (self.quick.module,)}, self.modules)
         return self
+
+    def _check_exam(self) -> None:
+        """What answers is there."""
+        if not self.exam.hands_over:
+            return
+        unknown = sorted(set(self.exam.answers_with) - set(self.modules))
+        if unknown:
+            raise ValueError(f"exam.answers_with: no module is called {', '.join(unknown)}")
+        if "answer.py" not in self.exam.answering_files:
+            raise ValueError("exam.answering_files: answer.py is missing")
+        unknown = sorted(set(self.exam.answering_files) - set(self.fixed_files))
+        if unknown:
+            raise ValueError(f"exam.answering_files: {', '.join(unknown)} is not among fixed_files")
 
     def _check_kits(self) -> None:
         """Bases are in kits that the domain has, and no kit hides a file."""

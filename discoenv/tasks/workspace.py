@@ -25,7 +25,6 @@ from discoenv.tasks.yaml_text import dump
 #: Folder of the editable modules.
 DISCOVERED: Final = "discovered"
 
-_EXAM = Path(__file__).resolve().parent.parent / "kits" / "exam.py"
 _RUN_MAIN = '''\
 """Run the exams of this task: `python run_main.py`, with an interpreter that has discoenv installed.
 
@@ -140,8 +139,6 @@ def _fixed_files(domain: Domain, backend: str, dataset: str, scale: Scale) -> Ma
     config = domain.config(dataset, scale)
     if config:
         files["config.yaml"] = dump(config, sort_keys=True)
-    if not domain.self_reported:
-        files["exam.py"] = _EXAM.read_text(encoding="utf-8")
     return files
 
 

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from discoenv.errors import DomainError
+from discoenv.exams.fixed_code import importable
 from discoenv.machine import scratch
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import TaskSide
@@ -91,20 +91,12 @@ def import_workspace(folder: Path, module: str = "main") -> Iterator[SimpleNames
             f"({', '.join(names) or 'it has none'})"
         )
     packages = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
-    ours = {*names, *(path.parent.name for path in folder.glob("*/*.py"))}
-    before = _forget(ours)
-    restore, bytecode = _framework_settings(), sys.dont_write_bytecode
-    sys.path.insert(0, str(folder))
-    sys.dont_write_bytecode = True
-    importlib.invalidate_caches()
+    restore = _framework_settings()
     try:
-        importlib.import_module(module)
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in (*names, *packages)})
+        with importable(folder):
+            importlib.import_module(module)
+            yield SimpleNamespace(**{name: importlib.import_module(name) for name in (*names, *packages)})
     finally:
-        sys.dont_write_bytecode = bytecode
-        sys.path.remove(str(folder))
-        _forget(ours)
-        sys.modules.update(before)
         restore()
 
 
@@ -133,12 +125,6 @@ def import_learner(
             yield code
     finally:
         scratch.remove(directory)
-
-
-def _forget(names: Collection[str]) -> dict[str, Any]:
-    """Take modules of these names and of packages of these names out of ``sys.modules``, and return them."""
-    found = [name for name in sys.modules if name.partition(".")[0] in names]
-    return {name: sys.modules.pop(name) for name in found}
 
 
 def _framework_settings() -> Callable[[], None]:

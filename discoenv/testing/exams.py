@@ -8,7 +8,7 @@ from typing import Any
 from discoenv.exams import wire
 from discoenv.exams.examiner import Examiner, Learner
 from discoenv.exams.examiner_process import load_examiner_class
-from discoenv.kits import exam
+from discoenv.kits.exam import messages
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Scale
 
@@ -51,7 +51,7 @@ class InProcessLearner(Learner):
         self._answers = answers
 
     def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
-        question = exam.unpack(*_parts(exam.pack({"call": method, "args": list(args)})))
+        question = messages.unpack(*_parts(messages.pack({"call": method, "args": list(args)})))
         begin = time.monotonic()
         try:
             if method in self._answers:
@@ -61,13 +61,13 @@ class InProcessLearner(Learner):
         finally:
             self.answering_s += time.monotonic() - begin
             self.questions += 1
-        header, body = _parts(exam.pack({"answer": answer}))
+        header, body = _parts(messages.pack({"answer": answer}))
         wire.FrameLimits().check(len(header), len(body))
         return wire.decode(header, body)["answer"]
 
 
 def _parts(message: bytes) -> tuple[bytearray, bytearray]:
     """Header and body of a packed message."""
-    start = exam.LENGTHS.size
-    header, _ = exam.LENGTHS.unpack(message[:start])
+    start = messages.LENGTHS.size
+    header, _ = messages.LENGTHS.unpack(message[:start])
     return bytearray(message[start : start + header]), bytearray(message[start + header :])

@@ -9,7 +9,7 @@ import numpy as np
 
 from discoenv.data import sets
 from discoenv.data.images import Images, Split
-from discoenv.exams.examiner import Array, Examiner, Learner, RuleBroken
+from discoenv.exams.examiner import Array, Examiner, Learner, RuleBroken, State
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -24,7 +24,7 @@ _IMAGES_SAVED = 24
 
 
 class ComputerVisionClassificationExaminer(Examiner):
-    """Asks for ``parameter_count()`` and for ``logits(images)`` of all held-out images, in batches in random order.
+    """Asks for ``logits(images)`` of all held-out images, in batches in random order.
 
     Some images are shown again in other company: what is said of an image may not depend on the others of its batch.
     The metrics: ``accuracy``, ``top5_accuracy``, ``log_loss`` and ``parameter_count``, see :func:`metrics`.
@@ -56,21 +56,26 @@ class ComputerVisionClassificationExaminer(Examiner):
             "validation_labels": validation.y,
         }
 
+    def check_state(self, state: State) -> None:
+        """The numbers of a network, at most MAX_PARAMETERS of them, and statistics of the training images."""
+        state.require_keys("model", "statistics")
+        state["model"].require_at_most(size=self.config["MAX_PARAMETERS"], of="parameters and buffers")
+        channels, classes = self.config["NUM_CHANNELS"], self.config["NUM_CLASSES"]
+        shapes = {"MEAN": (channels, np.float64), "STD": (channels, np.float64), "CLASS_COUNTS": (classes, np.int64)}
+        state["statistics"].require_like(
+            {f"statistics/{key}": np.empty(size, dtype) for key, (size, dtype) in shapes.items()}
+        )
+
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Show all held-out images once, and a few again."""
-        count = int(learner.ask("parameter_count", returns=Array((), "int", low=0)))
-        if count > self.config["MAX_PARAMETERS"]:
-            raise RuleBroken(
-                f"the model has {count:,} parameters; the configuration allows {self.config['MAX_PARAMETERS']:,}: "
-                "make it smaller in networks.py"
-            )
         test = self._held_out(seed)
         batch = self.config["EXAM_BATCH"]
         parts = [self._ask(learner, test.x[start : start + batch]) for start in range(0, len(test), batch)]
         logits = np.concatenate(parts)
-        self._probe(learner, test, logits, seed)
+        if learner.model is None:
+            self._probe(learner, test, logits, seed)
         self._keep_pictures(test, logits)
-        return metrics(logits, test.y) | {"parameter_count": float(count)}
+        return metrics(logits, test.y) | {"parameter_count": float(learner.state["model"].size)}
 
     def floor(self, seed: int) -> dict[str, float]:
         """Knows how frequent each class is in training, and nothing else."""

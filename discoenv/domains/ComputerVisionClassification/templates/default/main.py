@@ -1,4 +1,4 @@
-"""Trains one classifier with the discovered modules, then lets the examiner show it images."""
+"""Trains one classifier with the discovered modules, and hands it over. What uses it is answer.py."""
 
 import copy
 import os
@@ -12,24 +12,6 @@ from networks import Model
 from optim import create_optimizer, create_scheduler
 from preprocess import build_transforms
 from torch.nn.functional import cross_entropy
-
-
-class Classifier:
-    """The trained classifier as the examiner sees it."""
-
-    def __init__(self, model, eval_transform, device):
-        self._model = model.eval()
-        self._transform = eval_transform
-        self._device = device
-
-    @torch.no_grad()
-    def logits(self, images):
-        """Logits float32[B, NUM_CLASSES] of uint8[B, HEIGHT, WIDTH, NUM_CHANNELS]; how sure, not yet normalised."""
-        return self._model(self._transform(torch.tensor(images, device=self._device))).float().cpu().numpy()
-
-    def parameter_count(self):
-        """Numbers that training has set, buffers included."""
-        return count_parameters(self._model)
 
 
 def count_parameters(model):
@@ -50,7 +32,7 @@ def evaluate(model, transform, images, labels, batch):
 
 
 def train(config, data, device, seed):
-    """Train for EPOCHS epochs; the model of the epoch that was best on the validation images, and the eval transform.
+    """Train for EPOCHS epochs; the state of the epoch that was best on the validation images.
 
     Args:
         config: the run's configuration.
@@ -58,17 +40,21 @@ def train(config, data, device, seed):
             validation_labels.
         device: where to compute.
         seed: of everything random.
+
+    Returns:
+        What is handed over: "model", arrays by name as in Model's state_dict(), and "statistics" of the training images.
     """
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     generator = torch.Generator(device).manual_seed(seed)
     images, labels, *validation = (torch.tensor(values, device=device) for values in data.values())
     scaled = images.reshape(-1, images.shape[-1]).double() / 255.0
-    config = config | {
-        "MEAN": scaled.mean(dim=0).tolist(),
-        "STD": scaled.std(dim=0).clamp(min=1e-3).tolist(),
-        "CLASS_COUNTS": torch.bincount(labels, minlength=config["NUM_CLASSES"]).tolist(),
+    statistics = {
+        "MEAN": scaled.mean(dim=0),
+        "STD": scaled.std(dim=0).clamp(min=1e-3),
+        "CLASS_COUNTS": torch.bincount(labels, minlength=config["NUM_CLASSES"]),
     }
+    config = config | {key: values.tolist() for key, values in statistics.items()}
     del scaled
     train_transform, eval_transform = build_transforms(config)
     model = Model(config).to(device)
@@ -98,13 +84,17 @@ def train(config, data, device, seed):
         if (accuracy, -validation_loss) > best:  # ties go to the smaller loss
             best, chosen = (accuracy, -validation_loss), copy.deepcopy(model.state_dict())
         print(f"{epoch + 1:5} {total / batches:14.4f} {validation_loss:16.4f} {accuracy:20.4f}", flush=True)
-    if chosen is not None:
-        model.load_state_dict(chosen)
-    return model, eval_transform
+    state = model.state_dict() if chosen is None else chosen
+    return {"model": to_numpy(state), "statistics": to_numpy(statistics)}
+
+
+def to_numpy(tensors):
+    """Tensors by name as NumPy arrays."""
+    return {name: values.cpu().numpy() for name, values in tensors.items()}
 
 
 def main():
-    """Train and serve."""
+    """Train and hand over."""
     torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":  # no algorithm whose result depends on timing, where there is another
@@ -113,8 +103,7 @@ def main():
     config = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
     data = exam.training_data()
     names = ("train_images", "train_labels", "validation_images", "validation_labels")
-    model, transform = train(config, {name: data[name] for name in names}, device, exam.seed())
-    exam.serve(Classifier(model, transform, device))
+    exam.hand_over(train(config, {name: data[name] for name in names}, device, exam.seed()))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,4 @@
-"""The learner's side of an exam.
-
-``main.py`` trains a model with the modules in ``discovered/`` and ends in ``serve(model)``. Then an examiner in another
-process asks questions, which this file answers by calling methods of ``model``. The examiner alone holds the held-out
-data and the clock, and computes the score; nothing printed or written here counts as a result. Training time ends when
-``serve`` is called, and the time spent on answers is added to it.
+"""Messages between a learner and its examiner: trees of plain values and arrays.
 
 A message is: 4 bytes, length of the header; 8 bytes, length of the body (both unsigned, little-endian); the header,
 JSON in UTF-8; the body, the arrays one after another as raw little-endian bytes in C order. In the header, array number
@@ -11,49 +6,13 @@ JSON in UTF-8; the body, the arrays one after another as raw little-endian bytes
 """
 
 import json
-import os
 import socket
 import struct
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 LENGTHS = struct.Struct("<IQ")
-
-
-def seed() -> int:
-    """Seed (int, 0 <= seed < 2**31) for all randomness of this training run."""
-    return int(os.environ.get("EXAM_SEED", "0"))
-
-
-def training_data() -> dict[str, np.ndarray]:
-    """Training data of this exam: dict of NumPy arrays, as the dataset's description lists them; may be empty."""
-    path = Path(os.environ.get("EXAM_DATA", "data"), "train.npz")
-    if not path.exists():
-        return {}
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise RuntimeError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
-
-
-def serve(model: Any) -> None:
-    """Answer the examiner's questions with the methods of ``model`` until the exam is over, which ends the process."""
-    if "EXAM_SOCKET" not in os.environ:
-        raise RuntimeError("no examiner is waiting: start exams with `python run_main.py` in the task's folder")
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.environ["EXAM_SOCKET"])
-        send(connection, {"ready": True})
-        while question := receive(connection):
-            if "call" in question:
-                answer = getattr(model, question["call"])(*question["args"])
-                send(connection, {"answer": answer})
-            elif "programs" in question:  # what JAX has compiled spares the next exam of the same modules some work
-                files = Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).glob("*-cache")
-                send(connection, {"programs": {file.name: np.fromfile(file, np.uint8) for file in files}})
 
 
 def pack(message: Any) -> bytes:
