@@ -15,12 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from discoenv.examiners import jax_export
-from discoenv.exams.examiner import Array, Examiner, Learner, env_steps
+from discoenv.exams.examiner import Array, Examiner, Learner, ProtocolError, RuleBroken, State, Tree
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 Policy = Callable[[FloatArray, BoolArray], np.ndarray[Any, Any]]
+Rollout = Callable[..., tuple[Any, Any]]
 
+#: What training hands over: arrays with a leading axis [NUM_SEEDS], and a number.
+STATE_KEYS: Final = ("params", "moments", "env_steps")
 #: Keys of a configuration that say how episodes are made, see :class:`Episodes`.
 SETTINGS: Final = ("EVALUATION_EPISODES", "EVALUATION_RANDOM_STEPS")
 
@@ -120,6 +123,44 @@ class Episodes:
         self._progress, obs, first, finished = stepped
         self._time += 1
         return np.asarray(obs), np.asarray(first), bool(finished)
+
+    def rollout(self, start: Callable[[int], Any], act: Callable[..., Any], agents: int) -> Rollout:
+        """All episodes as one compiled program.
+
+        Args:
+            start, act: a policy of that many agents, as pure functions: ``start(n)`` is the memory of n environments per
+                agent, ``act(state, memory, obs, first, key)`` gives actions and the memory after them.
+            agents: their number S; environments are shared among them, the first N / S being the first agent's.
+
+        Returns:
+            ``run(state, keys, seed) -> (returns, lengths)``, with a key uint32[2] for each of the time steps that are
+            played at most, and the seed of :meth:`start`.
+        """
+        group = (agents, self.count // agents)
+        low, high, continuous = self.low, self.high, self.action_dim is not None
+
+        def run(state: Any, keys: jax.Array, seed: jax.Array) -> tuple[jax.Array, jax.Array]:
+            progress, step_key, obs = self._reset(seed)
+            most = len(keys)
+
+            def goes_on(carry: Any) -> jax.Array:
+                time, finished, *_ = carry
+                return (time < most) & ~finished
+
+            def step(carry: Any) -> Any:
+                time, _, progress, obs, first, memory = carry
+                action, memory = act(state, memory, obs.reshape(*group, -1), first.reshape(group), keys[time])
+                action = action.reshape(-1, *action.shape[2:])
+                action = jnp.clip(action, low, high).astype(jnp.float32) if continuous else action.astype(jnp.int32)
+                progress, obs, first, finished = self._step(progress, step_key, time, action)
+                return time + 1, finished, progress, obs, first, memory
+
+            begin = (jnp.int32(0), jnp.bool_(False), progress, obs, jnp.ones(self.count, bool), start(group[1]))
+            progress = _Progress(*jax.lax.while_loop(goes_on, step, begin)[2])
+            return progress.episode_return, progress.episode_length
+
+        compiled: Rollout = jax.jit(run)
+        return compiled
 
     def results(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Undiscounted return float64[N] and length int64[N] of each first episode, up to now if it has not ended."""
@@ -223,21 +264,75 @@ class PolicyExaminer(Examiner):
         super().__init__(dataset, scale, config)
         self._episodes = episodes
         self._allowed_steps = allowed_steps
+        self._agents = int(config["NUM_SEEDS"])
+        self._rollout: Rollout | None = None
+
+    @property
+    def answering_config(self) -> Mapping[str, Any]:
+        """The configuration, with ACTION_DIM: number of discrete actions, or length of the action vector."""
+        dim = self._episodes.action_dim
+        return {**self.config, "ACTION_DIM": int(self._episodes.high) + 1 if dim is None else dim}
+
+    def check_state(self, state: State) -> None:
+        """Agents, and how many environment steps they took.
+
+        The number is the learner's own, so it finds mistakes, not lies; what bounds a liar is the compute budget.
+        """
+        state.require_keys(*STATE_KEYS)
+        steps = state.arrays.get("env_steps")
+        if steps is None or steps.shape != () or steps.dtype.kind not in "iu":
+            raise ProtocolError("state 'env_steps' must be an integer: the number of environment steps of training")
+        if steps > self._allowed_steps:
+            raise RuleBroken(
+                f"training took {int(steps):,} environment steps; the configuration allows {self._allowed_steps:,}: "
+                "take fewer in train.py"
+            )
 
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
-        """Ask ``env_steps()``, and then once per time step ``act(obs, done)`` for the actions of all environments.
+        """Play the episodes: in one program if the agents' networks are ours, else one question per time step.
 
-        Raises:
-            RuleBroken: training took more environment steps than the configuration allows.
+        The questions are ``start(n)`` for the memory of n environments per agent, and ``act(memory, obs, first, key)``
+        for actions and the memory after them. The order of an agent's environments is another one at each step, so
+        that all that is known of an environment is what is in its memory.
         """
-        steps = env_steps(learner, allowed=self._allowed_steps)
-        count, action_dim = self._episodes.count, self._episodes.action_dim
-        if action_dim is None:
-            answer = Array((count,), "int", low=int(self._episodes.low), high=int(self._episodes.high))
+        keys = self.generator(seed, "actions").integers(
+            2**32, size=(self.config["EVALUATION_STEPS"], 2), dtype=np.uint32
+        )
+        played = self._asked(learner, keys, seed) if learner.code is None else self._rolled(learner, keys, seed)
+        return {**played, "env_steps": float(learner.state.arrays["env_steps"])}
+
+    def _rolled(self, learner: Learner, keys: np.ndarray[Any, Any], seed: int) -> dict[str, float]:
+        if self._rollout is None:
+            start, act = learner.code.make_policy(learner.code.get_config(self.answering_config))
+            self._rollout = self._episodes.rollout(start, act, self._agents)
+        state = {name: learner.state.tree[name] for name in STATE_KEYS[:-1]}
+        return summary(*learner.guarded(self._rollout, state, keys, self._episode_seed(seed)))
+
+    def _asked(self, learner: Learner, keys: np.ndarray[Any, Any], seed: int) -> dict[str, float]:
+        agents, episodes = self._agents, self._episodes
+        group = (agents, episodes.count // agents)
+        if episodes.action_dim is None:
+            actions = Array(group, "int", low=int(episodes.low), high=int(episodes.high))
         else:
-            answer = Array((count, action_dim), "float")
-        metrics = self._play(lambda obs, first: learner.ask("act", obs, first, returns=answer), seed)
-        return {**metrics, "env_steps": float(steps)}
+            actions = Array((*group, episodes.action_dim), "float")
+        memory = learner.ask("start", group[1], returns=Tree(group))
+        order, time = self.generator(seed, "order"), iter(keys)
+
+        def policy(obs: FloatArray, first: BoolArray) -> np.ndarray[Any, Any]:
+            nonlocal memory
+            rows = np.arange(agents)[:, None], order.permuted(np.tile(np.arange(group[1]), (agents, 1)), axis=1)
+            back = rows[0], rows[1].argsort(axis=1)
+            question = (
+                jax.tree.map(lambda x: x[rows], memory),
+                obs.reshape(*group, -1)[rows],
+                first.reshape(group)[rows],
+            )
+            action, after = learner.ask("act", *question, next(time), returns=(actions, Tree(group)))
+            memory = jax.tree.map(lambda x: x[back], after)
+            action = action[back]
+            return np.asarray(action.reshape(-1, *action.shape[2:]))
+
+        return self._play(policy, seed)
 
     def floor(self, seed: int) -> dict[str, float]:
         """Metrics, as of :meth:`examine`, of discrete actions drawn uniformly, or of continuous actions that are zero.
@@ -255,14 +350,22 @@ class PolicyExaminer(Examiner):
         return {**self._play(policy, seed), "env_steps": 0.0}
 
     def _play(self, policy: Policy, seed: int) -> dict[str, float]:
-        obs, first = self._episodes.start(int(self.generator(seed, "evaluation").integers(2**31)))
+        obs, first = self._episodes.start(self._episode_seed(seed))
         for _ in range(self.config["EVALUATION_STEPS"]):
             obs, first, finished = self._episodes.step(policy(obs, first))
             if finished:
                 break
-        returns, lengths = self._episodes.results()
-        return {
-            "return_mean": float(returns.mean()),
-            "return_std": float(returns.std()),
-            "episode_length_mean": float(lengths.mean()),
-        }
+        return summary(*self._episodes.results())
+
+    def _episode_seed(self, seed: int) -> int:
+        return int(self.generator(seed, "evaluation").integers(2**31))
+
+
+def summary(returns: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Metrics of the returns float[N] and lengths int[N] of episodes."""
+    returns = np.asarray(returns).astype(np.float64)
+    return {
+        "return_mean": float(returns.mean()),
+        "return_std": float(returns.std()),
+        "episode_length_mean": float(np.asarray(lengths).mean()),
+    }

@@ -138,7 +138,7 @@ class Learner:
 
     Attributes:
         state: what training handed over; empty where the algorithm itself is examined.
-        model: the domain's own code with that state, if the examiner applies it itself; None if a process answers.
+        code: ``answer.py`` of the domain, if the examiner applies the domain's own code itself; None if a process answers.
         answering_s: seconds spent waiting for answers so far, ``background_s`` included; they are part of the exam's
             ``seconds``.
         background_s: CPU seconds used between an answer and the next question.
@@ -147,7 +147,7 @@ class Learner:
 
     def __init__(self, channel: Channel | None, budget_s: float, cpu_s: Callable[[], float] | None = None) -> None:
         self.state = State({}, {})
-        self.model: Any = None
+        self.code: Any = None
         self._channel = channel
         self._budget_s = budget_s
         self._cpu_s = cpu_s or (lambda: 0.0)
@@ -186,6 +186,18 @@ class Learner:
         """
         self._exchange(method, args)
 
+    @staticmethod
+    def guarded(function: Callable[..., Any], *args: Any) -> Any:
+        """Apply the domain's own code to what a learner handed over; what it raises is the state's fault.
+
+        Raises:
+            ProtocolError: it raised.
+        """
+        try:
+            return function(*args)
+        except Exception as error:
+            raise ProtocolError(f"the state cannot be used: {type(error).__name__}: {error}") from error
+
     def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
         background_s = max(0.0, self._cpu_s() - self._cpu_s_before)
         self.background_s += background_s
@@ -212,21 +224,18 @@ class OwnCode(Learner):
     What it raises is the state's fault: the code is ours, and is tested with the states of base modules.
     """
 
-    def __init__(self, make: Callable[[Mapping[str, Any], Any], Any], config: Mapping[str, Any], state: State) -> None:
+    def __init__(self, code: Any, config: Mapping[str, Any], state: State) -> None:
         super().__init__(None, 0.0)
         self.state = state
-        self.model = self._guarded(make, config, state.tree)
+        self.code = code
+        self._config = config
+        self._model: Any = None
 
     def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
         self.questions += 1
-        return self._guarded(getattr(self.model, method), *args)
-
-    @staticmethod
-    def _guarded(function: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return function(*args)
-        except Exception as error:
-            raise ProtocolError(f"the state cannot be used: {type(error).__name__}: {error}") from error
+        if self._model is None:
+            self._model = self.guarded(self.code.make, self._config, self.state.tree)
+        return self.guarded(getattr(self._model, method), *args)
 
 
 def env_steps(learner: Learner, *, allowed: int) -> int:
@@ -267,6 +276,11 @@ class Examiner(ABC):
     def training_data(self, seed: int) -> dict[str, np.ndarray[Any, Any]]:
         """Arrays that the learner may train on, by name; by default none (its workspace is all it needs)."""
         return {}
+
+    @property
+    def answering_config(self) -> Mapping[str, Any]:
+        """The configuration that ``make(config, state)`` of answer.py gets."""
+        return self.config
 
     def stages(self, seed: int) -> int:
         """Number of trainings, one after another. The domains that have several are ``staged``."""

@@ -183,14 +183,14 @@ class Server:
             examiner.artifacts.clear()
         with self._failures(result):
             if answered_by == "own code":
-                learner = OwnCode(self._answer(target).make, examiner.config, self._state)
+                learner = OwnCode(self._answer(target), examiner.answering_config, self._state)
             else:
                 clock = CpuClock(**cpu_clock).read if cpu_clock else None
                 channel = self._channel
                 if target["hands_over"]:
                     channel = self._channel = self._accept(time.monotonic() + _START_S)
                     deadline = time.monotonic() + budget_s
-                    channel.send({"config": dict(examiner.config), "state": self._state.tree}, deadline)
+                    channel.send({"config": dict(examiner.answering_config), "state": self._state.tree}, deadline)
                     if channel.receive(deadline) != {"ready": True}:
                         raise ProtocolError("the first message was not answer()'s announcement that it is ready")
                 learner = Learner(channel, budget_s, clock)

@@ -72,7 +72,7 @@ class ComputerVisionClassificationExaminer(Examiner):
         batch = self.config["EXAM_BATCH"]
         parts = [self._ask(learner, test.x[start : start + batch]) for start in range(0, len(test), batch)]
         logits = np.concatenate(parts)
-        if learner.model is None:
+        if learner.code is None:
             self._probe(learner, test, logits, seed)
         self._keep_pictures(test, logits)
         return metrics(logits, test.y) | {"parameter_count": float(learner.state["model"].size)}

@@ -42,7 +42,7 @@ def train(config, data, device, seed):
         seed: of everything random.
 
     Returns:
-        What is handed over: "model", arrays by name as in Model's state_dict(), and "statistics" of the training images.
+        "model", arrays by name as in Model's state_dict(), and "statistics" of the training images.
     """
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Trains agents with the discovered modules, then answers the examiner's questions with their policies."""
+"""Trains agents with the discovered modules, and hands them over. What uses them is answer.py."""
 
 from pathlib import Path
 
@@ -6,29 +6,10 @@ import exam
 import jax
 import numpy as np
 import yaml
-from activation import get_activation
-from flax.core import FrozenDict
-from make_env import count_steps, get_action_dim, make_env
-from networks import ActorCritic
-from policy import TrainedPolicy
+from flax.core import unfreeze
+from make_env import count_steps, get_moments
+from run_config import get_config
 from train import make_train
-
-
-def get_config(values):
-    """The run's configuration: ``values`` (of config.yaml) and what follows from them. It cannot be changed.
-
-    NUM_UPDATES is the number of rollouts, MINIBATCH_SIZE the number of transitions in a minibatch.
-    """
-    batch_size = values["NUM_ENVS"] * values["NUM_STEPS"]
-    if batch_size % values["NUM_MINIBATCHES"]:
-        raise ValueError("NUM_ENVS * NUM_STEPS must be a multiple of NUM_MINIBATCHES")
-    if values["EVALUATION_EPISODES"] % values["NUM_SEEDS"]:
-        raise ValueError("EVALUATION_EPISODES must be a multiple of NUM_SEEDS")
-    derived = {
-        "NUM_UPDATES": values["TOTAL_TIMESTEPS"] // batch_size,
-        "MINIBATCH_SIZE": batch_size // values["NUM_MINIBATCHES"],
-    }
-    return FrozenDict({**values, **derived})
 
 
 def train_agents(train, config, seed):
@@ -83,20 +64,23 @@ def report(returns, config):
         print(f"{(window[-1] + 1) * steps_per_update:12,} {ended.mean() if ended.size else np.nan:16.3f}")
 
 
-class Learner:
-    """What answers the examiner."""
+def handed_over(results, best):
+    """What is examined of ``results`` (see ``train_agents``): the agents of the learning rate with index ``best``.
 
-    def __init__(self, policy, steps):
-        self._steps = steps
-        self.act = policy.act
-
-    def env_steps(self):
-        """Environment steps taken in training, int."""
-        return self._steps
+    Returns:
+        "params" and "moments" of the observations (empty unless NORMALIZE), with a leading axis [NUM_SEEDS], and
+        "env_steps", the number of environment steps taken in training.
+    """
+    params, env_state = select((results["params"], results["env_state"]), best)
+    return {
+        "params": unfreeze(params),
+        "moments": get_moments(env_state),
+        "env_steps": count_steps(results["env_state"]),
+    }
 
 
 def main():
-    """Train, choose the learning rate, and serve."""
+    """Train, choose the learning rate, and hand over."""
     config = get_config(yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8")))
     rates, results = train_agents(make_train(config), config, exam.seed())
     returns = np.asarray(results["metrics"]["mean_training_return"])
@@ -104,12 +88,7 @@ def main():
     if len(rates) > 1:
         print(f"chosen by training return: learning rate {rates[best]:g}")
     report(returns[best], config)
-
-    env, env_params = make_env(config)
-    network = ActorCritic(get_action_dim(env, env_params, config), config, get_activation(config))
-    agents = select((results["params"], results["env_state"]), best)
-    key = None if config["EVALUATION_GREEDY"] else jax.random.fold_in(jax.random.key(exam.seed()), 1)
-    exam.serve(Learner(TrainedPolicy(network, *agents, key), count_steps(results["env_state"])))
+    exam.hand_over(handed_over(results, best))
 
 
 if __name__ == "__main__":

@@ -46,15 +46,14 @@ def get_action_dim(env, env_params, config):
     return space.shape[0] if config["CONTINUOUS"] else space.n
 
 
-def standardise(env_state, obs):
-    """Observations as the policy saw them at the end of training: with frozen moments, if NORMALIZE.
+def get_moments(env_state):
+    """Moments of the observations at the end of training, by name, with which the policy is examined; {} if unused.
 
     Args:
         env_state: a state of the training environments.
-        obs: float32[..., D], as they come from the simulator.
     """
     state = state_of(ObservationState, env_state)
-    return obs if state is None else state.moments.standardise(obs)
+    return {} if state is None else state.moments._asdict()
 
 
 def count_steps(env_state):
