@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,6 @@ BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 Policy = Callable[[FloatArray, BoolArray], np.ndarray[Any, Any]]
 Rollout = Callable[..., tuple[Any, Any]]
 
-#: What training hands over: arrays with a leading axis [NUM_SEEDS], and a number.
-STATE_KEYS: Final = ("params", "moments", "env_steps")
 #: Keys of a configuration that say how episodes are made, see :class:`Episodes`.
 SETTINGS: Final = ("EVALUATION_EPISODES", "EVALUATION_RANDOM_STEPS")
 
@@ -128,8 +126,8 @@ class Episodes:
         """All episodes as one compiled program.
 
         Args:
-            start, act: a policy of that many agents, as pure functions: ``start(n)`` is the memory of n environments per
-                agent, ``act(state, memory, obs, first, key)`` gives actions and the memory after them.
+            start, act: a policy of that many agents, as pure functions: ``start(n)`` is the memory of n environments
+                per agent, ``act(state, memory, obs, first, key)`` gives actions and the memory after them.
             agents: their number S; environments are shared among them, the first N / S being the first agent's.
 
         Returns:
@@ -252,11 +250,16 @@ class PolicyExaminer(Examiner):
     return), ``episode_length_mean`` (steps), and ``env_steps``, the number of environment steps taken in training. An
     episode that has not ended by then counts with its return so far.
 
+    Attributes:
+        handed_over: keys of a state whose arrays have a leading axis [NUM_SEEDS]; beside them it has ``env_steps``.
+
     Args:
         dataset, scale, config: as of every examiner.
         episodes: the environments.
         allowed_steps: environment steps that training may take in all.
     """
+
+    handed_over: ClassVar[tuple[str, ...]] = ("params",)
 
     def __init__(
         self, dataset: str, scale: str, config: Mapping[str, Any], *, episodes: Episodes, allowed_steps: int
@@ -278,7 +281,7 @@ class PolicyExaminer(Examiner):
 
         The number is the learner's own, so it finds mistakes, not lies; what bounds a liar is the compute budget.
         """
-        state.require_keys(*STATE_KEYS)
+        state.require_keys(*self.handed_over, "env_steps")
         steps = state.arrays.get("env_steps")
         if steps is None or steps.shape != () or steps.dtype.kind not in "iu":
             raise ProtocolError("state 'env_steps' must be an integer: the number of environment steps of training")
@@ -305,7 +308,7 @@ class PolicyExaminer(Examiner):
         if self._rollout is None:
             start, act = learner.code.make_policy(learner.code.get_config(self.answering_config))
             self._rollout = self._episodes.rollout(start, act, self._agents)
-        state = {name: learner.state.tree[name] for name in STATE_KEYS[:-1]}
+        state = {name: learner.state.tree[name] for name in self.handed_over}
         return summary(*learner.guarded(self._rollout, state, keys, self._episode_seed(seed)))
 
     def _asked(self, learner: Learner, keys: np.ndarray[Any, Any], seed: int) -> dict[str, float]:

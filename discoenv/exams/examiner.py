@@ -138,7 +138,8 @@ class Learner:
 
     Attributes:
         state: what training handed over; empty where the algorithm itself is examined.
-        code: ``answer.py`` of the domain, if the examiner applies the domain's own code itself; None if a process answers.
+        code: ``answer.py`` of the domain, if the examiner applies the domain's own code by itself; None if a process
+            answers.
         answering_s: seconds spent waiting for answers so far, ``background_s`` included; they are part of the exam's
             ``seconds``.
         background_s: CPU seconds used between an answer and the next question.

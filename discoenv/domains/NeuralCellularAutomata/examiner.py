@@ -23,7 +23,7 @@ Grow = Callable[[FloatArray, int], FloatArray]
 
 
 class NeuralCellularAutomataExaminer(Examiner):
-    """Asks ``grow(states, noise)`` for EXAM_STEPS steps and as many again; damages growing patterns and asks to go on.
+    """Asks ``step(states, noise)`` EXAM_STEPS times and as often again; damages growing patterns and asks to go on.
 
     How it asks, and what else it asks to see whether the rule is local, is described by :class:`Growth`. The metrics:
     ``log10_loss``, log10 of the loss (see :func:`losses`) averaged over samples and phases; ``loss_mean``, the same
@@ -33,6 +33,7 @@ class NeuralCellularAutomataExaminer(Examiner):
     def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
         super().__init__(dataset, scale, config)
         self._sampled: tuple[int, tuple[Samples, Samples, np.ndarray[Any, Any]]] | None = None
+        self._own: Callable[..., Any] | None = None
 
     def training_data(self, seed: int) -> dict[str, FloatArray]:
         """The fields of :class:`Samples`."""
@@ -52,7 +53,12 @@ class NeuralCellularAutomataExaminer(Examiner):
         generator = self.generator(seed, "evaluation")
         _, samples, places = self.sample(seed)
         film = Film(samples, places, self.config["OUTPUT"], self.config["EXAM_STEPS"] // FRAMES)
-        grow = Growth(learner, self.config["PRESERVE"], generator, film)
+        if learner.code is not None and self._own is None:
+            import jax  # learners need it, the other exams do not
+
+            self._own = jax.jit(learner.code.make_step(self.config))
+        own = None if learner.code is None else self._own
+        grow = Growth(learner, own, self.config["PRESERVE"], generator, film)
         metrics = self._score(samples, samples.states, grow, generator)
         for name, values in film.arrays().items():
             self.save_artifact(name, values)

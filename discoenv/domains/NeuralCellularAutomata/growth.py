@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -22,18 +23,28 @@ NOISE: Final = 10 * probes.TOLERANCE
 class Growth:
     """Grows the grids of one exam.
 
-    Every piece, a few steps of all grids, is asked for three times in random order: of the grids themselves, and of two
-    kinds of twins (see :mod:`.probes`). A little noise is added before every piece, and inputs are restored after it.
+    In every piece, a few steps, all grids grow beside two kinds of twins (see :mod:`.probes`), in another order at each
+    step, so that nothing tells which is which. A little noise is added before every piece, and inputs are restored
+    after it.
 
     Args:
-        learner: is asked ``grow(states, noise)``.
+        learner: is asked ``step(states, noise)``.
+        own: one step ``own(params, states, noise)``, if the rule is our own and no learner is asked; else None.
         preserve: the number of last channels that are inputs.
         generator: draws the lengths of the pieces, the noise and the twins.
         film: is shown every state.
     """
 
-    def __init__(self, learner: Learner, preserve: int, generator: np.random.Generator, film: Film) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        own: Callable[..., Any] | None,
+        preserve: int,
+        generator: np.random.Generator,
+        film: Film,
+    ) -> None:
         self._learner = learner
+        self._own = own
         self._preserve = preserve
         self._generator = generator
         self._film = film
@@ -59,23 +70,32 @@ class Growth:
         return states
 
     def _piece(self, states: FloatArray, steps: int) -> FloatArray:
-        generator = self._generator
+        generator, count = self._generator, len(states)
         noise = generator.integers(256, size=(steps, *states.shape[:3]), dtype=np.uint8)
+        if self._own is not None:  # our own rule is local and the same everywhere, whatever its parameters are
+            for each in noise:
+                states = self._checked(self._learner.guarded(self._own, self._learner.state.tree, states, each))
+            return states
         twins = {kind: make(states, noise, generator) for kind, make in probes.KINDS.items()}
-        questions = [("itself", states, noise), *((kind, each.states, each.noise) for kind, each in twins.items())]
-        grown = {}
-        for number in generator.permutation(len(questions)):
-            kind, *question = questions[number]
-            grown[kind] = self._ask(*question)
-        for kind, each in twins.items():
-            self._strays[kind] += int(each.differing(grown["itself"], grown[kind]).sum())
-            if self._strays[kind] > probes.strays(len(states)):
+        together = np.concatenate([states, *(each.states for each in twins.values())])
+        for now in np.concatenate([noise, *(each.noise for each in twins.values())], axis=1):
+            order = generator.permutation(len(together))
+            together[order] = self._ask(together[order], now[order])
+        grown, *others = np.split(together, range(count, len(together), count))
+        for (kind, each), other in zip(twins.items(), others, strict=True):
+            self._strays[kind] += int(each.differing(grown, other).sum())
+            if self._strays[kind] > probes.strays(count):
                 raise RuleBroken(f"the rule is not {kind}: {_MEANINGS[kind]} (seen within {steps} steps)")
-        return grown["itself"]
+        return grown
 
     def _ask(self, states: FloatArray, noise: np.ndarray[Any, Any]) -> FloatArray:
         returns = Array(states.shape, low=-LARGEST_STATE, high=LARGEST_STATE)
-        grown: FloatArray = self._learner.ask("grow", states, noise, returns=returns).astype(np.float32)
+        grown: FloatArray = self._learner.ask("step", states, noise, returns=returns).astype(np.float32)
+        return grown
+
+    def _checked(self, states: Any) -> FloatArray:
+        returns = Array(states.shape, low=-LARGEST_STATE, high=LARGEST_STATE)
+        grown: FloatArray = returns.check(np.asarray(states), "a step of the automaton").astype(np.float32)
         return grown
 
     def _disturbed(self, states: FloatArray) -> FloatArray:

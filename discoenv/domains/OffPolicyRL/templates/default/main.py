@@ -1,26 +1,14 @@
-"""Trains agents with the discovered modules, chooses a learning rate, and answers the examiner with their policies."""
+"""Trains agents with the discovered modules, chooses a learning rate, and hands its agents over; see answer.py."""
 
 from pathlib import Path
 
 import exam
 import jax
-import jax.numpy as jnp
 import numpy as np
 import yaml
-from config import make_config
-from flax.core import FrozenDict
-from make_env import get_action_dim, make_env
-from networks import QNetwork
-from policy import exploit
+from flax.core import unfreeze
+from run_config import get_config
 from train import make_train
-
-
-def get_config(values):
-    """The run's configuration: what config.py makes of ``values`` (of config.yaml), and these. It cannot be changed."""
-    hyperparameters = make_config(FrozenDict(values))
-    if not isinstance(hyperparameters, dict) or "LR" not in hyperparameters:
-        raise ValueError("config.py: make_config(settings) must return a dict with at least the key LR")
-    return FrozenDict({**hyperparameters, **values})
 
 
 def train_all(config, seed):
@@ -60,48 +48,6 @@ def late_return(returns):
     return np.where(count > 0, np.nansum(late, axis=-1) / np.maximum(count, 1), -np.inf)
 
 
-class GreedyPolicy:
-    """The trained agents as the examiner sees them: environment i is played by agent i % S.
-
-    Args:
-        network: the QNetwork.
-        params: its parameters, leading axis [S].
-        config: the run's configuration.
-        seed: of the random numbers that ``exploit`` gets.
-        steps: environment steps that training took.
-    """
-
-    def __init__(self, network, params, config, seed, steps):
-        self._agents = len(jax.tree.leaves(params)[0])
-        self._params = params
-        self._rng = jax.random.key(seed)
-        self._steps = steps
-
-        def act(params, rng, obs):
-            obs = obs.reshape(-1, self._agents, obs.shape[-1])
-            q_vals = jax.vmap(network.apply, in_axes=(0, 1), out_axes=1)(params, obs)
-            rng, exploit_rng = jax.random.split(rng)
-            q_vals = q_vals.reshape(-1, q_vals.shape[-1])
-            return rng, exploit(exploit_rng, q_vals, jnp.int32(config["TOTAL_TIMESTEPS"]), config)
-
-        self._act = jax.jit(act)
-
-    def act(self, obs, done):
-        """Actions of N environments, int[N].
-
-        Args:
-            obs: float32[N, D], the environments' observations.
-            done: bool[N], whether ``obs`` is the first observation of an episode. Policies without memory ignore it.
-        """
-        del done
-        self._rng, action = self._act(self._params, self._rng, jnp.asarray(obs))
-        return np.asarray(action)
-
-    def env_steps(self):
-        """Environment steps that training took, over all environments, seeds and learning rates."""
-        return self._steps
-
-
 def report(returns, config):
     """Print ten lines of training progress; ``returns`` is float32[S, K], NaN where no episode ended."""
     print(f"{'steps':>12} {'training return':>16}")
@@ -113,7 +59,7 @@ def report(returns, config):
 
 
 def main():
-    """Train, choose the learning rate with the best training returns at the end, and serve its agents."""
+    """Train, choose the learning rate with the best training returns at the end, and hand its agents over."""
     config = get_config(yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8")))
     params, returns, steps = train_all(config, exam.seed())
     scores = late_return(returns).mean(axis=1)
@@ -122,10 +68,7 @@ def main():
         print(f"learning rate {config['LR'] * factor:.2e}: training return {score:.3f} at the end")
     report(returns[best], config)
 
-    env, env_params = make_env(config)
-    network = QNetwork(get_action_dim(env, env_params), config)
-    chosen = select(params, best)
-    exam.serve(GreedyPolicy(network, chosen, config, exam.seed(), steps))
+    exam.hand_over({"params": unfreeze(select(params, best)), "env_steps": steps})
 
 
 if __name__ == "__main__":
