@@ -10,6 +10,7 @@
     │   ├── UnknownSandbox        no sandbox provider has that name
     │   ├── NotImportable         a function named ``package.module:name`` cannot be imported
     │   ├── EntryPointError       an entry point of an installed package cannot be used
+    │   ├── SecretError           the secret that exam seeds come from cannot be read or written
     │   ├── DomainError           the files of a domain are wrong
     │   ├── MissingHere           this computer lacks something that must be fetched, installed or measured first;
     │   │   │                     it is Inconclusive, too
@@ -87,6 +88,10 @@ class NotImportable(UserError, LookupError):
 
 class EntryPointError(UserError, ImportError):
     """An entry point of an installed package cannot be used; the message names the package and what to do."""
+
+
+class SecretError(UserError, ValueError):
+    """The secret that exam seeds come from cannot be read or written; the message names the file."""
 
 
 class DomainError(UserError, ValueError):

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
 from discoenv.exams.host import Host
@@ -29,7 +27,7 @@ class Evaluation:
     Args:
         task: the episode's task.
         host: where its exams run. It is not closed with the evaluation.
-        seed: the episode's seed (0 ≤ seed < 2⁶³); exam seeds are derived from it.
+        seed: the episode's seed (0 ≤ seed < 2⁶³); exam seeds are derived from it and the host's secret.
         budget_scale: compute budget of an exam as a multiple of the baseline's seconds.
         costs: compare costs with the baseline's on this machine, which is measured where it is not known yet.
         paired: measure the baseline anew, right after the exams that it is compared with, with their seeds.
@@ -113,9 +111,14 @@ class Evaluation:
     def seeds(self, side: Side, dataset: str) -> list[int]:
         """Exam seeds of a dataset in this episode: the same at every step, different between the two sides."""
         count = self.task.train_seeds if side == "meta_train" else self.task.test_seeds
-        words = [self._seed, *f"{side}:{dataset}".encode()]
-        state = np.random.SeedSequence(words).generate_state(count, np.uint64)
-        return [int(word) >> 1 for word in state]
+        label: dict[str, str | int] = {
+            "domain": self.domain.name,
+            "dataset": dataset,
+            "scale": self.task.scale,
+            "side": side,
+            "episode": self._seed,
+        }
+        return [self._host.secret.seed({**label, "number": number}) for number in range(count)]
 
     def budget_s(self, dataset: str) -> float:
         """Compute budget of one exam of a dataset, in seconds."""

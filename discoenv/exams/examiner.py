@@ -6,6 +6,7 @@ learner that may answer anything, and computes the metrics. It never runs code o
 
 from __future__ import annotations
 
+import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -340,6 +341,10 @@ class Examiner(ABC):
 
     @final
     def generator(self, seed: int, purpose: str) -> np.random.Generator:
-        """A NumPy generator for ``purpose``, independent of other purposes, datasets and seeds."""
-        words = [seed, *f"{self.dataset}:{purpose}".encode()]
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
+        """A NumPy generator for ``purpose``, independent of other purposes, datasets and seeds.
+
+        Its seed is a cryptographic hash: a learner that finds out the state of the generator of its training data knows
+        nothing of the exam's seed, or of the generators of the held-out data.
+        """
+        digest = hashlib.sha256(f"{seed}:{self.dataset}:{purpose}".encode()).digest()
+        return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

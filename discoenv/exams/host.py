@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from discoenv.errors import InfraError
-from discoenv.exams import runner
+from discoenv.exams import runner, secrets
 from discoenv.exams.compile_cache import CompileCache
 from discoenv.exams.examiner_client import ExaminerPool
 from discoenv.exams.jobs import run_jobs
 from discoenv.exams.result import ExamResult
 from discoenv.exams.runner import ExamPlace, ExamRun
+from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import devices
 from discoenv.machine.cores import Cores, WaitEnded
@@ -92,10 +93,13 @@ class Host:
         exams_at_once: number of exams to run concurrently, in this process and beside others on this machine; None: one
             per usable core. Where costs are measured, an exam runs alone on the machine. A :class:`Cores` says more.
         gpu_sharers: exams that may share a GPU, also with other processes, while no costs are measured.
+        secret: what exam seeds come from: a :class:`Secret`, or the file of one; None: the file that
+            ``DISCOENV_SECRET_FILE`` names, else this user's own. Scores can be repeated by those who have it.
         idle_examiners: idle examiner processes to keep warm; None: one per usable core, at least two.
 
     Raises:
         SandboxUnavailable: the sandbox or the device does not work on this machine.
+        SecretError: the secret cannot be read or written.
         UnknownSandbox: no sandbox has that name.
         ValueError: ``device``, ``exams_at_once`` or ``gpu_sharers`` is out of range.
     """
@@ -107,10 +111,12 @@ class Host:
         device: DeviceChoice = "auto",
         exams_at_once: int | Cores | None = None,
         gpu_sharers: int = 1,
+        secret: Secret | str | Path | None = None,
         idle_examiners: int | None = None,
     ) -> None:
         self.cores = exams_at_once if isinstance(exams_at_once, Cores) else Cores(exams_at_once)
         self._devices = {gpu: devices.choose(device, prefer_gpu=gpu, sharers=gpu_sharers) for gpu in (False, True)}
+        self.secret = secrets.chosen(secret)
         self.sandbox = get_sandbox(sandbox)
         self._owns_sandbox = not isinstance(sandbox, Sandbox)
         self._examiners = ExaminerPool(idle_examiners)

@@ -15,7 +15,7 @@ class ExamSpec:
     Attributes:
         setting: the dataset, at a backend and a scale.
         seed: fixes the held-out data, the evaluation and, through :func:`discoenv.exams.runner.learner_seed`, the
-            training; 0 ≤ seed < 2⁶³. Domains that report their own scores are not told it.
+            training; 0 ≤ seed < 2¹²⁸. Domains that report their own scores are not told it.
         budget_s: most seconds of training and answering together.
         side: the side of its task that the dataset is on.
         editable: modules that are not known to be the base ones; what they are needed for is not done by our own code.
