@@ -18,6 +18,7 @@ from discoenv.cli.options import DeviceName, RunArgument
 from discoenv.errors import NotImportable
 
 if TYPE_CHECKING:
+    from discoenv.exams.secrets import Secret
     from discoenv.exams.spec import Progress
 
 #: Where the viewer listens by default: always the same port, so that bookmarks of runs stay valid.
@@ -51,6 +52,7 @@ def replay(
     reward_of = _function(reward_fn) if reward_fn else objective.reward
     on = device.value if device else ("cpu" if recorded.setup.device == "cpu" else "gpu")
     with Host(sandbox or recorded.setup.sandbox, device=on) as host:
+        _warn_of_other_exams(recorded.setup.secret, host.secret)
         evaluation = Evaluation(
             recorded.task,
             host,
@@ -76,6 +78,17 @@ def replay(
             f"The recorded reward was made by {own}, the one above by the objective {recorded.task.objective!r}; "
             "--reward-fn takes a function that can be imported.",
             markup=False,
+        )
+
+
+def _warn_of_other_exams(commitment: str | None, secret: Secret) -> None:
+    """Say why scores will differ from the recorded ones, if they will."""
+    if commitment is None:
+        _errors.print("This run is of an older protocol, whose exams had public seeds: its scores are not repeated.")
+    elif commitment != secret.commitment:
+        _errors.print(
+            "This run's exams came from another secret, so the held-out data below are others. Its scores are repeated "
+            f"with the secret whose SHA-256 begins with {commitment[:12]}: DISCOENV_SECRET_FILE names its file."
         )
 
 

@@ -196,7 +196,7 @@ class Episode:
         scores = self._evaluation.examine(self.modules, side, datasets)
         for result in (result for score in scores for result in score.results):
             if self._recorder is not None:
-                self._recorder.artifacts(self.steps, side, result.dataset, result.seed, result.artifacts)
+                self._recorder.artifacts(self.steps, side, result.dataset, result.number, result.artifacts)
         return scores
 
     def _apply(self, action: Any) -> tuple[Action | None, Info]:
@@ -281,6 +281,7 @@ class Episode:
             compute_budget_s=self.limits.compute_budget_s,
             packs=(str(domain.directory.parent),) if domain.pack else (),
             reward_fn=name_of(self._reward_fn),
+            secret=self._host.secret.commitment,
         )
         recorder = Recorder(runs_dir, self.task, setup)
         recorder.modules(0, self.modules)

@@ -150,8 +150,8 @@ class Evaluation:
     def _specs(self, side: Side, dataset: str) -> list[ExamSpec]:
         budget_s, setting = self.budget_s(dataset), self.task.setting(dataset)
         return [
-            ExamSpec(setting, seed, budget_s, side, setting.wants_gpu, self.task.modules)
-            for seed in self.seeds(side, dataset)
+            ExamSpec(setting, seed, budget_s, side, setting.wants_gpu, self.task.modules, number)
+            for number, seed in enumerate(self.seeds(side, dataset))
         ]
 
     def _score(
@@ -221,7 +221,7 @@ class Evaluation:
         if spec.side == "meta_train" and self.task.train_seeds > 1:
             folder = self.directory / "programs" / digest / spec.dataset
             return CompileCache(used=folder) if folder.is_dir() else CompileCache(kept_in=folder)
-        return CompileCache(used=ours if ours.is_dir() else None)
+        return CompileCache()  # a program of the base modules holds them, and is of no use without them
 
 
 def _digest(modules: Mapping[str, str]) -> str:

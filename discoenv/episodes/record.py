@@ -7,7 +7,7 @@
     ├── events: EventRecord     episode.jsonl, a line per reset or step
     │   └── info: StepRecord    what the environment returned as info
     │       └── meta_train, meta_test: ScoreRecord      by dataset
-    │           └── exams: ExamRecord                   one per seed
+    │           └── exams: ExamRecord                   one per exam
     └── result: ResultRecord    result.json, once the episode has ended
 
 A *score* is normalised: 0 is the floor, 1 the baseline. What an examiner measured, in its own unit, is a *metric*.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from discoenv.scoring.scores import Score
 
 #: The version of the format that is written. Both versions are read.
-VERSION: Final = 2
+VERSION: Final = 3
 TASK: Final = "task.yaml"
 SETUP: Final = "episode.json"
 EVENTS: Final = "episode.jsonl"
@@ -46,10 +46,10 @@ OWNER: Final = "owner.json"
 
 @dataclass(frozen=True)
 class ExamRecord(Record):
-    """One exam: one dataset, one seed.
+    """One exam of a dataset.
 
     Attributes:
-        seed: of the exam.
+        number: which of the exams of its dataset, from 0. Its seed is a secret, see :mod:`discoenv.exams.secrets`.
         status: ``ok``; or the learner's failure: ``error``, ``timeout``, ``memory``, ``protocol_error``.
         metric: the dataset's metric, in its own unit, as it counts: the floor's mean where the exam failed.
         metrics: all that the examiner measured, by name; null unless ``status`` is ``ok``.
@@ -68,7 +68,7 @@ class ExamRecord(Record):
         stdout: the end of what the learner printed.
     """
 
-    seed: int = 0
+    number: int = 0
     status: str = ""
     metric: float = math.nan
     metrics: dict[str, float] | None = None
@@ -90,7 +90,7 @@ class ExamRecord(Record):
     def of(cls, result: ExamResult, metric: float) -> Self:
         """The record of a result; ``metric`` as it counts."""
         return cls(
-            seed=result.seed,
+            number=result.number,
             status=result.status,
             metric=metric,
             metrics=result.metrics,
@@ -123,7 +123,7 @@ class ScoreRecord(Record):
         baseline: the metric of the base modules, in its own unit: 1 on the normalised scale.
         baseline_std: standard deviation of the baseline's metric over seeds.
         baseline_seconds: training and answering of the base modules where they were calibrated, mean in seconds.
-        exams: one :class:`ExamRecord` per seed.
+        exams: one :class:`ExamRecord` per exam.
     """
 
     normalised: float = math.nan
@@ -314,7 +314,9 @@ class SetupRecord(_Versioned):
     """How the environment was set up, ``episode.json``.
 
     Attributes:
-        episode_seed: seed of the episode; exam seeds are derived from it.
+        episode_seed: seed of the episode; exam seeds are derived from it and the secret.
+        secret: SHA-256, in hexadecimal digits, of the secret that exam seeds are derived from; null before version 3,
+            where they were public.
         sandbox: name of the provider that learners run in.
         budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
         task_id: a name of the task that depends on all of it.
@@ -334,6 +336,7 @@ class SetupRecord(_Versioned):
     compute_budget_s: float | None = None
     packs: tuple[str, ...] = ()
     reward_fn: str | None = None
+    secret: str | None = None
 
 
 @dataclass(frozen=True)
@@ -522,7 +525,7 @@ class EpisodeRecord:
         for path in root.glob("step_*/**/*.npz"):
             step, side, *dataset = path.parent.relative_to(root).parts
             found.append(ExamArtifacts(int(step[5:]), side, "/".join(dataset), int(path.stem), path))
-        return sorted(found, key=lambda exam: (exam.step, exam.side, exam.dataset, exam.seed))
+        return sorted(found, key=lambda exam: (exam.step, exam.side, exam.dataset, exam.number))
 
     def owner_is_dead(self) -> bool:
         """Whether the process that wrote this run has ended; False where that cannot be judged, as elsewhere."""

@@ -2,7 +2,7 @@
 
 In a run directory: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that
 writes); ``episode.jsonl`` (one line per reset or step); ``files/step_000/`` (the modules whenever they changed);
-``exams/step_000/<side>/<dataset>/<seed>.npz`` (what examiners saved for pictures, see :mod:`discoenv.episodes.plots`);
+``exams/step_000/<side>/<dataset>/<number>.npz`` (what examiners saved for pictures, see :mod:`discoenv.episodes.plots`);
 ``result.json`` (when the episode ended).
 """
 
@@ -64,10 +64,10 @@ class Recorder:
         if event.terminated or event.truncated:
             self.result(ResultRecord.of(event))
 
-    def artifacts(self, step: int, side: str, dataset: str, seed: int, data: bytes) -> None:
+    def artifacts(self, step: int, side: str, dataset: str, number: int, data: bytes) -> None:
         """Write what an examiner saved of an exam (the bytes of an .npz), unless it saved nothing."""
         if data:
-            path = self.directory / "exams" / f"step_{step:03d}" / side / dataset / f"{seed}.npz"
+            path = self.directory / "exams" / f"step_{step:03d}" / side / dataset / f"{number}.npz"
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic.write_bytes(path, data)
 

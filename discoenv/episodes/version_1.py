@@ -13,7 +13,6 @@ from typing import Any, Final
 SIDES: Final = ("meta_train", "meta_test")
 #: Names of the lists in version 1, and of the exam's field that each became.
 _LISTS: Final = {
-    "seeds": "seed",
     "statuses": "status",
     "values": "metric",
     "metrics": "metrics",

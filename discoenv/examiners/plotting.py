@@ -45,14 +45,14 @@ class ExamArtifacts:
     Attributes:
         step: number of the action that asked for the exam.
         side: ``meta_train`` or ``meta_test``.
-        dataset, seed: of the exam.
+        dataset, number: of the exam; the number is that among the exams of the dataset, from 0.
         path: an .npz.
     """
 
     step: int
     side: str
     dataset: str
-    seed: int
+    number: int
     path: Path
 
     def arrays(self) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class ExamResult:
     """One exam: one dataset, one seed.
 
     Attributes:
+        seed, number: as of the :class:`discoenv.exams.spec.ExamSpec`; the seed is a secret and is not recorded.
         metrics: the examiner's, by name; None unless ``status`` is ``ok``.
         seconds: start of the learner to the end of its training, plus its answering time (and what its processes did
             while the examiner was busy); None if it never served.
@@ -79,7 +80,7 @@ class ExamResult:
     """
 
     dataset: str
-    seed: int
+    seed: int = field(repr=False)
     status: ExamStatus
     metrics: dict[str, float] | None
     seconds: float | None
@@ -99,6 +100,7 @@ class ExamResult:
     peak_gpu_memory_bytes: int = 0
     device: str = "cpu"
     artifacts: bytes = field(default=b"", repr=False)
+    number: int = 0
 
     @property
     def total_memory_bytes(self) -> int:

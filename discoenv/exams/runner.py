@@ -404,6 +404,7 @@ class ExamRun:
         return ExamResult(
             dataset=spec.dataset,
             seed=spec.seed,
+            number=spec.number,
             status=status,
             metrics=record.metrics if status == "ok" else None,
             seconds=None if training_s is None else training_s + answering_s,

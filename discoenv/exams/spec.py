@@ -19,6 +19,7 @@ class ExamSpec:
         budget_s: most seconds of training and answering together.
         side: the side of its task that the dataset is on.
         editable: modules that are not known to be the base ones; what they are needed for is not done by our own code.
+        number: which of the exams of its dataset in an episode, from 0.
         gpu: whether the learner trains on a GPU, if the host has one to lease.
     """
 
@@ -28,6 +29,7 @@ class ExamSpec:
     side: Side = "meta_train"
     gpu: bool = False
     editable: tuple[str, ...] = ()
+    number: int = 0
 
     @property
     def dataset(self) -> str:

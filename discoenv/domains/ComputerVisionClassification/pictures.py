@@ -32,7 +32,7 @@ def plot(exams: Sequence[ExamArtifacts], folder: Path) -> list[Path]:
 
 
 def _title(exam: ExamArtifacts) -> str:
-    return f"{exam.dataset} ({exam.side}, seed {exam.seed}, action {exam.step})"
+    return f"{exam.dataset} ({exam.side}, exam {exam.number}, action {exam.step})"
 
 
 def _matrix(exam: ExamArtifacts, path: Path) -> Path:

@@ -46,7 +46,7 @@ def _strip(exam: ExamArtifacts, path: Path) -> Path:
             one.set_yticks([])
             if row == 0:
                 one.set_title(title, fontsize=8)
-    made.suptitle(f"{exam.dataset} ({exam.side}, seed {exam.seed}, action {exam.step})", fontsize=9)
+    made.suptitle(f"{exam.dataset} ({exam.side}, exam {exam.number}, action {exam.step})", fontsize=9)
     return save(made, path)
 
 

@@ -286,7 +286,7 @@ def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
         assert path.stat().st_size < 200_000
-        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, number=0, path=path))
     paths = load_domain_file(DOMAIN.directory, "pictures").plot(saved, tmp_path)
     assert sorted(path.name for path in paths) == [
         f"{kind}_{dataset}.png" for kind in ("confusion", "mistakes") for dataset in ("Digits", "ProcFlowers")

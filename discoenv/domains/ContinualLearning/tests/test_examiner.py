@@ -162,7 +162,7 @@ def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
         saved += [
-            ExamArtifacts(step=step, side="meta_train", dataset=dataset, seed=0, path=path)
+            ExamArtifacts(step=step, side="meta_train", dataset=dataset, number=0, path=path)
             for step in range(number + 1)
         ]
     paths = load_domain_file(DOMAIN.directory, "pictures").plot(saved, tmp_path)

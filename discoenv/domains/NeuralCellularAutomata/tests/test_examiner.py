@@ -63,7 +63,7 @@ def test_pictures_show_the_growth(tmp_path: Path) -> None:
         assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 20
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]
-        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, seed=0, path=path))
+        saved.append(ExamArtifacts(step=number, side="meta_train", dataset=dataset, number=0, path=path))
     paths = load_domain_file(DOMAIN.directory, "pictures").plot(saved, tmp_path)
     assert len(paths) == 6
     for path in paths:
