@@ -163,10 +163,12 @@ def memory(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> R
     )
 
 
-@register("golf", cost="bytes of the files that you may edit")
+@register("golf", cost="bytes of the compressed syntax trees of the files that you may edit")
 def golf(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
-    """Bytes of UTF-8 of all editable modules, beside those of their base implementations."""
-    size = float(sum(len(text.encode()) for text in modules.values()))
+    """Size of all editable modules (:func:`module_code.size`), beside that of their base implementations."""
+    from discoenv.tasks import module_code
+
+    size = float(sum(map(module_code.size, modules.values())))
     return _cost_ratio(
         "golf",
         "bytes",

@@ -14,13 +14,15 @@ as policies with discrete outputs have it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
 from discoenv.errors import ActionError
+from discoenv.tasks import module_code
 
 ActionCommand = Literal["edit", "run", "submit"]
 
@@ -138,16 +140,19 @@ def _parse_edit(edit: Any, index: int) -> Edit:
     return Edit(path or "", content=content)
 
 
-def apply_edits(files: Mapping[str, str], edits: Iterable[Edit], max_bytes: int) -> dict[str, str]:
+def apply_edits(
+    files: Mapping[str, str], edits: Iterable[Edit], max_bytes: int, imports: Collection[str] | None = None
+) -> dict[str, str]:
     """The files after all edits, in order. Nothing is changed in ``files``.
 
     Args:
         files: text by file name; only these may be edited.
         edits: what to change; a path may be given as ``loss.py`` or ``discovered/loss.py``.
         max_bytes: largest file, in bytes of UTF-8.
+        imports: what files may import beside :data:`module_code.STANDARD`; None: anything.
 
     Raises:
-        ActionError: an edit cannot be made; then none is.
+        ActionError: an edit cannot be made, or a file would import something else; then none is.
     """
     result = dict(files)
     for edit in edits:
@@ -158,7 +163,7 @@ def apply_edits(files: Mapping[str, str], edits: Iterable[Edit], max_bytes: int)
             text = edit.content
         else:
             old, new = edit.old or "", edit.new or ""
-            count = result[name].count(old)
+            count = len(re.findall(f"(?={re.escape(old)})", result[name]))  # overlapping ones, too
             if count != 1:
                 problem = "does not occur" if count == 0 else f"occurs {count} times; add lines until it is unique"
                 raise ActionError(f"{name}: the text to replace {problem}: {shown(old)}")
@@ -171,7 +176,19 @@ def apply_edits(files: Mapping[str, str], edits: Iterable[Edit], max_bytes: int)
         if size > max_bytes:
             raise ActionError(f"{name}: the new text has {size} bytes; the limit is {max_bytes}")
         result[name] = text
+    if imports is not None:
+        for name, text in result.items():
+            if text != files[name]:
+                _check_imports(name, text, imports)
     return result
+
+
+def _check_imports(name: str, text: str, allowed: Collection[str]) -> None:
+    for refused in module_code.refused_imports(text, allowed):
+        raise ActionError(
+            f"{name}, line {refused.line}: {refused.name!r} cannot be imported here. Modules may import "
+            f"{', '.join(sorted(allowed))}, and of the standard library what computes: math, functools, typing, …"
+        )
 
 
 def encodable(text: str) -> bool:

@@ -21,6 +21,7 @@ from discoenv.errors import ActionError, InfraError
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.scoring.scores import Score
+from discoenv.tasks import module_code
 from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import initial_modules
 
@@ -204,7 +205,9 @@ class Episode:
         try:
             parsed = parse_action(action)
             self._check_datasets(parsed)
-            modules = apply_edits(self.modules, parsed.edits, self.limits.max_file_bytes)
+            modules = apply_edits(
+                self.modules, parsed.edits, self.limits.max_file_bytes, self._evaluation.domain.importable
+            )
         except ActionError as error:
             self.text = feedback.refused(str(error))
             return None, {"refused": str(error)}
@@ -262,6 +265,7 @@ class Episode:
                 level=integrity.level if sandbox.isolated else "self-reported",
                 sandbox=sandbox.name,
                 notes=tuple(integrity.notes),
+                flags=tuple(flag for name, text in self.modules.items() for flag in module_code.flags(text, name)),
             ),
             device=self._evaluation.device,
             compute_spent_s=self._evaluation.spent_s,

@@ -170,11 +170,13 @@ class IntegrityRecord(Record):
         level: ``examined``; or ``self-reported``, where a sandbox does not isolate or a domain trusts what is printed.
         sandbox: name of the provider that learners ran in.
         notes: what the domain cannot exclude, in sentences.
+        flags: what the text of the modules does that no algorithm needs: reflection, files, changes of other code.
     """
 
     level: str = ""
     sandbox: str = ""
     notes: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from discoenv.errors import DomainError, NoBaseline, UnknownName
 from discoenv.machine import atomic, cache
 from discoenv.machine.hardware import fingerprint
+from discoenv.tasks import module_code
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting
 
@@ -141,7 +142,7 @@ def _published(setting: Setting, value: float) -> Baseline:
 def _code_bytes(domain: Domain, backend: str) -> dict[str, int]:
     """Size of each base module as it is now, by file name: a size that was stored may be outdated."""
     texts = {f"{module}.py": domain.module_text(module, backend=backend, start="base") for module in domain.modules}
-    return {name: len(text.encode()) for name, text in texts.items()}
+    return {name: module_code.size(text) for name, text in texts.items()}
 
 
 def has_entry(setting: Setting, device: str = "cpu") -> bool:

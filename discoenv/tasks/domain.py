@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
-from discoenv.tasks import kits, stubs, yaml_text
+from discoenv.tasks import kits, module_code, stubs, yaml_text
 from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 
@@ -144,6 +144,20 @@ class Domain:
                 elif path in bases - solutions:
                     texts[path] = stubs.base(text, path)
         return texts
+
+    @property
+    def importable(self) -> frozenset[str] | None:
+        """What modules may import beside what computes in the standard library; None: anything."""
+        specification = self.specification
+        if self.self_reported:
+            return None
+        packages = specification.imports
+        if packages is None:
+            packages = module_code.FAMILIES.get(specification.extra)
+        if packages is None:
+            return None
+        files = (name.removesuffix(".py") for name in specification.fixed_files if name.endswith(".py"))
+        return frozenset({*packages, *specification.modules, *specification.kits, *files}) - {"main", "answer", "exam"}
 
     def metric(self, dataset: str) -> Metric:
         """The metric that a dataset is scored by."""

@@ -186,6 +186,9 @@ class Specification(_Record):
     ``trains_when_asked``, learners train while the examiner questions them; its answers are then part of training where
     durations are compared.
 
+    ``imports`` lists what modules may import beside their workspace's files and what computes in the standard library;
+    left out: what is usual with the domain's ``extra`` (:data:`discoenv.tasks.module_code.FAMILIES`), or anything.
+
     ``discobench`` and ``quick`` may be left out: then the domain has no DiscoBench task and no example, and its quick
     task is made of the first module and the first two datasets that can be used.
     """
@@ -203,6 +206,7 @@ class Specification(_Record):
     datasets: dict[str, Dataset] = Field(min_length=2)
     discobench: DiscoBench | None = None
     quick: Quick | None = None
+    imports: tuple[str, ...] | None = None
     contract: dict[str, str]
     exam: Exam = Exam(kind="interactive")
     trains_when_asked: bool = False
