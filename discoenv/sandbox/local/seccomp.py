@@ -48,6 +48,12 @@ _REFUSED_X86 = "modify_ldt iopl ioperm uselib ustat sysfs _sysctl create_module 
 #: Refused with ENOSYS, because libraries fall back to something older when the kernel lacks these.
 _ABSENT = ["clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_secret"]
 
+#: Refused with ENOSYS as well: they show, or change, which files of the host are in memory and which are being opened.
+#: Exams beside each other, or one after another, could talk by that.
+_PAGE_CACHE = """
+    fadvise64 readahead mincore cachestat preadv2 pwritev2 inotify_init inotify_init1 inotify_add_watch
+""".split()  # noqa: SIM905 (a table to be read)
+
 #: Memory that belongs to no process while none maps it. Also absent where no cgroup counts it.
 _UNMAPPED_MEMORY = ["memfd_create", "shmget"]
 
@@ -55,10 +61,13 @@ _UNMAPPED_MEMORY = ["memfd_create", "shmget"]
 _COMMON = {
     "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429,
     "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "clone3": 435, "pidfd_getfd": 438,
-    "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447, "open_tree_attr": 467,
+    "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447, "cachestat": 451,
+    "open_tree_attr": 467,
 }  # fmt: skip
 
 _X86_64 = _COMMON | {
+    "mincore": 27, "readahead": 187, "fadvise64": 221, "inotify_init": 253, "inotify_add_watch": 254,
+    "inotify_init1": 294, "preadv2": 327, "pwritev2": 328,
     "ioctl": 16, "shmget": 29, "socket": 41, "socketpair": 53, "clone": 56, "ptrace": 101, "syslog": 103,
     "uselib": 134, "personality": 135, "ustat": 136, "sysfs": 139, "vhangup": 153, "modify_ldt": 154,
     "pivot_root": 155, "_sysctl": 156, "adjtimex": 159, "chroot": 161, "acct": 163, "settimeofday": 164,
@@ -74,6 +83,8 @@ _X86_64 = _COMMON | {
 }  # fmt: skip
 
 _AARCH64 = _COMMON | {
+    "inotify_init1": 26, "inotify_add_watch": 27, "readahead": 213, "fadvise64": 223, "mincore": 232, "preadv2": 286,
+    "pwritev2": 287,
     "lookup_dcookie": 18, "ioctl": 29, "umount2": 39, "mount": 40, "pivot_root": 41, "nfsservctl": 42,
     "chroot": 51, "vhangup": 58, "quotactl": 60, "acct": 89, "personality": 92, "unshare": 97, "kexec_load": 104,
     "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117,
@@ -121,6 +132,7 @@ def _program(architecture: Architecture, unmapped_memory: bool) -> Iterator[tupl
     """Instructions ``(code, jump if true, jump if false, operand)``; jumps count instructions to skip."""
     numbers = architecture.numbers
     absent = _ABSENT + ([] if unmapped_memory else _UNMAPPED_MEMORY)
+    absent += [name for name in _PAGE_CACHE if name in numbers]  # aarch64 has no inotify_init
 
     # A foreign ABI (32-bit calls on a 64-bit kernel, x32) has other numbers: refuse all of it.
     yield _LOAD, 0, 0, _ARCH
