@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from discoenv.exams.secrets import Secret
     from discoenv.exams.spec import Progress
 
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Use packs and the sandbox that the run names: code that may come with it.")
+]
 #: Where the viewer listens by default: always the same port, so that bookmarks of runs stay valid.
 PORT: Final = 8642
 _console = Console(highlight=False, soft_wrap=True)
@@ -30,28 +33,29 @@ _errors = Console(stderr=True, highlight=False)
 def replay(
     run: RunArgument,
     device: Annotated[DeviceName | None, typer.Option(help="What to train on; default: as in the run.")] = None,
-    sandbox: Annotated[str, typer.Option(help="Provider; default: the one of the run.")] = "",
+    sandbox: Annotated[str, typer.Option(help="Provider; default: as everywhere, or with --trust the run's.")] = "",
     reward_fn: Annotated[
         str, typer.Option(help="Function package.module:name that made the reward; default: the objective's.")
     ] = "",
+    trust: TrustOption = False,
 ) -> None:
-    """Score a recorded submission again on the meta-test datasets, with the seeds of the run."""
+    """Score a recorded submission again on the meta-test datasets, in the exams of the run."""
     from rich.table import Table
 
     from discoenv import objectives
     from discoenv.episodes.evaluation import Evaluation  # runs exams, and so needs NumPy
-    from discoenv.episodes.record import EpisodeRecord
+    from discoenv.episodes.record import EpisodeRecord, trusted_packs
     from discoenv.exams.host import Host
     from discoenv.tasks.registry import load_pack
 
     recorded = EpisodeRecord.load(run, events=False)
-    for pack in recorded.setup.packs:
+    for pack in trusted_packs(recorded, trust=trust):
         load_pack(pack)
     modules = recorded.modules()
     objective = objectives.get(recorded.task.objective)
     reward_of = _function(reward_fn) if reward_fn else objective.reward
     on = device.value if device else ("cpu" if recorded.setup.device == "cpu" else "gpu")
-    with Host(sandbox or recorded.setup.sandbox, device=on) as host:
+    with Host(sandbox or (recorded.setup.sandbox if trust else "auto"), device=on) as host:
         _warn_of_other_exams(recorded.setup.secret, host.secret)
         evaluation = Evaluation(
             recorded.task,
@@ -92,11 +96,11 @@ def _warn_of_other_exams(commitment: str | None, secret: Secret) -> None:
         )
 
 
-def draw(run: RunArgument) -> None:
+def draw(run: RunArgument, trust: TrustOption = False) -> None:
     """Draw pictures of a recorded run into its folder `pictures`: scores, and what its domain has to show."""
     from discoenv.episodes import plots  # reads the domain
 
-    for path in plots.plot_run(run):
+    for path in plots.plot_run(run, trust=trust):
         _console.print(str(path), markup=False)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from discoenv.episodes.record import EpisodeRecord, ScoreRecord
+from discoenv.episodes.record import EpisodeRecord, ScoreRecord, trusted_packs
 from discoenv.examiners.plotting import figure, save
 from discoenv.tasks.registry import load_pack
 
@@ -29,18 +29,22 @@ _SHOWN = (-1.0, 4.0)
 _COLOURS = 10
 
 
-def plot_run(directory: Path) -> list[Path]:
+def plot_run(directory: Path, *, trust: bool = False) -> list[Path]:
     """Make the pictures of a run in ``<directory>/pictures/``, replacing those of an earlier call.
+
+    Args:
+        directory: the run directory.
+        trust: whether packs that the run names may be loaded, which runs their code.
 
     Returns:
         Paths of the pictures; the first is that of the scores.
 
     Raises:
-        RunError: the folder is not a run.
+        RunError: the folder is not a run, or names packs that are not trusted.
         PlotsMissing: matplotlib is not installed.
     """
     run = EpisodeRecord.load(directory)
-    for pack in run.setup.packs:
+    for pack in trusted_packs(run, trust=trust):
         load_pack(pack)
     folder = directory / "pictures"
     made = _scores(run)

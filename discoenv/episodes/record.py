@@ -547,6 +547,23 @@ def numbered_runs(steps: Iterable[tuple[int, StepRecord]]) -> list[RunRecord]:
     return runs
 
 
+def trusted_packs(run: EpisodeRecord, *, trust: bool) -> tuple[str, ...]:
+    """Folders of the packs that a run needs.
+
+    A run directory may come from anywhere, and loading a pack runs its code.
+
+    Raises:
+        RunError: it needs some, and the user did not say that they are to be trusted.
+    """
+    packs = run.setup.packs
+    if packs and not trust:
+        raise RunError(
+            f"{run.directory}: the run names packs of domains, whose code would be run: {', '.join(packs)}. If you know "
+            "them, give --trust (in Python: trust=True)"
+        )
+    return packs
+
+
 def module_folders(directory: Path) -> dict[int, Path]:
     """Folders of a run directory with the modules as they were after a step, by step; 0 is the start.
 
