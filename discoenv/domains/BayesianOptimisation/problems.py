@@ -19,6 +19,9 @@ LOOKS: Final = 8192
 _ASCENTS: Final = 16
 #: The maximum of a disguised function is this far from each face of the box, in widths of the box.
 _MARGIN: Final = 0.05
+#: Sine waves that bend a disguised function, and the most that the slopes of all of them add up to.
+_WAVES: Final = 4
+_STEEPEST: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,11 @@ def disguise(textbook: Textbook, generator: np.random.Generator) -> Problem:
     """A textbook function of which neither the place nor the height of the maximum is that of the book.
 
     The box shows the function around one of its maximisers, which comes to lie anywhere in the box, rotated about it
-    (mirrored or not in one dimension), a little magnified, and with another unit and origin of its values. Where the
-    view leaves a function's domain it goes on by the formula; functions that are larger there are reflected at the
-    domain's faces instead, so that the maximum stays what it is.
+    (mirrored or not in one dimension), a little magnified, bent by a smooth :func:`warp` that leaves the maximiser where
+    it is, and with values that pass through a monotone :func:`squash`, another unit and another origin. So fitting the
+    formula to what has been observed does not find the maximum. Where the view leaves a function's domain it goes on by
+    the formula; functions that are larger there are reflected at the domain's faces instead, so that the maximum stays
+    what it is.
     """
     dimension = textbook.dimension
     centre = generator.uniform(_MARGIN, 1 - _MARGIN, dimension)
@@ -69,15 +74,56 @@ def disguise(textbook: Textbook, generator: np.random.Generator) -> Problem:
     width = textbook.high - textbook.low
     start = (maximiser - textbook.low) / width
     unit, origin = np.exp(generator.normal(0.0, 2.0)), generator.normal(0.0, 3.0)
+    bend = warp(generator, centre)
 
-    def value(points: FloatArray) -> FloatArray:
-        places = start + zoom * (points - centre) @ rotation.T
+    def plain(points: FloatArray) -> FloatArray:
+        places = start + zoom * (bend(points) - centre) @ rotation.T
         if textbook.bounded:
             places = 1 - np.abs(1 - places % 2)
-        return np.asarray(unit * (textbook.value(textbook.low + width * places) + origin))
+        return np.asarray(textbook.value(textbook.low + width * places))
 
-    typical = float(np.median(value(generator.random((LOOKS, dimension)))))
-    return Problem(dimension, value, unit * (textbook.maximum + origin), typical)
+    middle = float(np.median(plain(generator.random((LOOKS, dimension)))))
+    curve = squash(generator, middle, textbook.maximum)
+
+    def value(points: FloatArray) -> FloatArray:
+        return np.asarray(unit * (curve(plain(points)) + origin))
+
+    maximum, typical = (float(unit * (curve(np.array(each)) + origin)) for each in (textbook.maximum, middle))
+    return Problem(dimension, value, maximum, typical)
+
+
+def warp(generator: np.random.Generator, fixed: FloatArray) -> Function:
+    """A random smooth invertible map of float64[M, d] to float64[M, d] with a fixed point, float64[d].
+
+    x + s(x) − s(fixed), where s is a sum of sine waves whose slopes add up to less than one half.
+    """
+    dimension = len(fixed)
+    frequencies = generator.normal(size=(_WAVES, dimension)) * 1.5
+    phases = generator.uniform(0, 2 * np.pi, _WAVES)
+    directions = generator.normal(size=(_WAVES, dimension))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    slopes = 2 * np.pi * np.linalg.norm(frequencies, axis=1)
+    directions *= (_STEEPEST / _WAVES / slopes)[:, None]
+
+    def shift(points: FloatArray) -> FloatArray:
+        return np.asarray(np.sin(2 * np.pi * points @ frequencies.T + phases) @ directions)
+
+    return lambda points: points + shift(points) - shift(fixed[None])
+
+
+def squash(generator: np.random.Generator, middle: float, maximum: float) -> Function:
+    """A random smooth increasing map of values, float64[M] to float64[M], which keeps ``middle`` and ``maximum``.
+
+    With z = (value − middle) / (maximum − middle): z → z (1 + c) / (1 + c |z|), c log-uniform in 0.1 … 1.
+    """
+    bend = float(np.exp(generator.uniform(np.log(0.1), 0.0)))
+    scale = maximum - middle
+
+    def curve(values: FloatArray) -> FloatArray:
+        z = (values - middle) / scale
+        return np.asarray(middle + scale * z * (1 + bend) / (1 + bend * np.abs(z)))
+
+    return curve
 
 
 def gaussian_process(generator: np.random.Generator, dimension: int, noise: float = 0.0) -> Problem:

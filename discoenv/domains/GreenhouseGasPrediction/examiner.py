@@ -27,7 +27,7 @@ class Realisation:
     Attributes:
         rows: float64[N, 4]: decimal year, month, day of the year, value; ascending.
         origins: decimal years. Rows before ``origins[i]`` are known when forecast ``i`` is made.
-        unit: what one unit of the gas is in the values of ``rows``.
+        unit: factor by which the record's values were multiplied.
     """
 
     rows: FloatArray
@@ -70,14 +70,11 @@ class GreenhouseGasExaminer(Examiner):
         config, source = self.config, self.dataset.partition("/")[0]
         generator = self.generator(seed, "record")
         if source == "MaunaLoa":
-            days, values = records.mauna_loa()
-            # Neither calendar nor unit of the published record, so that it cannot simply be looked up.
-            displaced, unit = int(generator.integers(-40, 41)), float(np.exp(generator.uniform(-0.7, 0.7)))
+            days, values, unit = records.disguised(*records.mauna_loa(), generator)
         else:
             days, values = box_model.realise(box_model.GASES[config["gas"]], generator)
-            displaced, unit = 0, 1.0
-        rows = records.table(*records.sample(days, values * unit, config["sampling"]))
-        rows[:, 0] += displaced
+            unit = 1.0
+        rows = records.table(*records.sample(days, values, config["sampling"]))
         later = config["origin_spacing_years"] * np.arange(config["origins"])
         latest = rows[-1, 0] - config["horizon_years"] - later[-1]
         first = latest - self.generator(seed, "origins").uniform(0.0, ORIGIN_SPREAD_YEARS)

@@ -58,6 +58,28 @@ def mauna_loa() -> tuple[Days, FloatArray]:
     return series.index.to_numpy().astype("datetime64[D]"), series.to_numpy(dtype=np.float64)
 
 
+def disguised(days: Days, values: FloatArray, generator: np.random.Generator) -> tuple[Days, FloatArray, float]:
+    """A published record as no table of it would have it: elsewhere in time, on another scale, with gaps and noise.
+
+    Args:
+        days: datetime64[D][N].
+        values: float64[N].
+        generator: draws the number of days by which the record is moved (at most 40 years), the factor (0.5 to 2) and
+            the offset of its values, three gaps of 4 to 16 observations, one observation in 20 that is missing, and
+            noise of a twentieth of a unit.
+
+    Returns:
+        Days and values of what is left, and the factor.
+    """
+    moved = days + np.timedelta64(int(generator.integers(-14610, 14611)), "D")
+    unit, offset = float(np.exp(generator.uniform(-0.7, 0.7))), generator.uniform(-50.0, 50.0)
+    noisy = values + generator.normal(0.0, 0.05, len(values))
+    kept = generator.random(len(values)) >= 0.05
+    for start in generator.integers(len(values), size=3):
+        kept[start : start + int(generator.integers(4, 17))] = False
+    return moved[kept], (unit * (noisy + offset))[kept], unit
+
+
 def seasonal_naive(times: FloatArray, history: FloatArray) -> FloatArray:
     """The last observed value of the same season, without drift.
 
