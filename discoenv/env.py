@@ -50,7 +50,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             ``sampling`` and the first ``objective``. None samples a task at each reset.
         scale: scale of sampled tasks: ``tiny``, ``small`` or ``full``.
         objective: objective of sampled tasks, or several to draw from (see :mod:`discoenv.objectives`).
-        max_steps: actions per episode; None: those of ``limits``.
+        max_steps: actions per episode; None: as in ``limits``, which by default allow 10.
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
         limits: what bounds an episode, an :class:`EpisodeLimits` or its fields.
         host: where exams run. Environments may share it, and its creator closes it.

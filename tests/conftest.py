@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pytest
 import yaml
 
+from discoenv.env import DiscoGenEnv
 from discoenv.errors import SandboxError
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
 from discoenv.tasks import registry as domains
@@ -21,6 +22,7 @@ from discoenv.tasks.new_domain import copy_template
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
+from discoenv.tools import ToolSession
 
 
 def _make_toy() -> Path:
@@ -50,6 +52,9 @@ def features(x):
     """Features float64[N, 6] of inputs float64[N]."""
     return np.stack([x**power for power in range(6)], axis=1)
 '''
+
+
+MakeSession = Callable[..., ToolSession]
 
 
 class MakeVariant(Protocol):
@@ -199,3 +204,18 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def make_session(sandbox: Sandbox, task: Task, tmp_path: Path) -> Iterator[MakeSession]:
+    """Sessions of the toy task, closed after the test."""
+    made: list[ToolSession] = []
+
+    def make(**arguments: Any) -> ToolSession:
+        defaults: dict[str, Any] = {"task": task, "sandbox": sandbox, "runs_dir": tmp_path / "runs"}
+        made.append(ToolSession(DiscoGenEnv(**(defaults | arguments)), seed=0))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.close()

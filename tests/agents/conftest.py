@@ -10,12 +10,7 @@ import pytest
 
 from discoenv.agents.llm.chat import ChatModel
 from discoenv.agents.search.islands import Individual
-from discoenv.env import DiscoGenEnv
-from discoenv.sandbox.base import Sandbox
-from discoenv.tasks.task import Task
-from discoenv.tools import ToolSession
 
-MakeSession = Callable[..., ToolSession]
 MakeModel = Callable[..., ChatModel]
 KEY = "sk-test-0123456789abcdef"
 
@@ -25,21 +20,6 @@ def ended(directory: Path) -> dict[int, tuple[Any, ...]]:
     folder = directory / "individuals"
     loaded = [Individual.load(path) for path in folder.glob("*.json")]
     return {each.number: (each.modules, each.parents, each.score, each.island, each.evaluated) for each in loaded}
-
-
-@pytest.fixture
-def make_session(sandbox: Sandbox, task: Task, tmp_path: Path) -> Iterator[MakeSession]:
-    """Sessions of the toy task, closed after the test."""
-    made: list[ToolSession] = []
-
-    def make(**arguments: Any) -> ToolSession:
-        defaults: dict[str, Any] = {"task": task, "sandbox": sandbox, "runs_dir": tmp_path / "runs"}
-        made.append(ToolSession(DiscoGenEnv(**(defaults | arguments)), seed=0))
-        return made[-1]
-
-    yield make
-    for session in made:
-        session.close()
 
 
 @pytest.fixture

@@ -5,34 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from discoenv.episodes import feedback
-from discoenv.exams.result import ExamResult
-from discoenv.machine.energy import Energy
 from discoenv.scoring import baselines
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting
+from tests.objectives.test_costs import result
 
 
 def passed(toy: Domain, dataset: str) -> Score:
     """A score of one exam of a dataset of the toy domain."""
     setting = Setting(toy, "default", dataset, "tiny")
-    result = ExamResult(
-        dataset=dataset,
-        seed=0,
-        status="ok",
-        metrics={"r2": 0.5, "mse": 1.0},
-        seconds=1.0,
-        training_s=1.0,
-        answering_s=0.0,
-        wall_s=1.0,
-        cpu_s=1.0,
-        peak_memory_bytes=1,
-        memory_method="sampled",
-        energy=Energy(1.0, "estimate", 0.5),
-        budget_s=30.0,
-        questions=1,
-    )
-    return score(setting.metric, baselines.entry(setting), [result])
+    exam = result(0.5, dataset=dataset, metrics={"r2": 0.5, "mse": 1.0})
+    return score(setting.metric, baselines.entry(setting), [exam])
 
 
 def test_a_metric_that_all_datasets_share_is_in_the_head_of_the_table(toy: Domain) -> None:

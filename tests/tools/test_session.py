@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from discoenv.env import DiscoGenEnv
 from discoenv.episodes.transcript import read_calls
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 from discoenv.tools import TOOLS, ToolSession
-from tests.conftest import POLYNOMIAL_FEATURES
-
-MakeSession = Callable[..., ToolSession]
-
-
-@pytest.fixture
-def make_session(sandbox: Sandbox, task: Task, tmp_path: Path) -> Iterator[MakeSession]:
-    """Sessions of the toy task, closed after the test."""
-    made: list[ToolSession] = []
-
-    def make(**arguments: Any) -> ToolSession:
-        defaults: dict[str, Any] = {"task": task, "sandbox": sandbox, "runs_dir": tmp_path / "runs"}
-        made.append(ToolSession(DiscoGenEnv(**(defaults | arguments)), seed=0))
-        return made[-1]
-
-    yield make
-    for session in made:
-        session.close()
+from tests.conftest import POLYNOMIAL_FEATURES, MakeSession
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from discoenv.agents.llm.budget import Budget, Ledger
 from discoenv.episodes.transcript import read_calls
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
-from tests.agents.conftest import MakeModel, MakeSession
+from tests.agents.conftest import MakeModel
 from tests.agents.llm.openai_server import Fail, FakeOpenAI, Say
+from tests.conftest import MakeSession
 
 
 def sample(files: dict[str, str]) -> Say:

@@ -13,8 +13,9 @@ from discoenv.agents.display import ChatDisplay
 from discoenv.agents.llm import react
 from discoenv.agents.llm.budget import Budget, Ledger
 from discoenv.episodes.transcript import read_calls
-from tests.agents.conftest import KEY, MakeModel, MakeSession
+from tests.agents.conftest import KEY, MakeModel
 from tests.agents.llm.openai_server import Answer, Break, Fail, FakeOpenAI, Say
+from tests.conftest import MakeSession
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 from types import MappingProxyType
 from typing import Any
@@ -294,11 +293,3 @@ def test_candidates_train(candidate: str, backend: str) -> None:
     with import_learner(DOMAIN, backend=backend, modules=CANDIDATES / candidate) as code:
         model = learned(code, short())
     assert all(torch.isfinite(value).all() for value in model.parameters().values())
-
-
-def test_what_the_learner_gets_does_not_import_discoenv() -> None:
-    for path in [*(DOMAIN.directory / "templates").rglob("*.py"), *CANDIDATES.rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not any(name.startswith("discoenv") for name in names), path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import os
 import subprocess
@@ -212,14 +211,6 @@ def test_stubs_import_and_name_what_is_missing(module: str) -> None:
         pytest.raises(NotImplementedError, match=rf"{module}\.py: \w+ is not implemented"),
     ):
         code.main.Forecaster(exam.training_data(0)["history"], exam.config)
-
-
-def test_what_the_learner_gets_does_not_import_discoenv() -> None:
-    for path in [*(DOMAIN.directory / "templates").rglob("*.py"), *CANDIDATES.rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not any(name.startswith("discoenv") for name in names), path
 
 
 @pytest.mark.parametrize("scale", ["tiny", "small"])

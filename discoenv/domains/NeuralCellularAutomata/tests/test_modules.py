@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -213,11 +212,3 @@ def test_candidates_train(candidate: str) -> None:
     assert jax.tree.structure(params) == jax.tree.structure(before)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
     assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(params["update"]["Dense_1"]))
-
-
-def test_what_the_learner_gets_does_not_import_discoenv() -> None:
-    for path in [*(DOMAIN.directory / "templates").rglob("*.py"), *CANDIDATES.rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not any(name.startswith("discoenv") for name in names), path
