@@ -558,8 +558,8 @@ def trusted_packs(run: EpisodeRecord, *, trust: bool) -> tuple[str, ...]:
     packs = run.setup.packs
     if packs and not trust:
         raise RunError(
-            f"{run.directory}: the run names packs of domains, whose code would be run: {', '.join(packs)}. If you know "
-            "them, give --trust (in Python: trust=True)"
+            f"{run.directory}: the run names packs of domains, whose code would be run: {', '.join(packs)}. If you "
+            "know them, give --trust (in Python: trust=True)"
         )
     return packs
 

@@ -2,8 +2,8 @@
 
 In a run directory: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that
 writes); ``episode.jsonl`` (one line per reset or step); ``files/step_000/`` (the modules whenever they changed);
-``exams/step_000/<side>/<dataset>/<number>.npz`` (what examiners saved for pictures, see :mod:`discoenv.episodes.plots`);
-``result.json`` (when the episode ended).
+``exams/step_000/<side>/<dataset>/<number>.npz`` (what examiners saved for pictures, see
+:mod:`discoenv.episodes.plots`); ``result.json`` (when the episode ended).
 """
 
 from __future__ import annotations

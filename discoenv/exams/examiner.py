@@ -292,7 +292,7 @@ class Examiner(ABC):
         """As :meth:`training_data`, for one of several stages, from 0."""
         return self.training_data(seed)
 
-    def check_state(self, state: State) -> None:
+    def check_state(self, state: State) -> None:  # noqa: B027 (not every domain has something to refuse)
         """Refuse a state that the domain does not allow: names, shapes, dtypes, number of parameters.
 
         That it is a tree of finite arrays of at most ``state_mib`` has been checked.

@@ -57,10 +57,10 @@ def disguise(textbook: Textbook, generator: np.random.Generator) -> Problem:
     """A textbook function of which neither the place nor the height of the maximum is that of the book.
 
     The box shows the function around one of its maximisers, which comes to lie anywhere in the box, rotated about it
-    (mirrored or not in one dimension), a little magnified, bent by a smooth :func:`warp` that leaves the maximiser where
-    it is, and with values that pass through a monotone :func:`squash`, another unit and another origin. So fitting the
-    formula to what has been observed does not find the maximum. Where the view leaves a function's domain it goes on by
-    the formula; functions that are larger there are reflected at the domain's faces instead, so that the maximum stays
+    (mirrored or not in one dimension), a little magnified, bent by a smooth :func:`warp` that leaves the maximiser
+    where it is, and with values that pass through a monotone :func:`squash`, another unit and another origin. So
+    fitting the formula to what has been observed does not find the maximum. Where the view leaves a function's domain
+    it goes on by the formula; functions that are larger there are reflected at the domain's faces instead, so that the maximum stays
     what it is.
     """
     dimension = textbook.dimension
