@@ -44,7 +44,7 @@ class Baseline(BaseModel):
         seconds: training plus answering time of the base modules, per exam.
         peak_memory_bytes: of the learner's process tree, its memory on a GPU included.
         joules: energy per exam, by ``energy_method``.
-        code_bytes: size of each base module in bytes of UTF-8, by file name, as it is now.
+        code_bytes: size of each base module (:func:`module_code.size`), by file name, as it is now.
         seeds: exam seeds, in the order of the values.
         hardware, versions: where and with what it was measured.
     """

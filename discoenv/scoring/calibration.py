@@ -15,6 +15,7 @@ from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import hardware, packages, scratch
 from discoenv.scoring import baselines
+from discoenv.tasks import module_code
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, TaskSide
 from discoenv.tasks.workspace import base_modules, lay_out
@@ -43,7 +44,7 @@ def calibrate(
         seeds: exam seeds; each gives one floor and one exam of the base modules.
         gpu: whether the base modules train on a GPU, if the host has one.
         held: cores that the caller holds already, see :meth:`Host.reserve`; None: each exam waits for the machine.
-        until: cancelling it ends the exams.
+        group: cancelling it ends the exams.
         on_exam: called after each exam.
 
     Raises:
@@ -86,7 +87,7 @@ def calibrate(
         peak_memory_bytes=_seed_values([float(result.total_memory_bytes) for result in results]),
         joules=_seed_values([result.energy.joules for result in results]),
         energy_method=results[0].energy.method,
-        code_bytes={name: len(text.encode()) for name, text in base_modules(side).items()},
+        code_bytes={name: module_code.size(text) for name, text in base_modules(side).items()},
         seeds=seeds,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         hardware={**hardware.hardware(), "sandbox": host.sandbox.name, "device": host.device(gpu).name},
