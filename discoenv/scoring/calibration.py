@@ -31,6 +31,7 @@ def calibrate(
     setting: Setting,
     *,
     seeds: Iterable[int],
+    editable: tuple[str, ...] = (),
     gpu: bool = False,
     held: tuple[int, ...] | None = None,
     group: ExamGroup | None = None,
@@ -42,6 +43,7 @@ def calibrate(
         host: where the base modules run.
         setting: what is measured.
         seeds: exam seeds; each gives one floor and one exam of the base modules.
+        editable: modules of the task whose costs are compared; who answers for a state depends on them.
         gpu: whether the base modules train on a GPU, if the host has one.
         held: cores that the caller holds already, see :meth:`Host.reserve`; None: each exam waits for the machine.
         group: cancelling it ends the exams.
@@ -70,7 +72,7 @@ def calibrate(
             floors = [host.floor(setting, seed)[metric] for seed in seeds]
         results: list[ExamResult] = []
         for seed in seeds:
-            spec = ExamSpec(setting, seed, BUDGET_S, gpu=gpu)
+            spec = ExamSpec(setting, seed, BUDGET_S, gpu=gpu, editable=editable)
             result = host.run(workspace, spec, alone=True, held=held, group=group)
             if result.metrics is None or result.seconds is None:
                 raise CalibrationFailed(f"{setting}, seed {seed}: {result.message}\n{result.traceback}")
