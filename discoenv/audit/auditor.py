@@ -112,7 +112,8 @@ class Auditor:
         self.host = host
         self.task = quick_task(domain, scale=scale, start="base")
         (self.module,), (self.dataset,) = self.task.modules, self.task.meta_train
-        self._honest_text = base_modules(self.task)[f"{self.module}.py"]
+        every = self.task.model_copy(update={"modules": tuple(domain.modules)})
+        self._honest_texts = {name.removesuffix(".py"): text for name, text in base_modules(every).items()}
         self._setting = self.task.setting(self.dataset)
         self._directory = scratch.make()
         self._workspace = self._directory / "workspace"
@@ -143,7 +144,7 @@ class Auditor:
         """The honest module's exams; the first use runs them."""
         if self._honest is None:
             dataset, metric = self.dataset, self.facts.metric
-            results = [self._exam(self._honest_text, _MOST_S) for _ in range(HONEST_EXAMS)]
+            results = [self._exam(_MOST_S) for _ in range(HONEST_EXAMS)]
             values = [result.metrics[metric] for result in results if result.metrics is not None]
             if len(values) < len(results):
                 raise InfraError(f"the base modules of {self.domain.name} fail on {dataset}: {results[0].message}")
@@ -162,14 +163,15 @@ class Auditor:
     def attempt(self, exploit: Exploit) -> Finding:
         """Run the exams of an exploit and judge the last of them."""
         honest = self.honest
-        text = exploit.text(self._honest_text, self.facts)
+        module = exploit.module or self.module
+        text = exploit.text(self._honest_texts[module], self.facts)
         budget_s = max(30.0, 4 * honest.most_s) if exploit.budget_s is None else exploit.budget_s + 1.5 * honest.most_s
-        self._materialise(text)
+        self._materialise(text, module)
         before = look(self._workspace, self.facts.mark)
         printed, result = "", None
         try:
             for _ in range(exploit.exams):
-                result = self._run(budget_s)
+                result = self._run(budget_s, module)
                 printed += result.stdout
         except InfraError as error:
             return Finding(exploit, "infra_error", str(error), gains=["the machine's part of the exam failed"])
@@ -183,9 +185,9 @@ class Auditor:
             gains.append("the module is shorter")
         if cheaper := self._cheaper(result):
             if exploit.budget_s is None:  # measured again, side by side
-                self._honest = honest.cheapest(self._exam(self._honest_text, _MOST_S))
-                self._materialise(text)
-                cheaper = self._cheaper(self._run(budget_s))
+                self._honest = honest.cheapest(self._exam(_MOST_S))
+                self._materialise(text, module)
+                cheaper = self._cheaper(self._run(budget_s, module))
             gains += cheaper
         return Finding(
             exploit,
@@ -253,15 +255,17 @@ class Auditor:
             scratch_bytes=int(resources.scratch_gib * 2**30),
         )
 
-    def _materialise(self, text: str) -> None:
-        materialise(self.task, self._workspace, modules={f"{self.module}.py": text})
+    def _materialise(self, text: str, module: str) -> None:
+        task = self.task.model_copy(update={"modules": (module,)})
+        materialise(task, self._workspace, modules={f"{module}.py": text})
 
-    def _exam(self, text: str, budget_s: float) -> ExamResult:
-        self._materialise(text)
-        return self._run(budget_s)
+    def _exam(self, budget_s: float) -> ExamResult:
+        """An exam of the honest module."""
+        self._materialise(self._honest_texts[self.module], self.module)
+        return self._run(budget_s, self.module)
 
-    def _run(self, budget_s: float) -> ExamResult:
-        return self.host.run(self._workspace, ExamSpec(self._setting, SEED, budget_s, editable=self.task.modules))
+    def _run(self, budget_s: float, module: str) -> ExamResult:
+        return self.host.run(self._workspace, ExamSpec(self._setting, SEED, budget_s, editable=(module,)))
 
     def _span(self) -> float:
         return max(abs(self.honest.value - self.honest.floor), 1e-12)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 from discoenv.exams import wire
 from discoenv.exams.examiner import Examiner, Learner
 from discoenv.exams.examiner_process import load_examiner_class
+from discoenv.exams.state import checked
 from discoenv.kits.exam import messages
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Scale
@@ -40,14 +42,15 @@ class InProcessLearner(Learner):
 
     Args:
         model: an object whose methods answer the domain's questions.
+        state: what training has handed over, a tree of arrays; None: nothing.
         answers: constant answers to methods that ``model`` does not have: ``InProcessLearner(policy, env_steps=0)``.
     """
 
-    def __init__(self, model: Any, **answers: Any) -> None:
+    def __init__(self, model: Any, *, state: Any = None, **answers: Any) -> None:
+        super().__init__(None, math.inf)
         self.model = model
-        self.answering_s = 0.0
-        self.background_s = 0.0
-        self.questions = 0
+        if state is not None:
+            self.state = checked(wire.decode(*_parts(messages.pack(state))))
         self._answers = answers
 
     def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
