@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +14,7 @@ import numpy as np
 import pytest
 
 from discoenv.env import DiscoGenEnv
-from discoenv.errors import SandboxUnavailable
 from discoenv.exams.secrets import Secret
-from discoenv.sandbox import get_sandbox
 from discoenv.tasks.task import Task
 from tests.conftest import TOY, each_exam
 
@@ -39,10 +38,8 @@ env.close()
 
 @pytest.mark.parametrize("other", ["process", "docker"])
 def test_a_seed_gives_the_same_task_and_scores_in_other_processes_and_sandboxes(other: str) -> None:
-    try:
-        get_sandbox(other).close()
-    except SandboxUnavailable as error:
-        pytest.skip(f"{other} does not work here: {error}")
+    if other == "docker" and not (os.environ.get("DOCKER_HOST") or Path("/var/run/docker.sock").exists()):
+        pytest.skip("no Docker engine")
     played = [
         json.loads(subprocess.check_output([sys.executable, "-c", PLAY, str(TOY), sandbox], text=True).splitlines()[-1])
         for sandbox in ("bubblewrap", "bubblewrap", other)
