@@ -19,7 +19,7 @@ import numpy as np
 from discoenv.exams.state import State
 from discoenv.exams.wire import Channel, LearnerGone, ProtocolError, RuleBroken
 
-__all__ = ["Array", "Examiner", "Learner", "OwnCode", "ProtocolError", "RuleBroken", "State", "Tree", "env_steps"]
+__all__ = ["Array", "Examiner", "Learner", "OwnCode", "ProtocolError", "RuleBroken", "State", "Tree"]
 
 #: Most bytes of arrays that an examiner may save as artifacts of one exam.
 MOST_ARTIFACT_BYTES: Final = 4 << 20
@@ -238,23 +238,6 @@ class OwnCode(Learner):
         if self._model is None:
             self._model = self.guarded(self.code.make, self._config, self.state.tree)
         return self.guarded(getattr(self._model, method), *args)
-
-
-def env_steps(learner: Learner, *, allowed: int) -> int:
-    """Ask for ``env_steps()``: environment steps taken in training, by all environments, seeds and learning rates.
-
-    The count is the learner's own, so it finds mistakes, not lies; what bounds a liar is the compute budget.
-
-    Raises:
-        RuleBroken: there were more than ``allowed``.
-        ExamEnded: as :meth:`Learner.ask`.
-    """
-    steps = int(learner.ask("env_steps", returns=Array((), "int", low=0)))
-    if steps > allowed:
-        raise RuleBroken(
-            f"training took {steps:,} environment steps; the configuration allows {allowed:,}: take fewer in train.py"
-        )
-    return steps
 
 
 class Examiner(ABC):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from discoenv.exams import secrets
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox.base import Sandbox
@@ -43,6 +44,8 @@ def test_exam_can_be_limited_to_a_dataset_and_repeated_by_seed(workspace: Path, 
 def test_exams_by_hand_are_those_of_a_secret_and_not_of_a_public_number(
     workspace: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.delenv(secrets.VARIABLE)
+
     def r2(name: str) -> Any:
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
         result = invoke("exam", workspace, "--dataset", "Line", "--sandbox", sandbox.name)
