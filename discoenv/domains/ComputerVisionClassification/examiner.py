@@ -45,28 +45,44 @@ class ComputerVisionClassificationExaminer(Examiner):
 
     def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
         super().__init__(dataset, scale, config)
-        self._drawn: tuple[int, Images] | None = None
+        self._drawn: tuple[int, dict[str, Split]] = -1, {}
 
     def images(self, seed: int) -> Images:
         """The images of an exam: at least as many of each part as the configuration asks for, if there are."""
-        if self._drawn is None or self._drawn[0] != seed:
-            config, name = self.config, self.config["IMAGES"]
-            if name in generated.GENERATORS:
-                most = {part: config[_SAMPLES[part]] for part in SPLITS}
-                images = generated.draw(name, int(self.generator(seed, "images").integers(2**63)), most)
-            else:
-                images = published.load(name, self.data, holdout=Holdout(), size=config["HEIGHT"])
-            shape = (config["HEIGHT"], config["WIDTH"], config["NUM_CHANNELS"])
-            if images.shape != shape or images.classes != config["NUM_CLASSES"]:
-                raise ValueError(f"config.yaml of {self.dataset}: images are {images.shape}, not {shape}")
-            chosen = [self._part(getattr(images, part), seed, part) for part in SPLITS]
-            self._drawn = seed, Images(name, images.classes, *chosen)
-        return self._drawn[1]
+        parts = [self.part(seed, name) for name in SPLITS]
+        return Images(self.config["IMAGES"], self.config["NUM_CLASSES"], *parts)
+
+    def part(self, seed: int, name: str) -> Split:
+        """One part of them, of ``SPLITS``; those for training are drawn together, as they are needed together."""
+        if self._drawn[0] != seed:
+            self._drawn = seed, {}
+        parts = self._drawn[1]
+        if name not in parts:
+            together = ["test"] if name == "test" else [other for other in SPLITS if other != "test"]
+            images = self._images(seed, together)
+            parts |= {other: self._chosen(getattr(images, other), seed, other) for other in together}
+        return parts[name]
+
+    def prepare_questions(self, seed: int, stage: int) -> None:
+        """Draw the images that will be asked about."""
+        self.part(seed, "test")
+
+    def _images(self, seed: int, parts: list[str]) -> Images:
+        """The whole set, of which these parts are needed."""
+        config, name = self.config, self.config["IMAGES"]
+        if name in generated.GENERATORS:
+            most = {part: config[_SAMPLES[part]] if part in parts else 1 for part in SPLITS}
+            images = generated.draw(name, int(self.generator(seed, "images").integers(2**63)), most)
+        else:
+            images = published.load(name, self.data, holdout=Holdout(), size=config["HEIGHT"])
+        shape = (config["HEIGHT"], config["WIDTH"], config["NUM_CHANNELS"])
+        if images.shape != shape or images.classes != config["NUM_CLASSES"]:
+            raise ValueError(f"config.yaml of {self.dataset}: images are {images.shape}, not {shape}")
+        return images
 
     def training_data(self, seed: int) -> dict[str, np.ndarray[Any, Any]]:
         """TRAIN_SAMPLES images with labels to train on, and those for validation."""
-        images = self.images(seed)
-        train, validation = images.train, images.validation
+        train, validation = self.part(seed, "train"), self.part(seed, "validation")
         return {
             "train_images": train.x,
             "train_labels": train.y,
@@ -86,7 +102,7 @@ class ComputerVisionClassificationExaminer(Examiner):
 
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Show all held-out images; to a learner, some of them several times."""
-        test = self.images(seed).test
+        test = self.part(seed, "test")
         if learner.code is None:
             logits = self._questions(learner, test, self.generator(seed, "questions"))
         else:  # our own code says of each image what it would say of it alone
@@ -103,7 +119,7 @@ class ComputerVisionClassificationExaminer(Examiner):
         prior = np.log((counts + 1.0) / (counts + 1.0).sum())
         return metrics(np.tile(prior, (len(images.test), 1)), images.test.y) | {"parameter_count": 0.0}
 
-    def _part(self, split: Split, seed: int, part: str) -> Split:
+    def _chosen(self, split: Split, seed: int, part: str) -> Split:
         """As many images of a part as are used, drawn without replacement, in random order."""
         order = self.generator(seed, part).permutation(len(split))
         chosen = split.take(order[: self.config[_SAMPLES[part]]])
