@@ -276,7 +276,7 @@ class Examiner(ABC):
         return self.training_data(seed)
 
     def prepare_questions(self, seed: int, stage: int) -> None:  # noqa: B027 (many have nothing to prepare)
-        """Make, and keep, what :meth:`examine` needs besides the state and takes long. It is called while a learner trains.
+        """Make, and keep, what :meth:`examine` needs besides the state and takes long. Called while a learner trains.
 
         Another thread calls it than the other methods, never at the same time as one of them.
         """
