@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from discoenv.exams import learner_environment
+from discoenv.exams import learner_environment, secrets
 from discoenv.exams.host import Host
+from discoenv.exams.secrets import SIZE, VARIABLE, Secret
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
 
 os.environ.update(learner_environment.on_cpu(os.environ))  # as learners and examiners run
+_folder = Path(tempfile.mkdtemp(prefix="secret-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+# The same exams in every run of the tests, whoever runs them.
+secrets.write(_folder / "secret", Secret(bytes(range(SIZE))))
+os.environ[VARIABLE] = str(_folder / "secret")
 
 #: It is no domain; its tests run in domains that are made from it.
 collect_ignore = ["discoenv/domains/_template"]

@@ -108,7 +108,9 @@ class Bare:
 
     def _run(self, workspace: Path, seed: int) -> ExamResult:
         task = self._task
-        return self._host.run(workspace, ExamSpec(task.setting(task.meta_train[0]), seed, _BUDGET_S))
+        return self._host.run(
+            workspace, ExamSpec(task.setting(task.meta_train[0]), seed, _BUDGET_S, editable=task.modules)
+        )
 
 
 class OneByOne(Evaluation):

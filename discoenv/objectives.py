@@ -165,7 +165,10 @@ def memory(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> R
 
 @register("golf", cost="bytes of the compressed syntax trees of the files that you may edit")
 def golf(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
-    """Size of all editable modules (:func:`module_code.size`), beside that of their base implementations."""
+    """Size of all editable modules, beside that of their base implementations.
+
+    The size of a module is that of its compressed syntax tree, see :func:`discoenv.tasks.module_code.size`.
+    """
     from discoenv.tasks import module_code
 
     size = float(sum(map(module_code.size, modules.values())))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,7 +29,8 @@ from discoenv.tools import ToolSession
 def _make_toy() -> Path:
     """A folder ``toy`` with the domain ``Toy``: the template domain, whose exams take a fraction of a second.
 
-    It is no part of DiscoBench, so that none of its tasks is left out when tasks are sampled.
+    It is no part of DiscoBench, so that none of its tasks is left out when tasks are sampled. Its modules may import
+    all of the standard library, because tests misbehave in many ways.
     """
     directory = Path(tempfile.mkdtemp(prefix="toy-"))  # not named as discoenv's own, which tests look for
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
@@ -36,6 +38,7 @@ def _make_toy() -> Path:
     specification = copy_template(directory / "toy" / "Toy", title="Toy regression") / "domain.yaml"
     content = yaml.safe_load(specification.read_text())
     del content["discobench"]
+    content["imports"] = ["numpy", *sorted(sys.stdlib_module_names)]
     specification.write_text(yaml.safe_dump(content, sort_keys=False))
     return directory / "toy"
 

@@ -172,6 +172,10 @@ def test_edits_are_made_in_order_and_leave_their_input_alone() -> None:
             Edit("loss.py", old="= 1", new=""),
             "loss.py: the text to replace occurs 2 times; add lines until it is unique",
         ),
+        (
+            Edit("optim.py", old="aa", new="b"),
+            "optim.py: the text to replace occurs 2 times; add lines until it is unique",
+        ),
         (Edit("loss.py", content="a\0b"), "loss.py: the new text holds a NUL character"),
         (Edit("loss.py", content="\ud800"), "loss.py: the new text holds a lone surrogate"),
         (Edit("loss.py", old="a", new="\udcff"), "loss.py: the new text holds a lone surrogate"),
@@ -180,10 +184,34 @@ def test_edits_are_made_in_order_and_leave_their_input_alone() -> None:
 )
 def test_an_edit_that_cannot_be_made_is_refused_with_all_others(edit: Edit, message: str) -> None:
     with pytest.raises(ActionError) as caught:
-        apply_edits(FILES, [Edit("optim.py", content="changed"), edit], 100)
+        apply_edits(FILES, [Edit("optim.py", content="aaa"), edit], 100)
     assert message in str(caught.value)
     assert len(str(caught.value)) < 400
     assert FILES["optim.py"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "name"),
+    [
+        ("import math\nimport os.path\n", 2, "os"),
+        ("def f():\n    from subprocess import run\n", 2, "subprocess"),
+        ("import numpy, torch.nn\n", 1, "torch"),
+    ],
+)
+def test_imports_that_a_domain_does_not_list_are_refused_with_their_line(text: str, line: int, name: str) -> None:
+    with pytest.raises(ActionError) as caught:
+        apply_edits(FILES, [Edit("loss.py", content=text)], 100, {"numpy", "networks"})
+    assert f"loss.py, line {line}: {name!r} cannot be imported here. Modules may import networks, numpy" in str(
+        caught.value
+    )
+
+
+def test_what_a_domain_lists_and_what_computes_may_be_imported() -> None:
+    text = "from __future__ import annotations\nimport functools\nimport numpy.linalg\nfrom networks import Model\n"
+    edits = [Edit("loss.py", content=text)]
+    assert apply_edits(FILES, edits, 1000, {"numpy", "networks"})["loss.py"] == text
+    with_os = FILES | {"optim.py": "import os\n"}  # a base module may import more than an agent's
+    assert apply_edits(with_os, edits, 1000, {"numpy", "networks"})["optim.py"] == "import os\n"
 
 
 def test_a_file_may_be_as_large_as_the_limit() -> None:

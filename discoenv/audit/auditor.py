@@ -261,7 +261,7 @@ class Auditor:
         return self._run(budget_s)
 
     def _run(self, budget_s: float) -> ExamResult:
-        return self.host.run(self._workspace, ExamSpec(self._setting, SEED, budget_s))
+        return self.host.run(self._workspace, ExamSpec(self._setting, SEED, budget_s, editable=self.task.modules))
 
     def _span(self) -> float:
         return max(abs(self.honest.value - self.honest.floor), 1e-12)

@@ -96,7 +96,9 @@ def exam(
             _errors.print(f"{name} …")
             try:
                 setting = task.setting(name)
-                result = host.run(workspace, ExamSpec(setting, seed, budget, gpu=setting.wants_gpu))
+                result = host.run(
+                    workspace, ExamSpec(setting, seed, budget, gpu=setting.wants_gpu, editable=task.modules)
+                )
             except InfraError as error:
                 failures[name] = f"infra_error: {error}"
                 continue

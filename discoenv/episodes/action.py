@@ -14,7 +14,6 @@ as policies with discrete outputs have it.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -163,9 +162,11 @@ def apply_edits(
             text = edit.content
         else:
             old, new = edit.old or "", edit.new or ""
-            count = len(re.findall(f"(?={re.escape(old)})", result[name]))  # overlapping ones, too
-            if count != 1:
-                problem = "does not occur" if count == 0 else f"occurs {count} times; add lines until it is unique"
+            first = result[name].find(old)
+            again = result[name].find(old, first + 1) if first >= 0 else -1  # may overlap the first
+            if first < 0 or again >= 0:
+                count = max(2, result[name].count(old))
+                problem = "does not occur" if first < 0 else f"occurs {count} times; add lines until it is unique"
                 raise ActionError(f"{name}: the text to replace {problem}: {shown(old)}")
             text = result[name].replace(old, new)
         if "\0" in text:

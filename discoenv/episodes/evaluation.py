@@ -124,7 +124,7 @@ class Evaluation:
         """Compute budget of one exam of a dataset, in seconds."""
         minimum = self.domain.specification.limits.minimum_budget_s
         setting = self.task.setting(dataset)
-        local = baselines.local_entry(setting, self._device_of(setting))
+        local = baselines.local_entry(setting, self._device_of(setting), editable=self.task.modules)
         return max(minimum, self._budget_scale * (local or self.entries[dataset]).seconds.mean)
 
     def close(self) -> None:
@@ -190,23 +190,25 @@ class Evaluation:
 
     def _cost_entry(self, dataset: str, exams: Sequence[ExamSpec]) -> baselines.Baseline:
         """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
-        setting = self.task.setting(dataset)
-        device = self._device_of(setting)
+        setting, editable = self.task.setting(dataset), self.task.modules
+        device, sandbox = self._device_of(setting), self._host.sandbox.name
         with self._host.reserve(alone=True, group=self._group) as cores:
             # only now, because another process may have measured it while this one waited
-            known = baselines.local_entry(setting, device, sandbox=self._host.sandbox.name)
+            known = baselines.local_entry(setting, device, sandbox=sandbox, editable=editable)
             if known is not None and not self._paired:
                 return known
             measured = calibration.calibrate(
                 self._host,
                 setting,
                 seeds=[exam.seed for exam in exams] if self._paired else range(calibration.LOCAL_SEEDS),
+                editable=editable,
                 gpu=setting.wants_gpu,
                 held=cores,
                 group=self._group,
             )
             if not self._paired:
-                baselines.write(baselines.local_path(self.domain, device), {setting.key: measured})
+                key = baselines.local_key(setting, editable)
+                baselines.write(baselines.local_path(self.domain, device), {key: measured})
             return measured
 
     def _device_of(self, setting: Setting) -> str:

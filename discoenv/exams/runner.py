@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -245,9 +245,14 @@ class ExamRun:
             record.end(self._end(running, wait=reply["status"] == "gone"))
 
     @property
+    def editable(self) -> Collection[str]:
+        """Modules that are not known to be the base ones."""
+        return self._domain.modules if self.spec.editable is None else self.spec.editable
+
+    @property
     def own_code(self) -> bool:
         """Whether the examiner applies the domain's own code to what is handed over."""
-        return self._exam.hands_over and not set(self._exam.answers_with) & set(self.spec.editable)
+        return self._exam.hands_over and self._domain.own_code_answers(self.editable)
 
     def _folder(self, directory: Path, name: str) -> Path:
         """A folder for a learner's socket and data."""

@@ -65,12 +65,12 @@ def read(path: Path) -> Secret:
     """
     try:
         mode, text = path.stat().st_mode, path.read_text(encoding="ascii")
-        key = bytes.fromhex(text.strip())
-    except (OSError, ValueError) as error:
+        secret = Secret(bytes.fromhex(text.strip()))
+    except (OSError, ValueError, SecretError) as error:
         raise SecretError(f"{path}: no secret can be read there: {error}. It holds 64 hexadecimal digits") from error
     if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
         raise SecretError(f"{path}: others may read the secret; type `chmod 600 {path}`")
-    return Secret(key)
+    return secret
 
 
 def write(path: Path, secret: Secret) -> Secret:

@@ -18,7 +18,8 @@ class ExamSpec:
             training; 0 ≤ seed < 2¹²⁸. Domains that report their own scores are not told it.
         budget_s: most seconds of training and answering together.
         side: the side of its task that the dataset is on.
-        editable: modules that are not known to be the base ones; what they are needed for is not done by our own code.
+        editable: modules that are not known to be the base ones, None: any may be. What they are needed for is not done
+            by our own code.
         number: which of the exams of its dataset in an episode, from 0.
         gpu: whether the learner trains on a GPU, if the host has one to lease.
     """
@@ -28,7 +29,7 @@ class ExamSpec:
     budget_s: float
     side: Side = "meta_train"
     gpu: bool = False
-    editable: tuple[str, ...] = ()
+    editable: tuple[str, ...] | None = None
     number: int = 0
 
     @property

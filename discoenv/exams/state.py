@@ -139,15 +139,17 @@ def _leaves(node: Any, path: str, level: int = 0) -> Iterator[tuple[str, NumpyAr
         items = node.items() if isinstance(node, dict) else enumerate(node)
         for key, value in items:
             yield from _leaves(value, f"{path}/{key}" if level else str(key), level + 1)
-    elif isinstance(node, np.ndarray) and not node.dtype.hasobject:
+    elif isinstance(node, np.ndarray) and node.dtype.kind in "biuf":
         yield path, node
     elif isinstance(node, (bool, int, float)) and (array := np.asarray(node)).dtype.kind in "bif":
         yield path, array
     else:
-        raise ProtocolError(f"state {path!r} is {_kind(node)}; expected an array")
+        raise ProtocolError(f"state {path!r} is {_kind(node)}; expected an array of numbers")
 
 
 def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype}"
     return "None" if value is None else type(value).__name__
 
 

@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Baseline(BaseModel):
         seconds: training plus answering time of the base modules, per exam.
         peak_memory_bytes: of the learner's process tree, its memory on a GPU included.
         joules: energy per exam, by ``energy_method``.
-        code_bytes: size of each base module in bytes of UTF-8, by file name, as it is now.
+        code_bytes: size of each base module (:func:`module_code.size`), by file name, as it is now.
         seeds: exam seeds, in the order of the values.
         hardware, versions: where and with what it was measured.
     """
@@ -100,13 +101,24 @@ def entry(setting: Setting, device: str = "cpu") -> Baseline:
     )
 
 
-def local_entry(setting: Setting, device: str = "cpu", *, sandbox: str | None = None) -> Baseline | None:
+def local_key(setting: Setting, editable: Collection[str] = ()) -> str:
+    """What this machine's baseline of a setting is called.
+
+    Costs depend on who answers for a state: our own code, or a learner where a module is editable that it takes.
+    """
+    return setting.key if setting.domain.own_code_answers(editable) else f"{setting.key}:learner answers"
+
+
+def local_entry(
+    setting: Setting, device: str = "cpu", *, sandbox: str | None = None, editable: Collection[str] = ()
+) -> Baseline | None:
     """This machine's baseline of a setting on a device (``cpu``, or a GPU's product name).
 
-    None if it was not measured (in that sandbox) for the domain's present version.
+    None if it was not measured (in that sandbox, with who answers where these modules are editable) for the domain's
+    present version.
     """
     path = local_path(setting.domain, device)
-    found = entries(path).get(setting.key)
+    found = entries(path).get(local_key(setting, editable))
     if found is None or found.domain_version != setting.domain.version:
         return None
     return found if sandbox is None or found.hardware.get("sandbox") == sandbox else None

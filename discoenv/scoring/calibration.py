@@ -15,6 +15,7 @@ from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import hardware, packages, scratch
 from discoenv.scoring import baselines
+from discoenv.tasks import module_code
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, TaskSide
 from discoenv.tasks.workspace import base_modules, lay_out
@@ -30,6 +31,7 @@ def calibrate(
     setting: Setting,
     *,
     seeds: Iterable[int],
+    editable: tuple[str, ...] = (),
     gpu: bool = False,
     held: tuple[int, ...] | None = None,
     group: ExamGroup | None = None,
@@ -41,9 +43,10 @@ def calibrate(
         host: where the base modules run.
         setting: what is measured.
         seeds: exam seeds; each gives one floor and one exam of the base modules.
+        editable: modules of the task whose costs are compared; who answers for a state depends on them.
         gpu: whether the base modules train on a GPU, if the host has one.
         held: cores that the caller holds already, see :meth:`Host.reserve`; None: each exam waits for the machine.
-        until: cancelling it ends the exams.
+        group: cancelling it ends the exams.
         on_exam: called after each exam.
 
     Raises:
@@ -69,7 +72,7 @@ def calibrate(
             floors = [host.floor(setting, seed)[metric] for seed in seeds]
         results: list[ExamResult] = []
         for seed in seeds:
-            spec = ExamSpec(setting, seed, BUDGET_S, gpu=gpu)
+            spec = ExamSpec(setting, seed, BUDGET_S, gpu=gpu, editable=editable)
             result = host.run(workspace, spec, alone=True, held=held, group=group)
             if result.metrics is None or result.seconds is None:
                 raise CalibrationFailed(f"{setting}, seed {seed}: {result.message}\n{result.traceback}")
@@ -86,7 +89,7 @@ def calibrate(
         peak_memory_bytes=_seed_values([float(result.total_memory_bytes) for result in results]),
         joules=_seed_values([result.energy.joules for result in results]),
         energy_method=results[0].energy.method,
-        code_bytes={name: len(text.encode()) for name, text in base_modules(side).items()},
+        code_bytes={name: module_code.size(text) for name, text in base_modules(side).items()},
         seeds=seeds,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         hardware={**hardware.hardware(), "sandbox": host.sandbox.name, "device": host.device(gpu).name},

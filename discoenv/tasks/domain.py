@@ -145,6 +145,15 @@ class Domain:
                     texts[path] = stubs.base(text, path)
         return texts
 
+    def own_code_answers(self, editable: Collection[str]) -> bool:
+        """Whether the domain's own code answers for what a training hands over, if these modules are the agent's.
+
+        It does where a state is handed over and none of the modules that use it is among them. True, too, where nothing
+        is handed over: there is only one who can answer then.
+        """
+        exam = self.specification.exam
+        return not exam.hands_over or not set(exam.answers_with) & set(editable)
+
     @property
     def importable(self) -> frozenset[str] | None:
         """What modules may import beside what computes in the standard library; None: anything."""

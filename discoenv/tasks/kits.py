@@ -16,7 +16,7 @@ _RELATIVE_IMPORT: Final = re.compile(r"^(\s*from )\.(\w*)(?= import )", re.MULTI
 
 
 def kits() -> list[str]:
-    """Names of the kits."""
+    """Names of the kits; ``exam`` is in every workspace whose exams have an examiner."""
     return sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 

@@ -97,7 +97,7 @@ def check_exams(domain: Domain, found: Findings, *, host: Host) -> None:
     directory = scratch.make()
     try:
         workspace = lay_out(side, directory / "workspace")
-        results = host.run_all(workspace, [ExamSpec(setting, _SEED, _MOST_S) for setting in settings])
+        results = host.run_all(workspace, [ExamSpec(setting, _SEED, _MOST_S, editable=()) for setting in settings])
     finally:
         scratch.remove(directory)
     for setting, result in zip(settings, results, strict=True):
@@ -129,12 +129,12 @@ def _check_result(setting: Setting, result: ExamResult, floor: dict[str, float],
 def check_stub_exams(domain: Domain, found: Findings, *, host: Host) -> None:
     """Every module counts: where one of them is a stub, the exam ends with the message of that stub."""
     task = quick_task(domain, modules=tuple(domain.modules), start="base")
-    spec = ExamSpec(task.setting(task.meta_train[0]), _SEED, _MOST_S)
     directory = scratch.make()
 
     def examine(module: str) -> ExamResult:
         stub = domain.module_text(module, backend=task.backend, start="stub")
         modules = base_modules(task) | {f"{module}.py": stub}
+        spec = ExamSpec(task.setting(task.meta_train[0]), _SEED, _MOST_S, editable=(module,))
         return host.run(materialise(task, directory / module, modules=modules), spec)
 
     try:

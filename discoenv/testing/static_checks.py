@@ -17,7 +17,7 @@ from discoenv.audit.exploits import exploits_of
 from discoenv.errors import DomainError
 from discoenv.machine import packages
 from discoenv.scoring import baselines
-from discoenv.tasks import stubs
+from discoenv.tasks import module_code, stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.quick import quick_task
 from discoenv.tasks.specification import Scale
@@ -244,7 +244,7 @@ def _check_entry(setting: Setting, entry: baselines.Baseline, found: Findings, l
         found.fail(f"{place} was measured for version {entry.domain_version}; domain.yaml has {domain.version}")
     found.require(entry.metric == metric.name, f"{place} is of {entry.metric}, not {metric.name}")
     for module in domain.modules:
-        size = len(domain.module_text(module, backend=setting.backend, start="base").encode())
+        size = module_code.size(domain.module_text(module, backend=setting.backend, start="base"))
         if entry.code_bytes.get(f"{module}.py") != size:
             found.warn(f"{place} was measured with another {module}.py; if it does something else, raise the version")
     distance = metric.sign * (entry.baseline.mean - entry.floor.mean)

@@ -58,13 +58,13 @@ def test_an_examiner_saves_copies_of_plain_arrays_up_to_a_limit() -> None:
         Silent("Line", "tiny", {}).save_artifact("d", [object()])
 
 
-def test_what_was_saved_is_found_again_by_step_side_dataset_and_seed(recorder: Recorder) -> None:
+def test_what_was_saved_is_found_again_by_step_side_dataset_and_number(recorder: Recorder) -> None:
     recorder.artifacts(2, "meta_test", "Group/One", 5, npz(a=[1, 2]))
     recorder.artifacts(1, "meta_train", "Two", 7, npz(a=[3]))
     recorder.artifacts(1, "meta_train", "Two", 8, b"")
     first, second = EpisodeRecord.load(recorder.directory).artifacts()
-    assert (first.step, first.side, first.dataset, first.seed) == (1, "meta_train", "Two", 7)
-    assert (second.step, second.side, second.dataset, second.seed) == (2, "meta_test", "Group/One", 5)
+    assert (first.step, first.side, first.dataset, first.number) == (1, "meta_train", "Two", 7)
+    assert (second.step, second.side, second.dataset, second.number) == (2, "meta_test", "Group/One", 5)
     assert second.arrays()["a"].tolist() == [1, 2]
 
 

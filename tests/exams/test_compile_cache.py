@@ -17,11 +17,12 @@ import pytest
 
 from discoenv.episodes.evaluation import Evaluation
 from discoenv.exams import compile_cache, runner
-from discoenv.exams.examiner_client import Examination
+from discoenv.exams.examiner_client import Reply
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult, ExamStatus, verdict
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.kits import exam
+from discoenv.kits.exam import messages
 from discoenv.sandbox.base import Outcome, Sandbox
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
@@ -213,7 +214,7 @@ import exam
 def receive(connection, receive=exam.receive):
     question = receive(connection)
     if "call" not in question:
-        exam.send(connection, {answer})
+        messages.send(connection, {answer})
         raise SystemExit
     return question
 exam.receive = receive
@@ -247,9 +248,9 @@ def test_a_second_exam_of_a_real_domain_compiles_nothing(
         if progress.result:
             metrics.append(progress.result.metrics)
 
-    def noted(reply: Examination, outcome: Outcome, **options: Any) -> tuple[ExamStatus, str, str]:
+    def noted(status: Reply, message: str, outcome: Outcome, **options: Any) -> tuple[ExamStatus, str, str]:
         complaints.append(COMPLAINT in outcome.stderr)
-        return verdict(reply, outcome, **options)
+        return verdict(status, message, outcome, **options)
 
     told = compile_cache.environment() | {"PYTHONWARNINGS": f"always:{COMPLAINT}"}
     monkeypatch.setattr(compile_cache, "environment", lambda: told)
@@ -281,8 +282,8 @@ def test_the_learners_file_hands_over_what_is_in_the_folder(tmp_path: Path, monk
         learner.start()
         connection, _ = listener.accept()
         with connection:
-            assert exam.receive(connection) == {"ready": True}
-            exam.send(connection, {"programs": True})
-            sent = exam.receive(connection)["programs"]
+            assert messages.receive(connection) == {"ready": True}
+            messages.send(connection, {"programs": True})
+            sent = messages.receive(connection)["programs"]
         learner.join(120)
     assert {name: content.tobytes() for name, content in sent.items()} == {NAME: b"abc"}

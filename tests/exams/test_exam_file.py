@@ -1,4 +1,4 @@
-"""``exam.py``: small enough to read, free of anything but NumPy, and a learner's part of an exam."""
+"""The kit ``exam``: small enough to read, free of anything but NumPy, and a learner's part of an exam."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ import numpy as np
 import pytest
 
 from discoenv.kits import exam
+from discoenv.kits.exam import messages
 
-SOURCE = Path(exam.__file__).read_text()
-
-
-def test_it_has_at_most_120_lines() -> None:
-    assert len(SOURCE.splitlines()) <= 120
+FILES = [Path(exam.__file__), Path(messages.__file__)]
 
 
-def test_it_imports_only_the_standard_library_and_numpy() -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_it_has_at_most_120_lines(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_it_imports_only_the_standard_library_and_numpy(file: Path) -> None:
     imported = set()
-    for node in ast.walk(ast.parse(SOURCE)):
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             imported |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            imported.add(str(node.module).split(".")[0])
+            assert node.level == 0 or (node.level, node.module) == (1, "messages")
+            imported |= {str(node.module).split(".")[0]} if node.level == 0 else set()
     assert imported <= {"numpy", *sys.stdlib_module_names}
     assert not imported & {"pickle", "marshal", "shelve", "subprocess", "ctypes"}
 
@@ -93,9 +96,9 @@ def test_a_model_answers_until_the_exam_is_over(examiner: socket.socket) -> None
     served = threading.Thread(target=exam.serve, args=[Doubler()])
     served.start()
     with examiner, examiner.accept()[0] as connection:
-        assert exam.receive(connection) == {"ready": True}
-        exam.send(connection, {"call": "double", "args": [np.ones(3), {"factor": 2}]})
-        answer = exam.receive(connection)["answer"]
+        assert messages.receive(connection) == {"ready": True}
+        messages.send(connection, {"call": "double", "args": [np.ones(3), {"factor": 2}]})
+        answer = messages.receive(connection)["answer"]
         np.testing.assert_array_equal(answer["x"], [2, 2, 2])
         assert answer["again"][1] is None
     served.join()
@@ -105,7 +108,7 @@ def test_a_closed_connection_ends_the_exam(examiner: socket.socket) -> None:
     served = threading.Thread(target=exam.serve, args=[Doubler()])
     served.start()
     with examiner, examiner.accept()[0] as connection:
-        exam.receive(connection)
+        messages.receive(connection)
     served.join(60)
     assert not served.is_alive()
 
@@ -123,8 +126,47 @@ def test_an_error_of_the_model_passes_through_and_closes_the_connection(examiner
     served = threading.Thread(target=serve)
     served.start()
     with examiner, examiner.accept()[0] as connection:
-        exam.receive(connection)
-        exam.send(connection, {"call": method, "args": []})
-        assert exam.receive(connection) == {}
+        messages.receive(connection)
+        messages.send(connection, {"call": method, "args": []})
+        assert messages.receive(connection) == {}
     served.join()
     assert isinstance(caught[0], ValueError if method == "fail" else AttributeError)
+
+
+def test_what_is_handed_over_arrives_as_arrays(examiner: socket.socket) -> None:
+    state = {"weights": [np.arange(3.0), {"bias": 1}], "steps": np.int64(7)}
+    learner = threading.Thread(target=exam.hand_over, args=[state])
+    learner.start()
+    with examiner, examiner.accept()[0] as connection:
+        sent = messages.receive(connection)["state"]
+    learner.join()
+    np.testing.assert_array_equal(sent["weights"][0], [0, 1, 2])
+    assert sent["weights"][1] == {"bias": 1}
+    assert sent["steps"] == 7
+
+
+def test_a_model_is_made_of_a_state_and_answers(examiner: socket.socket) -> None:
+    class Scaler:
+        def __init__(self, config: dict[str, Any], state: dict[str, Any]) -> None:
+            self.factor = config["factor"] * state["scale"]
+
+        def apply(self, x: Any) -> Any:
+            return x * self.factor
+
+    learner = threading.Thread(target=exam.answer, args=[Scaler])
+    learner.start()
+    with examiner, examiner.accept()[0] as connection:
+        messages.send(connection, {"config": {"factor": 2}, "state": {"scale": np.array(1.5)}})
+        assert messages.receive(connection) == {"ready": True}
+        messages.send(connection, {"call": "apply", "args": [np.ones(2)]})
+        np.testing.assert_array_equal(messages.receive(connection)["answer"], [3, 3])
+    learner.join()
+
+
+def test_the_state_of_the_stage_before_is_what_was_handed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EXAM_DATA", str(tmp_path))
+    assert exam.previous_state() == {}
+    (tmp_path / "state").write_bytes(messages.pack({"weights": np.arange(4), "inner": [np.zeros((2, 0))]}))
+    state = exam.previous_state()
+    np.testing.assert_array_equal(state["weights"], [0, 1, 2, 3])
+    assert state["inner"][0].shape == (2, 0)

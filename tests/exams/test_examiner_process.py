@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,20 @@ import psutil
 import pytest
 
 from discoenv.errors import InfraError
-from discoenv.exams.examiner_client import Examination, ExaminerProcess
-from discoenv.kits import exam
+from discoenv.exams.examiner_client import Examination, ExaminerProcess, Training
+from discoenv.kits.exam import messages
 from discoenv.tasks.domain import Domain
 from tests.conftest import TOY
 
-TARGET = {"dataset": "Line", "scale": "tiny", "config": {"n": 16, "noise": 0.0, "held_out": 8}}
+TARGET = {
+    "dataset": "Line",
+    "backend": "default",
+    "scale": "tiny",
+    "config": {"n": 16, "noise": 0.0, "held_out": 8},
+    "data": None,
+    "hands_over": False,
+    "state_bytes": 1 << 20,
+}
 Play = Callable[[socket.socket], object]
 
 
@@ -59,9 +68,9 @@ def answering(predict: Callable[[Any], Any]) -> Play:
     """A learner that says it is ready, and answers with ``predict`` until it is stopped."""
 
     def play(connection: socket.socket) -> None:
-        exam.send(connection, {"ready": True})
-        while question := exam.receive(connection):
-            exam.send(connection, {"answer": predict(*question["args"])})
+        messages.send(connection, {"ready": True})
+        while question := messages.receive(connection):
+            messages.send(connection, {"answer": predict(*question["args"])})
 
     return play
 
@@ -70,17 +79,52 @@ def right(x: Any) -> Any:
     return 1.5 * x + 0.5 * x**2
 
 
-def examine(process: ExaminerProcess, folder: Path, play: Play | None, budget_s: float = 60.0) -> Examination:
-    """One exam against a thread, stopped at its end; without ``play``, the learner ends without connecting."""
-    address = folder / "socket"
-    process.request("prepare", target=TARGET, seed=1, data=str(folder), address=str(address))
+@dataclass
+class Result:
+    """What an examiner replied about one exam: about its training, and about the questions if it came to them."""
 
+    training: Training
+    examination: Examination | None
+
+    @property
+    def status(self) -> str:
+        return (self.examination or self.training)["status"]
+
+    @property
+    def message(self) -> str:
+        return (self.examination or self.training)["message"]
+
+    @property
+    def metrics(self) -> dict[str, float] | None:
+        return self.examination["metrics"] if self.examination else None
+
+
+def prepare(process: ExaminerProcess, folder: Path) -> None:
+    process.request("prepare", target=TARGET, seed=1, stage=0, data=str(folder), address=str(folder / "socket"))
+
+
+def question(process: ExaminerProcess, budget_s: float = 60.0, watch: Callable[[], None] | None = None) -> Result:
+    """Train and question the learner that an examiner has been prepared for."""
+    training: Training = process.request(
+        "train", while_waiting=watch, target=TARGET, started=time.monotonic(), budget_s=budget_s
+    )
+    if training["status"] != "ok":
+        return Result(training, None)
+    examination: Examination = process.request(
+        "question", while_waiting=watch, target=TARGET, seed=1, stage=0, budget_s=budget_s, answered_by="learner"
+    )
+    return Result(training, examination)
+
+
+def examine(process: ExaminerProcess, folder: Path, play: Play | None, budget_s: float = 60.0) -> Result:
+    """One exam against a thread, stopped at its end; without ``play``, the learner ends without connecting."""
+    prepare(process, folder)
     connection = socket.socket(socket.AF_UNIX)
 
     def learn() -> None:
         with connection:
             try:
-                connection.connect(str(address))
+                connection.connect(str(folder / "socket"))
                 assert play
                 play(connection)
             except OSError:
@@ -97,9 +141,7 @@ def examine(process: ExaminerProcess, folder: Path, play: Play | None, budget_s:
             aborted = True
             process.abort()
 
-    reply: Examination = process.request(
-        "examine", while_waiting=watch, target=TARGET, seed=1, started=time.monotonic(), budget_s=budget_s
-    )
+    reply = question(process, budget_s, watch)
     if play:
         stop(connection)
         learner.join()
@@ -119,13 +161,14 @@ def identity(process: ExaminerProcess) -> int:
 
 def test_an_exam_gives_metrics_and_times(warm: ExaminerProcess, tmp_path: Path) -> None:
     reply = examine(warm, tmp_path, answering(right))
-    assert reply["status"] == "ok"
-    assert reply["message"] == ""
-    assert reply["metrics"] == pytest.approx({"r2": 1.0, "mse": 0.0})
-    assert reply["questions"] == 4
-    assert reply["training_s"] is not None
-    assert reply["training_s"] >= 0
-    assert reply["answering_s"] >= 0
+    assert reply.status == "ok"
+    assert reply.message == ""
+    assert reply.metrics == pytest.approx({"r2": 1.0, "mse": 0.0})
+    assert reply.examination
+    assert reply.examination["questions"] == 4
+    assert reply.training["training_s"] is not None
+    assert reply.training["training_s"] >= 0
+    assert reply.examination["answering_s"] >= 0
 
 
 def test_training_data_are_written_where_the_learner_reads_them(warm: ExaminerProcess, tmp_path: Path) -> None:
@@ -142,7 +185,7 @@ def test_the_process_is_warm_and_the_same_seed_gives_the_same_score(warm: Examin
     before = identity(warm)
     again = examine(warm, tmp_path, answering(lambda x: x))
     assert identity(warm) == before
-    assert again["metrics"] == first["metrics"]
+    assert again.metrics == first.metrics
 
 
 def test_the_floor_needs_no_learner(warm: ExaminerProcess) -> None:
@@ -154,16 +197,20 @@ def test_the_floor_needs_no_learner(warm: ExaminerProcess) -> None:
 @pytest.mark.parametrize(
     ("play", "status", "message"),
     [
-        (lambda c: exam.send(c, {"answer": 1}), "protocol_error", "the first message was not serve()'s announcement"),
-        (lambda c: c.sendall(b"GET / HTTP/1.1\r\n\r\n"), "protocol_error", "a message announces"),
-        (lambda c: c.sendall(exam.LENGTHS.pack(2**32 - 1, 2**64 - 1)), "protocol_error", "the limits are"),
         (
-            lambda c: c.sendall(exam.LENGTHS.pack(100, 0) + b"half"),
-            "gone",
-            "closed its connection before the exam was over",
+            lambda c: messages.send(c, {"answer": 1}),
+            "protocol_error",
+            "the first message was not serve()'s announcement",
         ),
-        (lambda c: None, "gone", "closed its connection before the exam was over"),
-        (lambda c: exam.send(c, {"ready": True}), "gone", "closed its connection"),
+        (lambda c: c.sendall(b"GET / HTTP/1.1\r\n\r\n"), "protocol_error", "a message announces"),
+        (lambda c: c.sendall(messages.LENGTHS.pack(2**32 - 1, 2**64 - 1)), "protocol_error", "the limits are"),
+        (
+            lambda c: c.sendall(messages.LENGTHS.pack(100, 0) + b"half"),
+            "gone",
+            "closed its connection",
+        ),
+        (lambda c: None, "gone", "closed its connection"),
+        (lambda c: messages.send(c, {"ready": True}), "gone", "closed its connection"),
         (answering(lambda x: x[:-1]), "protocol_error", "predict() answered float64 of shape (1,); expected"),
         (answering(lambda x: np.full_like(x, np.nan)), "protocol_error", "2 of 2 values that are NaN or infinite"),
         (answering(lambda x: x.tolist()), "protocol_error", "predict() answered list"),
@@ -175,16 +222,16 @@ def test_a_learner_that_breaks_the_rules_is_an_outcome(
     warm: ExaminerProcess, tmp_path: Path, play: Play, status: str, message: str
 ) -> None:
     reply = examine(warm, tmp_path, play)
-    assert reply["status"] == status
-    assert message in reply["message"]
-    assert reply["metrics"] is None
+    assert reply.status == status
+    assert message in reply.message
+    assert reply.metrics is None
     assert not (tmp_path / "socket").exists()
 
 
 def test_an_exam_whose_learner_never_connects_ends_when_it_is_aborted(warm: ExaminerProcess, tmp_path: Path) -> None:
     reply = examine(warm, tmp_path, None)
-    assert (reply["status"], reply["training_s"]) == ("gone", None)
-    assert reply["message"] == "the learner ended before it served a model"
+    assert (reply.status, reply.training["training_s"]) == ("gone", None)
+    assert reply.message == "the learner ended before training was over"
 
 
 @pytest.mark.parametrize("sent", [None, b"", b"\x10"])
@@ -202,44 +249,45 @@ def test_an_exam_whose_learner_is_silent_ends_with_its_budget(
         over.wait()
 
     if sent is None:
-        warm.request("prepare", target=TARGET, seed=1, data=str(tmp_path), address=str(tmp_path / "socket"))
-        reply = warm.request("examine", target=TARGET, seed=1, started=time.monotonic(), budget_s=0.05)
-        assert reply["message"] == "the compute budget was spent before training was over"
+        prepare(warm, tmp_path)
+        reply = question(warm, budget_s=0.05)
+        assert reply.message == "the compute budget was spent before training was over"
     else:
         reply = examine(warm, tmp_path, play, budget_s=0.1)
-        assert "the compute budget was spent" in reply["message"]
-    assert (reply["status"], reply["metrics"]) == ("timeout", None)
+        assert "the compute budget was spent" in reply.message
+    assert (reply.status, reply.metrics) == ("timeout", None)
 
 
 def test_an_answer_that_does_not_come_ends_with_the_budget(warm: ExaminerProcess, tmp_path: Path) -> None:
     def play(connection: socket.socket) -> None:
-        exam.send(connection, {"ready": True})
-        exam.receive(connection)
+        messages.send(connection, {"ready": True})
+        messages.receive(connection)
         connection.recv(1)
 
     reply = examine(warm, tmp_path, play, budget_s=0.2)
-    assert (reply["status"], reply["questions"]) == ("timeout", 1)
+    assert reply.examination
+    assert (reply.status, reply.examination["questions"]) == ("timeout", 1)
 
 
 def test_a_second_connection_is_refused(warm: ExaminerProcess, tmp_path: Path) -> None:
     refused: list[bool] = []
 
     def play(connection: socket.socket) -> None:
-        exam.send(connection, {"ready": True})
-        question = exam.receive(connection)  # so the first connection has been accepted
+        messages.send(connection, {"ready": True})
+        question = messages.receive(connection)  # so the first connection has been accepted
         with socket.socket(socket.AF_UNIX) as second:
             try:
                 second.connect(str(tmp_path / "socket"))
             except OSError:
                 refused.append(True)
-        exam.send(connection, {"answer": right(*question["args"])})
+        messages.send(connection, {"answer": right(*question["args"])})
         answering_rest(connection)
 
     def answering_rest(connection: socket.socket) -> None:
-        while "call" in (question := exam.receive(connection)):
-            exam.send(connection, {"answer": right(*question["args"])})
+        while "call" in (question := messages.receive(connection)):
+            messages.send(connection, {"answer": right(*question["args"])})
 
-    assert examine(warm, tmp_path, play)["status"] == "ok"
+    assert examine(warm, tmp_path, play).status == "ok"
     assert refused == [True]
 
 
@@ -253,30 +301,30 @@ def test_a_connection_that_waits_behind_the_first_is_dropped(warm: ExaminerProce
         except ConnectionResetError:
             ends.append(b"")
 
-    warm.request("prepare", target=TARGET, seed=1, data=str(tmp_path), address=str(tmp_path / "socket"))
+    prepare(warm, tmp_path)
     with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
         first.connect(str(tmp_path / "socket"))
         second.connect(str(tmp_path / "socket"))
         learner = threading.Thread(target=play, args=[first, second])
         learner.start()
-        reply = warm.request("examine", target=TARGET, seed=1, started=time.monotonic(), budget_s=60.0)
+        reply = question(warm)
         stop(first)
         learner.join()
-    assert reply["status"] == "ok"
+    assert reply.status == "ok"
     assert ends == [b""]
 
 
 def test_leaving_and_being_aborted_at_the_same_time_is_always_an_outcome(warm: ExaminerProcess, tmp_path: Path) -> None:
     """The race between a learner's connection, its end, and the host noticing that end."""
     for _ in range(40):
-        reply = examine(warm, tmp_path, lambda c: exam.send(c, {"ready": True}))
-        assert reply["status"] == "gone"
-    assert examine(warm, tmp_path, answering(right))["status"] == "ok"
+        reply = examine(warm, tmp_path, lambda c: messages.send(c, {"ready": True}))
+        assert reply.status == "gone"
+    assert examine(warm, tmp_path, answering(right)).status == "ok"
 
 
 def test_an_abort_that_comes_too_late_does_not_end_the_next_exam(warm: ExaminerProcess, tmp_path: Path) -> None:
     for _ in range(5):
-        assert examine(warm, tmp_path, answering(right))["status"] == "ok"
+        assert examine(warm, tmp_path, answering(right)).status == "ok"
         warm.abort()
 
 
@@ -332,7 +380,7 @@ def test_a_faulty_examiner_is_an_infrastructure_error_that_says_why(
 ) -> None:
     process = fresh(code)
     with pytest.raises(InfraError) as caught:
-        process.request("prepare", target=TARGET, seed=1, data=str(tmp_path), address=str(tmp_path / "s"))
+        prepare(process, tmp_path)
     assert message in str(caught.value)
 
 
@@ -371,19 +419,12 @@ def test_the_death_of_the_examiner_is_an_infrastructure_error_and_the_next_reque
     fresh: Callable[[str], ExaminerProcess], tmp_path: Path
 ) -> None:
     process = fresh("")
-    process.request("prepare", target=TARGET, seed=1, data=str(tmp_path), address=str(tmp_path / "socket"))
+    prepare(process, tmp_path)
     before = identity(process)
-    with pytest.raises(InfraError, match="the examiner of Toy died during 'examine'"):
-        process.request(
-            "examine",
-            while_waiting=lambda: os.kill(before, signal.SIGKILL),
-            target=TARGET,
-            seed=1,
-            started=time.monotonic(),
-            budget_s=60.0,
-        )
+    with pytest.raises(InfraError, match="the examiner of Toy died during 'train'"):
+        question(process, watch=lambda: os.kill(before, signal.SIGKILL))
     assert not psutil.pid_exists(before)
-    assert examine(process, tmp_path, answering(right))["status"] == "ok"
+    assert examine(process, tmp_path, answering(right)).status == "ok"
     assert identity(process) != before
 
 
@@ -410,32 +451,23 @@ def test_an_interrupted_request_does_not_leave_its_reply_to_the_next_one(
     fresh: Callable[[str], ExaminerProcess], tmp_path: Path
 ) -> None:
     process = fresh("")
-    process.request("prepare", target=TARGET, seed=1, data=str(tmp_path), address=str(tmp_path / "socket"))
+    prepare(process, tmp_path)
 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        process.request(
-            "examine", while_waiting=interrupt, target=TARGET, seed=1, started=time.monotonic(), budget_s=0.01
-        )
+        question(process, 0.01, interrupt)
     assert set(process.request("floor", target=TARGET, seed=1)) == {"r2", "mse"}
-    assert examine(process, tmp_path, answering(right))["status"] == "ok"
+    assert examine(process, tmp_path, answering(right)).status == "ok"
 
 
 def test_closing_from_another_thread_ends_a_request(fresh: Callable[[str], ExaminerProcess], tmp_path: Path) -> None:
     process = fresh("")
-    process.request("prepare", target=TARGET, seed=1, data=str(tmp_path), address=str(tmp_path / "socket"))
+    prepare(process, tmp_path)
     closing = threading.Thread(target=process.close)
     with pytest.raises(InfraError, match="died"):
-        process.request(
-            "examine",
-            while_waiting=lambda: None if closing.ident else closing.start(),
-            target=TARGET,
-            seed=1,
-            started=time.monotonic(),
-            budget_s=60.0,
-        )
+        question(process, watch=lambda: None if closing.ident else closing.start())
     closing.join()
 
 

@@ -179,7 +179,7 @@ FAILURES = {
     ),
     "replacing serve by a print": (
         'import exam\nexam.serve = lambda model: print(\'{"results": {"Line": {"r2": 1e9}}}\')\n',
-        "the learner ended before it served a model: it ended with exit code 0 and left no traceback",
+        "the learner ended before training was over: it ended with exit code 0 and left no traceback",
         "",
     ),
 }

@@ -29,7 +29,7 @@ from discoenv.exams.wire import (
     ProtocolError,
     decode,
 )
-from discoenv.kits.exam import LENGTHS, pack, unpack
+from discoenv.kits.exam.messages import LENGTHS, pack, unpack
 
 Array = np.ndarray[Any, Any]
 

@@ -16,6 +16,7 @@ from discoenv.exams.result import ExamResult
 from discoenv.machine.energy import Energy, EnergyMeter, rapl_counters
 from discoenv.scoring.baselines import Baseline, SeedValues
 from discoenv.scoring.scores import Score, score
+from discoenv.tasks import module_code
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Metric
 from discoenv.tasks.task import Task
@@ -23,6 +24,8 @@ from tests.conftest import Install
 
 MAXIMISED = Metric(name="score", unit="", direction="max")
 MINIMISED = Metric(name="score", unit="", direction="min")
+#: Its size is its 500 bytes.
+NOT_PYTHON = "(" * 500
 
 
 def sample(value: float) -> SeedValues:
@@ -83,7 +86,7 @@ def reward(
         objective=objective,
         baseline_scale=scale,
     )
-    return objectives.get(objective).reward(task, scores, modules or {"model.py": "x" * 500})
+    return objectives.get(objective).reward(task, scores, modules or {"model.py": NOT_PYTHON})
 
 
 @pytest.mark.parametrize("objective", ["time", "energy", "memory", "golf"])
@@ -124,9 +127,12 @@ def test_ratios_are_clipped() -> None:
     assert reward("time", [scored(MAXIMISED, 0.0, 1.0, 1.0, seconds=1e-9)]).value == pytest.approx(100.0)
 
 
-def test_golf_counts_bytes_of_utf8_of_the_editable_modules_only() -> None:
+def test_golf_counts_compressed_syntax_trees_of_the_editable_modules_only() -> None:
     scores = [scored(MAXIMISED, 0.0, 1.0, 1.0)]
-    assert reward("golf", scores, modules={"model.py": "ä" * 250}).value == pytest.approx(2.0)
+    text = "def f(x):\n    return x + 1\n"
+    outcome = reward("golf", scores, modules={"model.py": text})
+    assert outcome.parts["cost"]["A"] == module_code.size(text)
+    assert outcome.parts["baseline_cost"]["A"] == 1000
 
 
 def test_a_user_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +208,7 @@ WASTE = {
     "time": "import time; time.sleep(3)\n",
     "memory": "waste = b'x' * (1 << 30)\n",
     "energy": "import time; end = time.process_time() + 3\nwhile time.process_time() < end: pass\n",
-    "golf": f"# {'waste ' * 200}\n",
+    "golf": "".join(f"def waste_{number}(x):\n    return x + {number}\n" for number in range(40)),
 }
 
 

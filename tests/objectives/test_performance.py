@@ -69,7 +69,7 @@ def test_every_objective_says_in_a_line_what_it_rewards() -> None:
         line = objectives.get(name).description
         assert line.endswith(".")
         assert "\n" not in line
-    assert objectives.get("golf").description.startswith("Bytes of UTF-8")
+    assert objectives.get("golf").description.startswith("Size of all editable modules, beside")
 
 
 def test_the_agent_reads_the_cost_of_an_objective_registered_by_a_user(

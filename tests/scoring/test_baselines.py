@@ -106,6 +106,7 @@ def result(value: float | None, seed: int = 0) -> ExamResult:
     return ExamResult(
         dataset="Line",
         seed=seed,
+        number=seed,
         status="error" if value is None else "ok",
         metrics=None if value is None else {"m": value},
         seconds=None if value is None else 1.0,
@@ -152,7 +153,7 @@ def test_a_record_is_plain_values(make_entry: Callable[..., Baseline]) -> None:
     assert json.loads(json.dumps(record)) == record
     assert ScoreRecord.from_json(record) == scored
     passed, failed = scored.exams
-    assert (passed.seed, failed.seed) == (5, 6)
+    assert (passed.number, failed.number) == (5, 6)
     assert (passed.status, failed.status) == ("ok", "error")
     assert (passed.message, failed.message) == ("", "it failed")
     assert (passed.metrics, failed.metrics) == ({"m": 1.0}, None)

@@ -43,7 +43,7 @@ def stub_of_one(task: Task) -> Task:
 def test_a_workspace_holds_what_the_agent_needs_and_nothing_else(stub_of_one: Task, tmp_path: Path) -> None:
     folder = materialise(stub_of_one, tmp_path / "w")
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
-    files = {"main.py", "interval.py", "model.py", "features.py", "exam.py", "config.yaml"}
+    files = {"main.py", "interval.py", "model.py", "features.py", "exam/__init__.py", "exam/messages.py", "config.yaml"}
     assert names == {
         "description.md",
         "task.yaml",
@@ -197,10 +197,11 @@ def test_a_workspace_holds_nothing_that_the_agent_must_not_see(stub_of_one: Task
     assert not list(folder.rglob("*.npz"))
 
 
-def test_exam_py_is_the_packages_own_file(task: Task, tmp_path: Path) -> None:
+def test_exam_is_the_packages_own_kit(task: Task, tmp_path: Path) -> None:
     folder = materialise(task, tmp_path / "w")
-    package = Path(workspaces.__file__).parents[1]
-    assert (folder / "Line" / "exam.py").read_bytes() == (package / "kits" / "exam.py").read_bytes()
+    kit = Path(workspaces.__file__).parents[1] / "kits" / "exam"
+    for name in ("__init__.py", "messages.py"):
+        assert (folder / "Line" / "exam" / name).read_bytes() == (kit / name).read_bytes()
 
 
 def test_the_description_says_what_the_task_is(task: Task) -> None:

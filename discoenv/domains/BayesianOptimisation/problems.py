@@ -60,8 +60,8 @@ def disguise(textbook: Textbook, generator: np.random.Generator) -> Problem:
     (mirrored or not in one dimension), a little magnified, bent by a smooth :func:`warp` that leaves the maximiser
     where it is, and with values that pass through a monotone :func:`squash`, another unit and another origin. So
     fitting the formula to what has been observed does not find the maximum. Where the view leaves a function's domain
-    it goes on by the formula; functions that are larger there are reflected at the domain's faces instead, so that the maximum stays
-    what it is.
+    it goes on by the formula; functions that are larger there are reflected at the domain's faces instead, so that the
+    maximum stays what it is.
     """
     dimension = textbook.dimension
     centre = generator.uniform(_MARGIN, 1 - _MARGIN, dimension)
