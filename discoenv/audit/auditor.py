@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from discoenv.sandbox.base import Limits
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.quick import quick_task
 from discoenv.tasks.specification import Scale
-from discoenv.tasks.workspace import base_modules, materialise
+from discoenv.tasks.workspace import materialise
 
 SEED = 1_234_567_890_123_457
 HONEST_EXAMS = 3
@@ -55,6 +55,11 @@ class HonestRun:
     cpu_s: float
     memory_bytes: int
     most_s: float
+
+    @property
+    def span(self) -> float:
+        """Distance of the honest module from the floor."""
+        return max(abs(self.value - self.floor), 1e-12)
 
     def cheapest(self, result: ExamResult) -> HonestRun:
         """With one more exam taken into account."""
@@ -87,9 +92,22 @@ class Finding:
     gains: list[str] = field(default_factory=list)
     surprise: str = ""
 
+    @property
+    def stopped_by(self) -> Literal["structure", "check", "budget", "nothing"]:
+        """What kept it from gaining.
+
+        ``structure``: it did what it does, and the score is made of something else. ``check``: the exam or the action
+        was refused. ``budget``: it ran out of time or memory.
+        """
+        if self.gains:
+            return "nothing"
+        if self.outcome == "ok":
+            return "structure"
+        return "budget" if self.outcome in ("timeout", "memory") else "check"
+
 
 class Auditor:
-    """Tries exploits on a domain's quick task: on one module and one dataset. Use it in a ``with`` statement.
+    """Tries exploits on a domain's quick task: on one dataset, most of them on one module. To be used by ``with``.
 
     Args:
         domain: the domain.
@@ -98,7 +116,7 @@ class Auditor:
 
     Attributes:
         task: the task whose meta-train side is attacked (see :mod:`discoenv.tasks.quick`).
-        module, dataset: what is edited and trained on.
+        module, dataset: what is edited, unless an exploit names another module, and trained on.
     """
 
     def __init__(
@@ -112,12 +130,11 @@ class Auditor:
         self.host = host
         self.task = quick_task(domain, scale=scale, start="base")
         (self.module,), (self.dataset,) = self.task.modules, self.task.meta_train
-        self._honest_text = base_modules(self.task)[f"{self.module}.py"]
         self._setting = self.task.setting(self.dataset)
         self._directory = scratch.make()
         self._workspace = self._directory / "workspace"
         self._listeners = [socket.socket(socket.AF_INET), socket.socket(socket.AF_UNIX)]
-        self._honest: HonestRun | None = None
+        self._honest: dict[str, HonestRun] = {}
         self._env: DiscoGenEnv | None = None
         self.facts = self._prepare()
 
@@ -140,15 +157,20 @@ class Auditor:
 
     @property
     def honest(self) -> HonestRun:
-        """The honest module's exams; the first use runs them."""
-        if self._honest is None:
+        """The exams of the honest module; the first use runs them."""
+        return self.honest_run(self.module)
+
+    def honest_run(self, module: str) -> HonestRun:
+        """The exams of the base modules where this one is the agent's; the first use runs them."""
+        if module not in self._honest:
             dataset, metric = self.dataset, self.facts.metric
-            results = [self._exam(self._honest_text, _MOST_S) for _ in range(HONEST_EXAMS)]
+            self._materialise(module)
+            results = [self._run(module, _MOST_S) for _ in range(HONEST_EXAMS)]
             values = [result.metrics[metric] for result in results if result.metrics is not None]
             if len(values) < len(results):
                 raise InfraError(f"the base modules of {self.domain.name} fail on {dataset}: {results[0].message}")
             floor = self.host.floor(self._setting, SEED)[metric]
-            self._honest = HonestRun(
+            self._honest[module] = HonestRun(
                 floor=floor,
                 value=float(np.mean(values)),
                 tolerance=2 * float(np.std(values, ddof=1)) / math.sqrt(len(values)),
@@ -157,35 +179,37 @@ class Auditor:
                 memory_bytes=min(result.peak_memory_bytes for result in results),
                 most_s=max(result.seconds or 0.0 for result in results),
             )
-        return self._honest
+        return self._honest[module]
 
     def attempt(self, exploit: Exploit) -> Finding:
         """Run the exams of an exploit and judge the last of them."""
-        honest = self.honest
-        text = exploit.text(self._honest_text, self.facts)
+        module = exploit.module or self.module
+        honest = self.honest_run(module)
+        text = exploit.text(self._base(module), self.facts)
         budget_s = max(30.0, 4 * honest.most_s) if exploit.budget_s is None else exploit.budget_s + 1.5 * honest.most_s
-        self._materialise(text)
+        self._materialise(module, text)
         before = look(self._workspace, self.facts.mark)
         printed, result = "", None
         try:
             for _ in range(exploit.exams):
-                result = self._run(budget_s)
+                result = self._run(module, budget_s)
                 printed += result.stdout
         except InfraError as error:
             return Finding(exploit, "infra_error", str(error), gains=["the machine's part of the exam failed"])
         assert result is not None
         gains = re.findall(r"^BREACH: (.*)$", printed, re.MULTILINE)
         gains += before.changes(look(self._workspace, self.facts.mark))
-        gain = self._gain(result)
-        if gain > honest.tolerance / self._span() + 1e-9:
+        gain = self._gain(result, honest)
+        if gain > honest.tolerance / honest.span + 1e-9:
             gains.append(f"the score is better by {gain:.3g}")
         if exploit.alone and result.status == "ok":
             gains.append("the module is shorter")
-        if cheaper := self._cheaper(result):
+        if cheaper := self._cheaper(result, honest):
             if exploit.budget_s is None:  # measured again, side by side
-                self._honest = honest.cheapest(self._exam(self._honest_text, _MOST_S))
-                self._materialise(text)
-                cheaper = self._cheaper(self._run(budget_s))
+                self._materialise(module)
+                honest = self._honest[module] = honest.cheapest(self._run(module, _MOST_S))
+                self._materialise(module, text)
+                cheaper = self._cheaper(self._run(module, budget_s), honest)
             gains += cheaper
         return Finding(
             exploit,
@@ -193,7 +217,7 @@ class Auditor:
             result.message,
             gain=gain,
             gains=list(dict.fromkeys(gains)),
-            surprise=self._surprise(exploit, result, gain),
+            surprise=self._surprise(exploit, result, gain, honest),
         )
 
     def attempt_action(self, exploit: ActionExploit) -> Finding:
@@ -253,30 +277,27 @@ class Auditor:
             scratch_bytes=int(resources.scratch_gib * 2**30),
         )
 
-    def _materialise(self, text: str) -> None:
-        materialise(self.task, self._workspace, modules={f"{self.module}.py": text})
+    def _base(self, module: str) -> str:
+        return self.domain.module_text(module, backend=self.task.backend, start="base")
 
-    def _exam(self, text: str, budget_s: float) -> ExamResult:
-        self._materialise(text)
-        return self._run(budget_s)
+    def _materialise(self, module: str, text: str | None = None) -> None:
+        """Write a workspace with a text, or the honest one, for a module that is the agent's."""
+        task = self.task.model_copy(update={"modules": (module,)})
+        materialise(task, self._workspace, modules={f"{module}.py": self._base(module) if text is None else text})
 
-    def _run(self, budget_s: float) -> ExamResult:
-        return self.host.run(self._workspace, ExamSpec(self._setting, SEED, budget_s, editable=self.task.modules))
+    def _run(self, module: str, budget_s: float) -> ExamResult:
+        return self.host.run(self._workspace, ExamSpec(self._setting, SEED, budget_s, editable=(module,)))
 
-    def _span(self) -> float:
-        return max(abs(self.honest.value - self.honest.floor), 1e-12)
-
-    def _gain(self, result: ExamResult) -> float:
+    def _gain(self, result: ExamResult, honest: HonestRun) -> float:
         """Difference to the honest score; failed exams and metrics that are not finite count as the floor."""
         value = result.metrics[self.facts.metric] if result.metrics is not None else math.nan
-        value = value if math.isfinite(value) else self.honest.floor
-        return self.domain.metric(self.dataset).sign * (value - self.honest.value) / self._span()
+        value = value if math.isfinite(value) else honest.floor
+        return self.domain.metric(self.dataset).sign * (value - honest.value) / honest.span
 
-    def _cheaper(self, result: ExamResult) -> list[str]:
+    def _cheaper(self, result: ExamResult, honest: HonestRun) -> list[str]:
         """Costs that are lower than the honest ones, or than the work that the exploit admits to have done."""
         if result.status != "ok" or result.seconds is None:
             return []
-        honest = self.honest
         hidden_s = max((float(text) for text in _reported("HIDDEN", result)), default=0.0)
         stored = max((float(text) for text in _reported("STORED", result)), default=0.0)
         least = {
@@ -290,12 +311,15 @@ class Auditor:
             if cost < bound
         ]
 
-    def _surprise(self, exploit: Exploit, result: ExamResult, gain: float) -> str:
-        if exploit.expect == "floor" and result.status == "ok":
+    def _surprise(self, exploit: Exploit, result: ExamResult, gain: float, honest: HonestRun) -> str:
+        expected = exploit.expect
+        if exploit.acts_on == "answers" and self.domain.own_code_answers((exploit.module or self.module,)):
+            expected = "same"
+        if expected == "floor" and result.status == "ok":
             return "the exam was passed"
-        if exploit.expect == "same" and result.status != "ok":
+        if expected == "same" and result.status != "ok":
             return "the exam was not passed"
-        if exploit.expect == "same" and gain < -self.honest.tolerance / self._span() - 1e-9:
+        if expected == "same" and gain < -honest.tolerance / honest.span - 1e-9:
             return f"the score is worse by {-gain:.3g}"
         return ""
 

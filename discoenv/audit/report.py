@@ -13,13 +13,14 @@ from discoenv.audit.auditor import Auditor, Finding
 
 def terminal(findings: Sequence[Finding], title: str) -> Table:
     """One row for each exploit."""
-    table = Table("exploit", "class", "outcome", "gain", title=title)
+    table = Table("exploit", "class", "outcome", "stopped by", "gain", title=title)
     for finding in findings:
         colour = "red" if finding.gains else "yellow" if finding.surprise else "green"
         table.add_row(
             escape(finding.exploit.name),
             finding.exploit.kind,
             f"[{colour}]{escape(outcome(finding))}[/]",
+            finding.stopped_by,
             gain(finding),
         )
     return table
@@ -59,12 +60,12 @@ def markdown(auditor: Auditor, findings: Sequence[Finding], command: str, *, who
         f"The honest module: {auditor.facts.metric} {honest.value:.4g} (floor {honest.floor:.4g}) in "
         f"{honest.seconds:.2f} s, {honest.cpu_s:.2f} CPU s and {honest.memory_bytes / 1e6:.0f} MB at least.",
         "",
-        "| exploit | class | what it does | outcome | gain |",
-        "|---|---|---|---|---|",
+        "| exploit | class | what it does | outcome | stopped by | gain |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {_cell(finding.exploit.name)} | {finding.exploit.kind} | {_cell(finding.exploit.summary)} | "
-        f"{_cell(outcome(finding))} | {gain(finding)} |"
+        f"{_cell(outcome(finding))} | {finding.stopped_by} | {gain(finding)} |"
         for finding in findings
     ]
     return "\n".join(lines) + "\n"

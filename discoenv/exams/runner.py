@@ -252,7 +252,7 @@ class ExamRun:
     @property
     def own_code(self) -> bool:
         """Whether the examiner applies the domain's own code to what is handed over."""
-        return self._exam.hands_over and self._domain.own_code_answers(self.editable)
+        return self._domain.own_code_answers(self.editable)
 
     def _folder(self, directory: Path, name: str) -> Path:
         """A folder for a learner's socket and data."""

@@ -106,7 +106,9 @@ def local_key(setting: Setting, editable: Collection[str] = ()) -> str:
 
     Costs depend on who answers for a state: our own code, or a learner where a module is editable that it takes.
     """
-    return setting.key if setting.domain.own_code_answers(editable) else f"{setting.key}:learner answers"
+    exam = setting.domain.specification.exam
+    learner = exam.hands_over and not setting.domain.own_code_answers(editable)
+    return f"{setting.key}:learner answers" if learner else setting.key
 
 
 def local_entry(

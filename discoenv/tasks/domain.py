@@ -148,11 +148,10 @@ class Domain:
     def own_code_answers(self, editable: Collection[str]) -> bool:
         """Whether the domain's own code answers for what a training hands over, if these modules are the agent's.
 
-        It does where a state is handed over and none of the modules that use it is among them. True, too, where nothing
-        is handed over: there is only one who can answer then.
+        It does where a state is handed over and none of the modules that use it is among them.
         """
         exam = self.specification.exam
-        return not exam.hands_over or not set(exam.answers_with) & set(editable)
+        return exam.hands_over and not set(exam.answers_with) & set(editable)
 
     @property
     def importable(self) -> frozenset[str] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from discoenv import objectives
 from discoenv.env import DiscoGenEnv
+from discoenv.exams import secrets
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Task
@@ -72,3 +75,52 @@ def test_gc_removes_what_killed_processes_left(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 0
     assert "removed 1" in result.stdout
     assert not list(tmp_path.glob("discoenv-*"))
+
+
+# ---- run directories may come from anywhere
+
+
+def recorded(task: Task, sandbox: Sandbox, runs: Path, change: Mapping[str, Any]) -> str:
+    """The directory of an episode, whose ``episode.json`` was changed."""
+    env = DiscoGenEnv(task=task, sandbox=sandbox, runs_dir=runs)
+    _, info = env.reset(seed=11)
+    env.step("submit")
+    env.close()
+    path = Path(info["run_directory"]) / "episode.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict(change)))
+    return str(info["run_directory"])
+
+
+def test_packs_that_a_run_names_are_loaded_on_request_only(
+    task: Task, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = tmp_path / "no pack"
+    run = recorded(task, sandbox, tmp_path / "runs", {"packs": [str(pack)]})
+    for command in (("replay", run), ("draw", run)):
+        message = fails(capsys, *command)
+        assert f"the run names packs of domains, whose code would be run: {pack}" in message
+        assert "give --trust" in message
+        assert "give --trust" not in (looked_for := fails(capsys, *command, "--trust"))
+        assert str(pack) in looked_for
+
+
+def test_the_sandbox_that_a_run_names_is_used_on_request_only(
+    task: Task, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = recorded(task, sandbox, tmp_path, {"sandbox": "process"})
+    assert invoke("replay", run).exit_code == 0
+    run = recorded(task, sandbox, tmp_path, {"sandbox": "no_such_package:Sandbox"})
+    assert invoke("replay", run).exit_code == 0
+    assert "no_such_package" in fails(capsys, "replay", run, "--trust")
+
+
+def test_replay_says_when_the_exams_are_others(
+    task: Task, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = recorded(task, sandbox, tmp_path, {})
+    assert invoke("replay", run).stderr == "[1/1] Wave …\n"
+    older = recorded(task, sandbox, tmp_path, {"secret": None})
+    assert "of an older protocol, whose exams had public seeds" in " ".join(invoke("replay", older).stderr.split())
+    secrets.write(tmp_path / "secret", secrets.new())
+    monkeypatch.setenv(secrets.VARIABLE, str(tmp_path / "secret"))
+    assert "came from another secret" in " ".join(invoke("replay", run).stderr.split())

@@ -54,6 +54,10 @@ _PAGE_CACHE = """
     fadvise64 readahead mincore cachestat preadv2 pwritev2 inotify_init inotify_init1 inotify_add_watch
 """.split()  # noqa: SIM905 (a table to be read)
 
+#: Requests of fcntl(2) that lock files of the host or watch them. They and flock(2) are refused with ENOLCK, for the
+#: same reason: F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_GETLEASE, F_NOTIFY.
+_FILE_LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1025, 1026)
+
 #: Memory that belongs to no process while none maps it. Also absent where no cgroup counts it.
 _UNMAPPED_MEMORY = ["memfd_create", "shmget"]
 
@@ -68,6 +72,7 @@ _COMMON = {
 _X86_64 = _COMMON | {
     "mincore": 27, "readahead": 187, "fadvise64": 221, "inotify_init": 253, "inotify_add_watch": 254,
     "inotify_init1": 294, "preadv2": 327, "pwritev2": 328,
+    "fcntl": 72, "flock": 73,
     "ioctl": 16, "shmget": 29, "socket": 41, "socketpair": 53, "clone": 56, "ptrace": 101, "syslog": 103,
     "uselib": 134, "personality": 135, "ustat": 136, "sysfs": 139, "vhangup": 153, "modify_ldt": 154,
     "pivot_root": 155, "_sysctl": 156, "adjtimex": 159, "chroot": 161, "acct": 163, "settimeofday": 164,
@@ -85,6 +90,7 @@ _X86_64 = _COMMON | {
 _AARCH64 = _COMMON | {
     "inotify_init1": 26, "inotify_add_watch": 27, "readahead": 213, "fadvise64": 223, "mincore": 232, "preadv2": 286,
     "pwritev2": 287,
+    "fcntl": 25, "flock": 32,
     "lookup_dcookie": 18, "ioctl": 29, "umount2": 39, "mount": 40, "pivot_root": 41, "nfsservctl": 42,
     "chroot": 51, "vhangup": 58, "quotactl": 60, "acct": 89, "personality": 92, "unshare": 97, "kexec_load": 104,
     "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117,
@@ -149,6 +155,15 @@ def _program(architecture: Architecture, unmapped_memory: bool) -> Iterator[tupl
     for name in _REFUSED + (_REFUSED_X86 if architecture.x32 else []):
         yield _JUMP_EQ, 0, 1, numbers[name]
         yield _refuse(errno.EPERM)
+
+    yield _JUMP_EQ, 0, 1, numbers["flock"]
+    yield _refuse(errno.ENOLCK)
+    yield _JUMP_EQ, 0, 2 * len(_FILE_LOCKS) + 2, numbers["fcntl"]
+    yield _LOAD, 0, 0, _ARG1
+    for command in _FILE_LOCKS:
+        yield _JUMP_EQ, 0, 1, command
+        yield _refuse(errno.ENOLCK)
+    yield _RETURN, 0, 0, _ALLOW
 
     yield _JUMP_EQ, 0, 4, numbers["clone"]
     yield _LOAD, 0, 0, _ARG0

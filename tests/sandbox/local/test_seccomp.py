@@ -14,6 +14,8 @@ import pytest
 from discoenv.sandbox import Outcome
 from discoenv.sandbox.local.seccomp import (
     _ABSENT,
+    _FILE_LOCKS,
+    _PAGE_CACHE,
     _REFUSED,
     _REFUSED_X86,
     _UNMAPPED_MEMORY,
@@ -55,6 +57,15 @@ def test_refused_calls_are_refused(run: Run, numbers: dict[str, int]) -> None:
 def test_absent_calls_look_absent(run: Run, numbers: dict[str, int]) -> None:
     results = call_inside(run, [(numbers[name], 0, 0, 0) for name in _ABSENT])
     assert results == [errno.ENOSYS] * len(_ABSENT)
+
+
+def test_the_page_cache_and_locks_of_files_cannot_be_seen(run: Run, numbers: dict[str, int]) -> None:
+    names = [name for name in _PAGE_CACHE if name in numbers]
+    results = call_inside(run, [(numbers[name], 0, 0, 0) for name in names])
+    assert results == [errno.ENOSYS] * len(names)
+    locks = [(numbers["flock"], 0, 1), *((numbers["fcntl"], 0, command, 0) for command in _FILE_LOCKS)]
+    assert call_inside(run, locks) == [errno.ENOLCK] * len(locks)
+    assert call_inside(run, [(numbers["fcntl"], 0, 1)]) == [0]  # F_GETFD
 
 
 def test_no_new_namespace_can_be_made(run: Run, numbers: dict[str, int]) -> None:
