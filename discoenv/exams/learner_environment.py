@@ -19,8 +19,8 @@ _PRELOADED = {
     "optax": ("optax",),
     "pyyaml": ("yaml",),
     "scikit-learn": ("sklearn.pipeline",),
-    # The first takes as long as the rest of torch, and comes with the first optimiser; the second, which not all versions
-    # have, with its first step.
+    # The first takes as long as the rest of torch, and comes with the first optimiser. The second, which is not in all
+    # versions, comes with its first step.
     "torch": ("torch._dynamo", "torch.profiler._cupti_monitor"),
 }
 #: Of these, those that are not in all versions.

@@ -5,6 +5,7 @@ Rounding is at random, up or down, so that the mean over many numbers, and over 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def evenly(values: NumpyArray, bits: int, generator: np.random.Generator) -> Num
     scale = _scale(values)
     steps = 2 ** (bits - 1) - 1
     position = values.astype(np.float64) / scale * steps
-    return (np.floor(position + generator.random(values.shape)) / steps * scale).astype(values.dtype)
+    return _like(values, np.floor(position + generator.random(values.shape)) / steps * scale)
 
 
 def geometrically(values: NumpyArray, bits: int, ratio: float, generator: np.random.Generator) -> NumpyArray:
@@ -44,10 +45,17 @@ def geometrically(values: NumpyArray, bits: int, ratio: float, generator: np.ran
     size = np.abs(values.astype(np.float64)) / scale
     below = np.clip(np.searchsorted(ladder, size, side="right") - 1, 0, levels - 1)
     share = (size - ladder[below]) / (ladder[below + 1] - ladder[below])
-    rounded = ladder[below + (generator.random(values.shape) < share)]
-    return (np.sign(values) * rounded * scale).astype(values.dtype)
+    return _like(values, np.sign(values) * ladder[below + (generator.random(values.shape) < share)] * scale)
 
 
 def _scale(values: NumpyArray) -> float:
+    """The largest absolute value, rounded up to a power of two; 1 if all are zero."""
     largest = float(np.abs(values).max(initial=0.0))
-    return float(2.0 ** np.ceil(np.log2(largest))) if largest > 1e-30 else 1.0
+    return 2.0 ** min(1023, math.ceil(math.log2(largest))) if largest > 1e-30 else 1.0
+
+
+def _like(values: NumpyArray, rounded: Floats) -> NumpyArray:
+    """``rounded`` with the dtype of ``values``, and finite."""
+    limit = float(np.finfo(values.dtype).max)
+    found: NumpyArray = rounded.clip(-limit, limit).astype(values.dtype)
+    return found

@@ -75,9 +75,7 @@ def sample(config: Mapping[str, Any], folder: Path | None, generators: Generator
             "test": (images.test, test),
         }
         experience = Experience(
-            **{
-                name: view(change(split.take(rows), f"altered {name} {task}")) for name, (split, rows) in parts.items()
-            }
+            **{name: view(change(split.take(rows), f"altered {name} {task}")) for name, (split, rows) in parts.items()}
         )
         _check(experience, config, task)
         experiences.append(experience)

@@ -145,7 +145,12 @@ def test_an_exam_is_repeatable_and_another_seed_has_other_images() -> None:
 @pytest.mark.parametrize("dataset", OFFLINE)
 def test_no_image_is_in_two_exams(dataset: str) -> None:
     first, other = (
-        {image.tobytes() for each in examiner(dataset).experiences(seed) for split in vars(each).values() for image in split.x}
+        {
+            image.tobytes()
+            for each in examiner(dataset).experiences(seed)
+            for split in vars(each).values()
+            for image in split.x
+        }
         for seed in (1, 2)
     )
     assert not first & other

@@ -77,7 +77,7 @@ class ContinualLearner:
         self.memory.update(self.replay, images, labels, tasks, self.outputs)
 
     def state(self):
-        """What is handed over: as ``previous``, but of the memory the rows that are kept; the examiner has the items."""
+        """What is handed over: as ``previous``, but instead of the memory the rows of the items that are kept."""
         return {
             "network": {name: value.cpu().numpy() for name, value in self.parameters().items()},
             "classes": np.stack(self.classes),

@@ -1,8 +1,8 @@
 """The optimiser of the network. Each experience has a new one.
 
 To keep something of it, define ``state_dict(optimizer)``, which returns a dict of arrays and numbers, and
-``load_state_dict(optimizer, state)``, which is called with it when the next experience's optimiser has been made: arrays
-are tensors then, those of floats rounded and on the network's device; see the task's description.
+``load_state_dict(optimizer, state)``, which is called with it when the next experience's optimiser has been made.
+Arrays are tensors then, those of floats rounded and on the network's device; see the task's description.
 """
 
 import torch
