@@ -30,7 +30,8 @@ def evenly(values: NumpyArray, bits: int, generator: np.random.Generator) -> Num
     scale = _scale(values)
     steps = 2 ** (bits - 1) - 1
     position = values.astype(np.float64) / scale * steps
-    return _like(values, np.floor(position + generator.random(values.shape)) / steps * scale)
+    with np.errstate(over="ignore"):
+        return _like(values, np.floor(position + generator.random(values.shape)) / steps * scale)
 
 
 def geometrically(values: NumpyArray, bits: int, ratio: float, generator: np.random.Generator) -> NumpyArray:
