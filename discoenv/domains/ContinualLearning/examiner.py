@@ -73,6 +73,7 @@ class ContinualLearningExaminer(Examiner):
     def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
         super().__init__(dataset, scale, config)
         self._sampled: tuple[int, list[Experience]] | None = None
+        self._parameters: Mapping[str, NumpyArray] = {}
         self._memories: dict[int, Memory] = {}
         self._accuracy: FloatArray = np.empty((0, 0))
 
@@ -177,8 +178,9 @@ class ContinualLearningExaminer(Examiner):
     def _check_network(self, learner: Learner, seed: int, stage: int) -> None:
         """Refuse another network than the fixed one, and more numbers beside it than modules may keep."""
         state = learner.state
-        parameters = learner.code.parameters(self.config)
-        state["network"].require_like({f"network/{name}": array for name, array in parameters.items()})
+        if not self._parameters:
+            self._parameters = learner.code.parameters(self.config)
+        state["network"].require_like({f"network/{name}": array for name, array in self._parameters.items()})
         classes = [np.unique(experience.train.y) for experience in self.experiences(seed)[: stage + 1]]
         if not np.array_equal(state.arrays["classes"], np.stack(classes)):
             raise RuleBroken("state 'classes' must be the classes of each experience so far; it comes from learner.py")
