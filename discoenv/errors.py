@@ -10,12 +10,12 @@
     │   ├── UnknownSandbox        no sandbox provider has that name
     │   ├── NotImportable         a function named ``package.module:name`` cannot be imported
     │   ├── EntryPointError       an entry point of an installed package cannot be used
-    │   ├── SecretError           the secret that exam seeds come from cannot be read or written
     │   ├── DomainError           the files of a domain are wrong
     │   ├── MissingHere           this computer lacks something that must be fetched, installed or measured first;
     │   │   │                     it is Inconclusive, too
     │   │   ├── DatasetUnavailable  a dataset's data or packages are missing here
     │   │   ├── NoBaseline        a dataset has not been calibrated
+    │   │   ├── SecretError       the secret that exam seeds come from cannot be read or written
     │   │   └── PackageMissing    an optional package is not installed
     │   │       └── PlotsMissing  matplotlib is not installed
     │   ├── CalibrationFailed     base modules did not pass an exam
@@ -90,10 +90,6 @@ class EntryPointError(UserError, ImportError):
     """An entry point of an installed package cannot be used; the message names the package and what to do."""
 
 
-class SecretError(UserError, ValueError):
-    """The secret that exam seeds come from cannot be read or written; the message names the file."""
-
-
 class DomainError(UserError, ValueError):
     """A domain's files are wrong; the message names the file and the key."""
 
@@ -111,6 +107,10 @@ class DatasetUnavailable(MissingHere, RuntimeError):
 
 class NoBaseline(MissingHere, LookupError):
     """A dataset has not been calibrated at this backend and scale; the message names the command that does it."""
+
+
+class SecretError(MissingHere, ValueError):
+    """The secret that exam seeds come from is not here, or cannot be read or written; the message names the file."""
 
 
 class PackageMissing(MissingHere, ImportError):

@@ -1,6 +1,7 @@
 """Writes the generated parts of the documentation: ``python docs/pages.py``; ``--check`` says what is out of date.
 
-``docs/domains.md`` is generated as a whole, the tables of ``docs/integrity.md`` between their marks.
+``docs/domains.md`` is generated as a whole, the tables of ``docs/integrity.md`` and ``docs/fair_play.md`` between their
+marks.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN, get_domain, get_domains
 
 HERE: Final = Path(__file__).resolve().parent
-DOMAINS, INTEGRITY = HERE / "domains.md", HERE / "integrity.md"
+DOMAINS, INTEGRITY, FAIR_PLAY = HERE / "domains.md", HERE / "integrity.md", HERE / "fair_play.md"
 AUDITS: Final = ("<!-- audits: written by python docs/pages.py -->", "<!-- /audits -->")
+RULES: Final = ("<!-- rules: written by python docs/pages.py -->", "<!-- /rules -->")
 _WIDTH: Final = 120
 
 
@@ -45,9 +47,46 @@ def integrity_page(page: str, domains: Sequence[Domain]) -> str:
     return replace_section(page, *AUDITS, summary.markdown(domains))
 
 
+def fair_play_page(page: str, domains: Sequence[Domain]) -> str:
+    """The text of ``docs/fair_play.md``, given its present one, with the rules of these domains."""
+    table = [
+        "| domain | exam | who answers | modules may import | state | memory | scratch |",
+        "|---|---|---|---|---|---|---|",
+        *(_rules(domain) for domain in domains),
+    ]
+    return replace_section(page, *RULES, "\n".join(table) + "\n")
+
+
 def pages(domains: Sequence[Domain]) -> dict[Path, str]:
     """The text that each page should have, by its path."""
-    return {DOMAINS: domains_page(domains), INTEGRITY: integrity_page(INTEGRITY.read_text(encoding="utf-8"), domains)}
+    return {
+        DOMAINS: domains_page(domains),
+        INTEGRITY: integrity_page(INTEGRITY.read_text(encoding="utf-8"), domains),
+        FAIR_PLAY: fair_play_page(FAIR_PLAY.read_text(encoding="utf-8"), domains),
+    }
+
+
+def _rules(domain: Domain) -> str:
+    """What modules of a domain may do and use."""
+    exam, limits, packages = domain.specification.exam, domain.specification.limits, domain.importable_packages
+    answers, state = "the learner that trained", "–"
+    if exam.hands_over:
+        modules = ", ".join(f"`{name}`" for name in exam.answers_with)
+        hidden = ", ".join(f"`{name}`" for name in exam.hidden_when_answering)
+        answers = f"a new learner if one of {modules} is editable" if modules else ""
+        answers += f", without {hidden}" if modules and hidden else ""
+        answers += "; else the examiner" if modules else "the examiner"
+        state = f"{exam.state_mib:g} MiB"
+    cells = [
+        f"[{domain.name}](domains.md#{domain.name.lower()})",
+        exam.kind,
+        answers,
+        "anything" if packages is None else ", ".join(packages),
+        state,
+        f"{limits.memory_gib:g} GiB",
+        f"{limits.scratch_gib:g} GiB",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _row(domain: Domain) -> str:

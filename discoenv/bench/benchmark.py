@@ -8,7 +8,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from discoenv.bench.agents import Agent
 from discoenv.bench.cell import CELLS, MATRIX, CellResult, CellState, CellStatus, Matrix, read_result, read_status
 from discoenv.bench.playing import play_cell
 from discoenv.errors import BenchError, Inconclusive
+from discoenv.exams import secrets
+from discoenv.exams.secrets import Secret
 from discoenv.experiment import Config, Finished, Grid, RunDirectory, run_experiment
 from discoenv.experiment.layout import ExperimentFolder
 from discoenv.machine import packages
@@ -118,8 +120,12 @@ class Benchmark:
         root: Path = Path("bench-runs"),
         environment: Mapping[str, Any] | None = None,
         left_out: Mapping[str, str] | None = None,
+        secret: Secret | None = None,
     ) -> Benchmark:
         """A new benchmark; or the one that is in ``directory``, if it is of the same matrix.
+
+        Its folder holds the SHA-256 of its secret, a commitment. The secret itself is kept in the user's state folder,
+        where :meth:`run` finds it, until it is published.
 
         Args:
             directory: where it is written; None: a new run directory below ``root``.
@@ -128,9 +134,11 @@ class Benchmark:
             root: see ``directory``.
             environment: arguments of the environment for all cells; plain values.
             left_out: tasks that cannot be run here, with the reason.
+            secret: what the seeds of its exams come from; None: a new one.
 
         Raises:
             BenchError: ``directory`` holds another benchmark, or something else.
+            SecretError: the secret cannot be kept.
         """
         matrix = Matrix(
             name=name,
@@ -154,11 +162,18 @@ class Benchmark:
                         f"{directory} is a benchmark with other {key}: go on with it by `discoenv bench resume "
                         f"{directory}`, or give another --out"
                     )
+            if secret is not None and secret.commitment != existing.secret:
+                raise BenchError(
+                    f"{directory} is a benchmark with another secret: go on with it without --secret, or give another "
+                    "--out"
+                )
             return cls(directory)
         elif directory.exists() and any(directory.iterdir()):
             raise BenchError(f"{directory} is not empty, and not a benchmark: give another --out")
         directory.mkdir(parents=True, exist_ok=True)
-        matrix.save(directory)
+        secret = secret or secrets.new()
+        secrets.keep(secret)
+        replace(matrix, secret=secret.commitment).save(directory)
         return cls(directory)
 
     @property
@@ -166,9 +181,29 @@ class Benchmark:
         """Agents × tasks, as an experiment's configurations."""
         matrix = self.matrix
         return Config(
-            {"agent": Grid(matrix.agents), "task": Grid(matrix.tasks), "environment": matrix.environment},
+            {
+                "agent": Grid(matrix.agents),
+                "task": Grid(matrix.tasks),
+                "environment": matrix.environment,
+                "secret": matrix.secret,
+            },
             keep_dict_order=True,
         )
+
+    @property
+    def commitment(self) -> str:
+        """SHA-256 of the secret that the seeds of its exams come from.
+
+        Raises:
+            BenchError: they were public, so there is none.
+        """
+        if not isinstance(self.matrix.secret, str):
+            raise BenchError(
+                f"{self.directory / MATRIX}: there is no commitment to a secret. This benchmark is of the older "
+                "protocol, whose exams had public seeds: it can be reported, but neither continued nor verified; run a "
+                "new one"
+            )
+        return self.matrix.secret
 
     def cells(self) -> list[Cell]:
         """All cells, by agent, task, seed."""
@@ -201,8 +236,11 @@ class Benchmark:
             on_finished: called when a cell has ended for good.
 
         Raises:
+            BenchError: it is of the older protocol, without a secret.
             ExperimentError: another process runs it.
+            SecretError: its secret is not on this machine.
         """
+        secrets.committed(self.commitment)
         begin = time.monotonic()
         metrics = RunDirectory(self.directory)
 

@@ -157,6 +157,8 @@ class Matrix:
         versions: of Python, discoenv and its dependencies when the benchmark was made.
         machine: where it was made: host, platform, processor, cores, memory.
         created: ISO 8601 time.
+        secret: SHA-256, in hexadecimal digits, of the secret that the exams' seeds come from (a commitment); None
+            where they were public, as in benchmarks of the older protocol.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Matrix:
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     created: str = ""
+    secret: str | None = None
 
     def save(self, directory: Path) -> None:
         """Write ``bench.json``."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import seeding
 
 from discoenv.bench.agents import Agent
 from discoenv.bench.cell import CellResult, DatasetOutcome
@@ -19,6 +20,7 @@ from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
 from discoenv.errors import BenchError, Inconclusive, InfraError
+from discoenv.exams import secrets
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.experiment.worker import Failed
@@ -119,7 +121,8 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
     """Play a cell; as a ``run`` of :func:`discoenv.experiment.run_experiment`.
 
     Args:
-        config: ``agent`` (text), ``task`` (plain values), and arguments of the environment under ``environment``.
+        config: ``agent`` (text), ``task`` (plain values), ``secret`` (the commitment to the benchmark's secret), and
+            arguments of the environment under ``environment``.
         seed: of the matrix; see :func:`episode_seed`.
         device: not used: each exam leases what it needs.
         logdir: the cell's folder, ``<benchmark>/cells/<ID>/<seed>``.
@@ -129,8 +132,9 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
 
     Raises:
         Failed: the agent raised; with the result.
-        Inconclusive: the machine failed, or lacks something.
+        Inconclusive: the machine failed, or lacks something, be it the benchmark's secret.
     """
+    secret = secrets.committed(config["secret"])
     arguments = dict(config.get("environment", {}))
     for pack in arguments.pop("packs", ()):
         load_pack(pack)
@@ -139,7 +143,12 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
     episode = episode_seed(seed, task)
     energy = _Energy()
     sandbox = get_sandbox(str(arguments.pop("sandbox", "auto")).split(","))  # each name is tried out on this node
-    host = Host(sandbox, device=arguments.pop("device", "auto"), exams_at_once=arguments.pop("exams_at_once", None))
+    host = Host(
+        sandbox,
+        device=arguments.pop("device", "auto"),
+        exams_at_once=arguments.pop("exams_at_once", None),
+        secret=secret,
+    )
     begin = time.monotonic()
     base = DiscoGenEnv(task=task, host=host, runs_dir=logdir / RECORDS, on_progress=energy, **arguments)
     env = OneEpisode(base, episode)
@@ -190,6 +199,12 @@ def episode_seed(seed: int, task: Task) -> int:
     """The seed of an episode: of the cell's seed and the task alone, so that agents are compared on the same exams."""
     words = np.frombuffer(hashlib.sha256(task.task_id.encode()).digest(), dtype="<u4")
     return int(np.random.SeedSequence([seed, *map(int, words)]).generate_state(1)[0])
+
+
+def recorded_seed(seed: int, task: Task) -> int:
+    """The seed in the record of a cell's episode: what :class:`DiscoGenEnv` draws first from :func:`episode_seed`."""
+    generator, _ = seeding.np_random(episode_seed(seed, task))
+    return int(generator.integers(2**63))
 
 
 def _outcomes(scores: Mapping[str, ScoreRecord] | None) -> dict[str, DatasetOutcome]:

@@ -95,6 +95,9 @@ def run(
         int | None, typer.Option(min=1, help="Exams to run concurrently, per cell's process; default: cores.")
     ] = None,
     pack: Annotated[list[Path] | None, typer.Option(help="A folder of further domains.")] = None,
+    secret: Annotated[
+        Path | None, typer.Option(help="File of the secret that exam seeds come from; default: a new secret.")
+    ] = None,
     workers: Workers = 1,
     dask: Dask = "",
     gpus_per_cell: GpusPerCell = 0.0,
@@ -110,6 +113,7 @@ def run(
     from discoenv.bench.agents import parse_agents  # other commands' help needs none of this
     from discoenv.bench.benchmark import Benchmark
     from discoenv.bench.tasks import parse_tasks
+    from discoenv.exams import secrets
     from discoenv.tasks.registry import load_pack
 
     means = _Means(workers, dask, gpus_per_cell, memory_per_cell, retries, retry_failed, cell_timeout)
@@ -159,6 +163,7 @@ def run(
         root=Path("bench-runs"),
         environment=environment,
         left_out=left_out,
+        secret=None if secret is None else secrets.read(secret),
     )
     _run(benchmark, means)
 
@@ -204,6 +209,74 @@ def report(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.
     Console().print(str(write(directory)), highlight=False, markup=False, soft_wrap=True)
 
 
+@bench.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
+    secret: Annotated[
+        Path | None, typer.Option(help="File of the secret, as published; default: the one kept on this machine.")
+    ] = None,
+    cells: Annotated[int, typer.Option(min=1, help="Cells to examine again, drawn by chance.")] = 5,
+    sandbox: Annotated[str, typer.Option(help="Provider; default: as in the benchmark.")] = "",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Use packs and the sandbox that the benchmark names, which may be unsafe.")
+    ] = False,
+) -> None:
+    """Check the secret of a benchmark, and hold exams of some cells again. The exit code is 1 if a score differs."""
+    from discoenv.bench import verification
+    from discoenv.bench.benchmark import Benchmark
+
+    console, errors = Console(), Console(stderr=True, highlight=False, soft_wrap=True)
+    benchmark = Benchmark(directory)
+    found = verification.matching(benchmark, secret)
+    chosen = verification.sample(benchmark, cells)
+    compared = verification.verify(
+        benchmark,
+        found,
+        chosen,
+        sandbox=sandbox,
+        trust=trust,
+        on_cell=lambda cell: errors.print(f"cell {cell.number}/{cell.seed} …", markup=False),
+    )
+    table = Table("cell", "agent", "domain", "score", "recorded", "repeated", "")
+    for each in compared:
+        cell, verdict = each.cell, Text("equal", "green") if each.equal else Text("differs", "red")
+        words = [f"{cell.number}/{cell.seed}", cell.agent, str(cell.task["domain"]), each.what]
+        table.add_row(*map(Text, words), f"{each.recorded:.6g}", f"{each.repeated:.6g}", verdict)
+    console.print(table)
+    differing = [each for each in compared if not each.equal]
+    console.print(
+        f"SHA-256 of the secret: {found.commitment}, as the benchmark says.\n"
+        f"{len(chosen)} cells, {len(compared)} scores, {len(differing)} differ; largest difference "
+        f"{max(each.difference for each in compared):.3g}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if differing:
+        for line in verification.other_versions(benchmark):
+            errors.print(f"another version: {line}", markup=False)
+        raise typer.Exit(1)
+
+
+@bench.command()
+def reveal(
+    directory: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
+    out: Annotated[Path | None, typer.Option(help="Write the secret into this file, to be published.")] = None,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Even if cells are still to be played.")] = False,
+) -> None:
+    """Show where the secret of a benchmark is, or write it into a file with which others can verify the benchmark."""
+    from discoenv.bench import verification
+    from discoenv.bench.benchmark import Benchmark
+    from discoenv.exams import secrets
+
+    benchmark, console = Benchmark(directory), Console(highlight=False, markup=False, soft_wrap=True)
+    if out is None:
+        console.print(str(secrets.found_at(benchmark.commitment)))
+        return
+    verification.publish(benchmark, out, unfinished=unfinished)
+    words = ["discoenv", "bench", "verify", str(directory), "--secret", str(out)]
+    console.print(f"{out}: publish it with the benchmark; others type: {shlex.join(words)}")
+
+
 def _show_plan(console: Console, agents: list[str], tasks: list[str], means: _Means) -> None:
     for agent in agents:
         console.print(Text(f"agent {agent}"), soft_wrap=True)
@@ -218,8 +291,9 @@ def _show_plan(console: Console, agents: list[str], tasks: list[str], means: _Me
 
 def _run(benchmark: Benchmark, means: _Means) -> None:
     """Run a benchmark to its end and show its progress. The exit code is 1 if cells are left to the next attempt."""
-    console = Console()
+    console, commitment = Console(), benchmark.commitment
     console.print(f"in {benchmark.directory}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"SHA-256 of its secret: {commitment}", highlight=False, soft_wrap=True)
     again = f"discoenv bench resume {shlex.quote(str(benchmark.directory))}"
     try:
         with ExitStack() as stack:

@@ -15,6 +15,7 @@ from discoenv.errors import InfraError, UnknownName
 if TYPE_CHECKING:
     from discoenv.exams.host import Host
     from discoenv.exams.result import ExamResult
+    from discoenv.exams.secrets import Secret
     from discoenv.tasks.task import Setting
 
 _console = Console(highlight=False, soft_wrap=True)
@@ -72,7 +73,7 @@ def _calibrate(host: Host, setting: Setting, seeds: int, *, local: bool) -> None
 def exam(
     workspace: Annotated[Path, typer.Argument(help="A task's folder, as materialised.")] = Path(),
     dataset: DatasetsOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the exams.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which exams: held-out data follow from it and your secret.")] = 0,
     budget: Annotated[float, typer.Option(min=0, help="Most seconds of training and answering per exam.")] = 3600.0,
     device: DeviceOption = DeviceName.AUTO,
     sandbox: SandboxOption = "auto",
@@ -96,9 +97,9 @@ def exam(
             _errors.print(f"{name} …")
             try:
                 setting = task.setting(name)
-                result = host.run(
-                    workspace, ExamSpec(setting, seed, budget, gpu=setting.wants_gpu, editable=task.modules)
-                )
+                own = _own_seed(host.secret, setting, seed)
+                spec = ExamSpec(setting, own, budget, gpu=setting.wants_gpu, editable=task.modules)
+                result = host.run(workspace, spec)
             except InfraError as error:
                 failures[name] = f"infra_error: {error}"
                 continue
@@ -107,3 +108,9 @@ def exam(
             else:
                 results[name] = {**result.metrics, "seconds": result.seconds}
     print(json.dumps({"results": results, "errors": failures}))
+
+
+def _own_seed(secret: Secret, setting: Setting, number: int) -> int:
+    """The seed of an exam by hand: the same every time for this user, and known to no one who knows the number only."""
+    label = {"domain": setting.domain.name, "dataset": setting.dataset, "scale": setting.scale}
+    return secret.seed({**label, "command": "exam", "number": number})

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from discoenv.cli.options import DeviceName, RunArgument
-from discoenv.errors import NotImportable
+from discoenv.errors import NotImportable, SecretError
 
 if TYPE_CHECKING:
     from discoenv.exams.secrets import Secret
@@ -55,7 +55,8 @@ def replay(
     objective = objectives.get(recorded.task.objective)
     reward_of = _function(reward_fn) if reward_fn else objective.reward
     on = device.value if device else ("cpu" if recorded.setup.device == "cpu" else "gpu")
-    with Host(sandbox or (recorded.setup.sandbox if trust else "auto"), device=on) as host:
+    provider, secret = sandbox or (recorded.setup.sandbox if trust else "auto"), _secret_of(recorded.setup.secret)
+    with Host(provider, device=on, secret=secret) as host:
         _warn_of_other_exams(recorded.setup.secret, host.secret)
         evaluation = Evaluation(
             recorded.task,
@@ -83,6 +84,15 @@ def replay(
             "--reward-fn takes a function that can be imported.",
             markup=False,
         )
+
+
+def _secret_of(commitment: str | None) -> Secret | None:
+    """The secret of a run, if it is on this machine and not the user's usual one; for example a benchmark's."""
+    from discoenv.exams import secrets
+
+    with contextlib.suppress(SecretError):
+        return None if commitment is None else secrets.committed(commitment)
+    return None
 
 
 def _warn_of_other_exams(commitment: str | None, secret: Secret) -> None:

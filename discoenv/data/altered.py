@@ -38,7 +38,8 @@ def altered_levels(levels: Bytes, generator: np.random.Generator) -> Bytes:
     x *= generator.uniform(1.0 - LIGHT, 1.0 + LIGHT, count).astype(np.float32)
     x += generator.uniform(-BRIGHTNESS, BRIGHTNESS, count).astype(np.float32)
     x += NOISE * generator.standard_normal(x.shape, np.float32)
-    return np.rint(x.clip(0.0, 255.0)).astype(np.uint8)
+    changed: Bytes = np.rint(x.clip(0.0, 255.0)).astype(np.uint8)
+    return changed
 
 
 def _moved(x: Floats, share: Floats, axis: int) -> Floats:

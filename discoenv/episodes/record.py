@@ -317,8 +317,6 @@ class SetupRecord(_Versioned):
 
     Attributes:
         episode_seed: seed of the episode; exam seeds are derived from it and the secret.
-        secret: SHA-256, in hexadecimal digits, of the secret that exam seeds are derived from; null before version 3,
-            where they were public.
         sandbox: name of the provider that learners run in.
         budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
         task_id: a name of the task that depends on all of it.
@@ -327,6 +325,8 @@ class SetupRecord(_Versioned):
         compute_budget_s: seconds of learners' running time over all ``run`` commands; null: unlimited.
         packs: folders of further domains.
         reward_fn: function that replaced the objective's reward, ``package.module:name``; null: none did.
+        secret: SHA-256, in hexadecimal digits, of the secret that exam seeds are derived from; null before version 3,
+            where they were public.
     """
 
     episode_seed: int

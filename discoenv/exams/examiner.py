@@ -19,7 +19,7 @@ import numpy as np
 from discoenv.exams.state import State
 from discoenv.exams.wire import Channel, LearnerGone, ProtocolError, RuleBroken
 
-__all__ = ["Array", "Examiner", "Learner", "OwnCode", "ProtocolError", "RuleBroken", "State", "Tree", "env_steps"]
+__all__ = ["Array", "Examiner", "Learner", "OwnCode", "ProtocolError", "RuleBroken", "State", "Tree"]
 
 #: Most bytes of arrays that an examiner may save as artifacts of one exam.
 MOST_ARTIFACT_BYTES: Final = 4 << 20
@@ -240,23 +240,6 @@ class OwnCode(Learner):
         return self.guarded(getattr(self._model, method), *args)
 
 
-def env_steps(learner: Learner, *, allowed: int) -> int:
-    """Ask for ``env_steps()``: environment steps taken in training, by all environments, seeds and learning rates.
-
-    The count is the learner's own, so it finds mistakes, not lies; what bounds a liar is the compute budget.
-
-    Raises:
-        RuleBroken: there were more than ``allowed``.
-        ExamEnded: as :meth:`Learner.ask`.
-    """
-    steps = int(learner.ask("env_steps", returns=Array((), "int", low=0)))
-    if steps > allowed:
-        raise RuleBroken(
-            f"training took {steps:,} environment steps; the configuration allows {allowed:,}: take fewer in train.py"
-        )
-    return steps
-
-
 class Examiner(ABC):
     """Examiner of one dataset at one scale. One instance is kept warm and used for many exams, one at a time.
 
@@ -291,6 +274,12 @@ class Examiner(ABC):
     def stage_data(self, seed: int, stage: int) -> dict[str, np.ndarray[Any, Any]]:
         """As :meth:`training_data`, for one of several stages, from 0."""
         return self.training_data(seed)
+
+    def prepare_questions(self, seed: int, stage: int) -> None:  # noqa: B027 (many have nothing to prepare)
+        """Make, and keep, what :meth:`examine` needs besides the state and takes long. It is called while a learner trains.
+
+        Another thread calls it than the other methods, never at the same time as one of them.
+        """
 
     def check_state(self, state: State) -> None:  # noqa: B027 (not every domain has something to refuse)
         """Refuse a state that the domain does not allow: names, shapes, dtypes, number of parameters.

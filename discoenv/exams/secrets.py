@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Mapping
@@ -57,8 +58,12 @@ def new() -> Secret:
     return Secret(secrets.token_bytes(SIZE))
 
 
-def read(path: Path) -> Secret:
+def read(path: Path, *, published: bool = False) -> Secret:
     """The secret in a file.
+
+    Args:
+        path: the file.
+        published: whether others may read it, because what it decided is over.
 
     Raises:
         SecretError: the file cannot be read, others can read it, or it does not hold 64 hexadecimal digits.
@@ -68,7 +73,7 @@ def read(path: Path) -> Secret:
         secret = Secret(bytes.fromhex(text.strip()))
     except (OSError, ValueError, SecretError) as error:
         raise SecretError(f"{path}: no secret can be read there: {error}. It holds 64 hexadecimal digits") from error
-    if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
+    if not published and stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
         raise SecretError(f"{path}: others may read the secret; type `chmod 600 {path}`")
     return secret
 
@@ -109,3 +114,53 @@ def chosen(given: Secret | str | Path | None = None) -> Secret:
         return read(Path(named))
     path = user_state.folder() / "secret"
     return read(path) if path.exists() else write(path, new())
+
+
+def keep(secret: Secret) -> Path:
+    """Keep a secret for this user, beside their own; the file, which :func:`found_at` finds by the commitment.
+
+    Raises:
+        SecretError: as :func:`write`.
+    """
+    path = kept_at(secret.commitment)
+    write(path, secret)
+    return path
+
+
+def kept_at(commitment: str) -> Path:
+    """The file in which :func:`keep` puts the secret with this commitment, be it there or not.
+
+    Raises:
+        SecretError: it is no commitment.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", commitment):  # it may come from a file of strangers, and becomes a path
+        raise SecretError(f"{commitment[:80]!r} is not the SHA-256 of a secret; expected 64 hexadecimal digits")
+    return user_state.folder() / "secrets" / commitment
+
+
+def found_at(commitment: str) -> Path:
+    """The file of the secret with this commitment: where it is kept, or else the one of ``DISCOENV_SECRET_FILE``.
+
+    Raises:
+        SecretError: it is in neither, or the file cannot be read.
+    """
+    kept, named = kept_at(commitment), os.environ.get(VARIABLE)
+    if kept.exists():
+        if (other := read(kept).commitment) == commitment:
+            return kept
+        raise SecretError(f"{kept}: this is another secret, whose SHA-256 is {other}; put the right one there")
+    if named and read(Path(named)).commitment == commitment:
+        return Path(named)
+    raise SecretError(
+        f"the secret whose SHA-256 is {commitment} is not on this machine: {kept} does not exist. Copy it from the "
+        f"machine where it was made (mode 0600), or let {VARIABLE} name a file that holds it"
+    )
+
+
+def committed(commitment: str) -> Secret:
+    """The secret with this commitment, if it is on this machine.
+
+    Raises:
+        SecretError: as :func:`found_at`.
+    """
+    return read(found_at(commitment))

@@ -15,9 +15,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from discoenv import module_code
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
-from discoenv.tasks import kits, module_code, stubs, yaml_text
+from discoenv.tasks import kits, stubs, yaml_text
 from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 
@@ -154,14 +155,17 @@ class Domain:
         return exam.hands_over and not set(exam.answers_with) & set(editable)
 
     @property
-    def importable(self) -> frozenset[str] | None:
-        """What modules may import beside what computes in the standard library; None: anything."""
-        specification = self.specification
+    def importable_packages(self) -> tuple[str, ...] | None:
+        """Packages that modules may import, beside files of the workspace and the standard library; None: anything."""
         if self.self_reported:
             return None
-        packages = specification.imports
-        if packages is None:
-            packages = module_code.FAMILIES.get(specification.extra)
+        imports = self.specification.imports
+        return module_code.FAMILIES.get(self.specification.extra) if imports is None else imports
+
+    @property
+    def importable(self) -> frozenset[str] | None:
+        """What modules may import beside what computes in the standard library; None: anything."""
+        specification, packages = self.specification, self.importable_packages
         if packages is None:
             return None
         files = (name.removesuffix(".py") for name in specification.fixed_files if name.endswith(".py"))

@@ -76,6 +76,7 @@ def describe(task: TaskSide) -> str:
             f"### `{DISCOVERED}/{module}.py`\n\n{domain.prompt(module, backend=task.backend).strip()}\n"
             for module in task.modules
         ),
+        _imports(domain) if task.modules else "",
         _contract(domain),
         "## Datasets\n\n"
         + "\n".join(f"### `{dataset}/`\n\n{domain.dataset_description(dataset)}" for dataset in task.datasets),
@@ -91,9 +92,27 @@ def _scored(domain: Domain, task: TaskSide) -> str:
     )
     if domain.self_reported:
         return f"An exam runs `main.py` with your modules; what it prints as its last line of JSON counts: {names}."
+    exam = domain.specification.exam
+    if not exam.hands_over:
+        return (
+            "An exam trains with your modules (`main.py`) and then questions the result from another process. "
+            f"Its metric is {names}."
+        )
     return (
-        "An exam trains with your modules (`main.py`) and then questions the result from another process. "
-        f"Its metric is {names}."
+        "An exam trains with your modules (`main.py`) until arrays are handed over, which are all that is examined "
+        f"(`answer.py` says how they are used; at most {exam.state_mib:g} MiB). Its metric is {names}."
+    )
+
+
+def _imports(domain: Domain) -> str:
+    packages = domain.importable_packages
+    if packages is None:
+        return ""
+    return (
+        f"Modules may import {', '.join(f'`{name}`' for name in packages)}, each other, the Python files beside "
+        "`main.py`, and of the standard library what computes (`math`, `functools`, `dataclasses`, `typing`, …). An "
+        "edit that imports anything else is refused. Reflection, files and changes of other code are flagged in the "
+        "record.\n"
     )
 
 

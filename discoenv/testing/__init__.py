@@ -6,7 +6,7 @@ a sandbox.
 
 from discoenv.testing.code import import_learner, import_workspace, write_workspace
 from discoenv.testing.domain_checks import check_domain, domain_of
-from discoenv.testing.exams import InProcessLearner, make_examiner
+from discoenv.testing.exams import InProcessLearner, examined, handed_over, make_examiner
 from discoenv.testing.findings import DomainCheck
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "InProcessLearner",
     "check_domain",
     "domain_of",
+    "examined",
+    "handed_over",
     "import_learner",
     "import_workspace",
     "make_examiner",

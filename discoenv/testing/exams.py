@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from discoenv.exams import wire
-from discoenv.exams.examiner import Examiner, Learner
+from discoenv.exams.examiner import Examiner, Learner, OwnCode
 from discoenv.exams.examiner_process import load_examiner_class
+from discoenv.exams.state import State, checked
 from discoenv.kits.exam import messages
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Scale
@@ -40,14 +43,15 @@ class InProcessLearner(Learner):
 
     Args:
         model: an object whose methods answer the domain's questions.
+        state: what its training has handed over, checked as in an exam but for :meth:`Examiner.check_state`.
         answers: constant answers to methods that ``model`` does not have: ``InProcessLearner(policy, env_steps=0)``.
     """
 
-    def __init__(self, model: Any, **answers: Any) -> None:
+    def __init__(self, model: Any, *, state: Mapping[str, Any] | None = None, **answers: Any) -> None:
+        super().__init__(None, math.inf)
         self.model = model
-        self.answering_s = 0.0
-        self.background_s = 0.0
-        self.questions = 0
+        if state:
+            self.state = handed_over(state)
         self._answers = answers
 
     def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
@@ -64,6 +68,34 @@ class InProcessLearner(Learner):
         header, body = _parts(messages.pack({"answer": answer}))
         wire.FrameLimits().check(len(header), len(body))
         return wire.decode(header, body)["answer"]
+
+
+def handed_over(state: Mapping[str, Any]) -> State:
+    """A state after its way from a learner to an examiner.
+
+    Raises:
+        ProtocolError: an exam would refuse it, whatever its domain.
+    """
+    header, body = _parts(messages.pack({"state": state}))
+    wire.FrameLimits().check(len(header), len(body))
+    return checked(wire.decode(header, body)["state"])
+
+
+def examined(examiner: Examiner, code: Any, state: Mapping[str, Any], seed: int) -> dict[str, float]:
+    """Metrics of a state, to which the domain's own code is applied, as where no module that uses it is editable.
+
+    Args:
+        examiner: of the dataset.
+        code: ``answer.py`` of a learner's code, see :func:`discoenv.testing.import_learner`.
+        state: what its training has handed over.
+        seed: of the exam.
+
+    Raises:
+        ProtocolError: the state is refused.
+    """
+    received = handed_over(state)
+    examiner.check_state(received)
+    return examiner.examine(OwnCode(code, examiner.answering_config, received), seed)
 
 
 def _parts(message: bytes) -> tuple[bytearray, bytearray]:

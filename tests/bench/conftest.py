@@ -12,6 +12,8 @@ import yaml
 
 from discoenv.bench.agents import parse_agents
 from discoenv.bench.benchmark import Benchmark
+from discoenv.exams import secrets
+from discoenv.exams.secrets import Secret
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks import registry as domains
 from discoenv.tasks.registry import load_pack
@@ -19,6 +21,8 @@ from discoenv.tasks.task import Task
 from tests.conftest import POLYNOMIAL_FEATURES, TOY
 
 ROOT = Path(__file__).resolve().parents[2]
+#: All benchmarks of these tests have the same exams.
+SECRET = Secret(b"a secret of tests".ljust(secrets.SIZE))
 
 
 def toy_task(**changes: Any) -> dict[str, Any]:
@@ -58,14 +62,16 @@ class MakeBenchmark:
             tasks=[Task.parse(task) for task in TASKS[:tasks]],
             seeds=range(seeds),
             environment={"sandbox": self._sandbox, "max_steps": 3, "packs": [str(TOY)]} | environment,
+            secret=SECRET,
         )
 
 
 @pytest.fixture
 def toy_pack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The toy domain as a pack of this test; the user's cache is an empty folder, also for other processes."""
+    """The toy domain as a pack of this test; the user's cache and state are empty, also for other processes."""
     monkeypatch.setattr(domains, "_registered", dict(domains._registered))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     load_pack(TOY)
     return TOY
@@ -99,10 +105,11 @@ class Command:
     def matrix(self, *agents: str, tasks: int, seeds: int, out: Path) -> list[object]:
         """Arguments of ``bench run``."""
         self.tasks.write_text(yaml.safe_dump(TASKS[:tasks]))
+        secrets.write(self.folder / "secret", SECRET)
         agent_words = [word for agent in agents for word in ("--agents", agent)]
         return [
             *("run", *agent_words, "--tasks", self.tasks, "--seeds", seeds, "--out", out),
-            *("--pack", TOY, "--max-steps", 3),
+            *("--pack", TOY, "--max-steps", 3, "--secret", self.folder / "secret"),
         ]
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:

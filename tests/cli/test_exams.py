@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from discoenv.exams import secrets
+from discoenv.exams.host import Host
+from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Setting
 from tests.cli.commands import fails, invoke
 from tests.conftest import TOY, MakeVariant
@@ -35,6 +39,23 @@ def test_exam_can_be_limited_to_a_dataset_and_repeated_by_seed(workspace: Path, 
         return json.loads(result.stdout)["results"]["Line"]["r2"]
 
     assert r2(3) == r2(3) != r2(4)
+
+
+def test_exams_by_hand_are_those_of_a_secret_and_not_of_a_public_number(
+    workspace: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(secrets.VARIABLE)
+
+    def r2(name: str) -> Any:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
+        result = invoke("exam", workspace, "--dataset", "Line", "--sandbox", sandbox.name)
+        assert "seed" not in result.output
+        return json.loads(result.stdout)["results"]["Line"]["r2"]
+
+    assert r2("mine") == r2("mine") != r2("another")
+    with Host(sandbox) as host:
+        spec = ExamSpec(Setting(get_domain("Toy"), "default", "Line", "tiny"), 0, 60.0)
+        assert (host.run(workspace, spec).metrics or {})["r2"] != r2("mine")
 
 
 def test_exam_reports_what_went_wrong_with_a_module(workspace: Path, sandbox: Sandbox) -> None:

@@ -13,6 +13,7 @@ import pytest
 from discoenv import objectives
 from discoenv.env import DiscoGenEnv
 from discoenv.exams import secrets
+from discoenv.exams.host import Host
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Task
@@ -32,6 +33,26 @@ def test_replay_gives_the_recorded_reward(task: Task, sandbox: Sandbox, tmp_path
     assert result.exit_code == 0, result.output
     assert f"reward: recorded {reward:.6f}, again {reward:.6f}" in result.stdout
     assert "Wave" in result.stdout
+
+
+def test_replay_finds_the_secret_of_a_benchmark(
+    task: Task, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    secret = secrets.new()
+    path = secrets.keep(secret)
+    with Host(sandbox, secret=secret) as host:
+        env = DiscoGenEnv(task=task.model_copy(update={"start": "base"}), host=host, runs_dir=tmp_path)
+        _, info = env.reset(seed=11)
+        _, reward, *_ = env.step("submit")
+        env.close()
+    result = invoke("replay", info["run_directory"])
+    assert f"reward: recorded {reward:.6f}, again {reward:.6f}" in result.stdout
+    assert "another secret" not in result.stderr
+    path.unlink()
+    result = invoke("replay", info["run_directory"])
+    assert f"reward: recorded {reward:.6f}, again {reward:.6f}" not in result.stdout
+    assert "exams came from another secret" in " ".join(result.stderr.split())
 
 
 def shortest(task: Task, scores: Any, modules: Any) -> objectives.Reward:

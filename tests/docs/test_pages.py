@@ -50,9 +50,27 @@ def test_a_domain_is_described_by_its_declaration(pages: ModuleType, listed: lis
 
 
 def test_links_lead_to_files(pages: ModuleType) -> None:
-    for path in (pages.DOMAINS, pages.INTEGRITY):
-        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+    for path in (pages.DOMAINS, pages.INTEGRITY, pages.FAIR_PLAY, ROOT / "docs/exams.md"):
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
             assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_the_rules_of_a_domain_are_those_of_its_declaration(pages: ModuleType, listed: list[Domain]) -> None:
+    text = pages.FAIR_PLAY.read_text(encoding="utf-8")
+    for domain in listed:
+        (row,) = re.findall(rf"^\| \[{domain.name}\].*$", text, flags=re.MULTILINE)
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[1] == domain.specification.exam.kind
+        assert re.findall(r"`(\w+)`", cells[2]) == [
+            *domain.specification.exam.answers_with,
+            *domain.specification.exam.hidden_when_answering,
+        ]
+        packages = set(cells[3].split(", "))
+        assert domain.importable is not None
+        assert packages <= domain.importable
+        own = {*domain.modules, *domain.specification.kits}
+        files = {name.removesuffix(".py") for name in domain.specification.fixed_files}
+        assert domain.importable - packages <= own | files
 
 
 def test_audits_are_of_exploits_that_exist(listed: list[Domain]) -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from discoenv.exams import examiner as examiners
 from discoenv.exams.examiner import Array, Examiner, Learner
 from discoenv.exams.wire import AnswerTooLate, Channel, ProtocolError
-from discoenv.testing import InProcessLearner
 
 
 @pytest.mark.parametrize(
@@ -182,18 +181,3 @@ def test_generators_are_reproducible_and_independent() -> None:
     }
     assert len(set(draws.values())) == len(draws)
     assert draws["Line", 0, "training"] == float(Coin("Line", "small", {}).generator(0, "training").random())
-
-
-def counting(answer: Any) -> InProcessLearner:
-    """Says how many environment steps it took, and answers nothing else."""
-    return InProcessLearner(None, env_steps=answer)
-
-
-def test_environment_steps_are_asked_for_and_bounded() -> None:
-    assert examiners.env_steps(counting(1000), allowed=1000) == 1000
-    with pytest.raises(examiners.RuleBroken, match=r"took 1,001 environment steps; the configuration allows 1,000"):
-        examiners.env_steps(counting(1001), allowed=1000)
-    for nonsense in (-1, 1.5, np.zeros(2, int)):
-        with pytest.raises(ProtocolError, match="env_steps"):
-            examiners.env_steps(counting(nonsense), allowed=1000)
-    assert issubclass(examiners.RuleBroken, ProtocolError)  # the exam is scored as one whose answers are not valid

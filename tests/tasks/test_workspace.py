@@ -222,6 +222,20 @@ def test_the_description_says_what_the_task_is(task: Task) -> None:
     assert "baseline implementations that you improve" in describe(base)
 
 
+def test_the_description_says_what_modules_may_import(make_variant: MakeVariant, task: Task) -> None:
+    variant = make_variant("Toy", change=lambda content: content.update(imports=["numpy", "scipy"]))
+    text = describe(task.side("meta_train"))
+    assert (
+        "Modules may import `numpy`, `scipy`, each other, the Python files beside `main.py`, and of the standard"
+        in text
+    )
+    assert variant.importable == frozenset({"numpy", "scipy", "model", "features", "interval"})
+    make_variant("Toy", change=lambda content: content.update(imports=None, extra="jax"))
+    assert "Modules may import `jax`, `flax`, `optax`, " in describe(task.side("meta_train"))
+    make_variant("Toy", change=lambda content: content.update(imports=None, extra="another"))
+    assert "Modules may import" not in describe(task.side("meta_train"))
+
+
 def test_the_description_of_a_minimised_metric_says_so(make_variant: MakeVariant, task: Task) -> None:
     make_variant("Toy", change=lambda c: c.update(metric={"name": "mse", "unit": "y²", "direction": "min"}))
     assert "`mse` (y²; lower is better)" in describe(task.side("meta_train"))

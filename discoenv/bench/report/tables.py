@@ -299,6 +299,7 @@ def environment(contents: Contents) -> Table:
         ("created", matrix.created),
         ("scale", matrix.scale),
         ("seeds", ", ".join(str(seed) for seed in matrix.seeds)),
+        ("SHA-256 of the secret", matrix.secret or "none: exam seeds were public"),
         *((f"environment: {name}", value) for name, value in sorted(matrix.environment.items())),
         *((f"machine: {name}", value) for name, value in matrix.machine.items()),
         *((f"version: {name}", value) for name, value in matrix.versions.items()),

@@ -37,4 +37,4 @@ def cartpole() -> OffPolicyRLExaminer:
 
 def settings(code: Any, **changes: Any) -> Any:
     """A configuration of the baseline with ``changes``, also to keys that the base module `config` sets."""
-    return code.main.FrozenDict({**code.main.get_config({**SHORT, **changes}), **changes})
+    return code.run_config.FrozenDict({**code.run_config.get_config({**SHORT, **changes}), **changes})

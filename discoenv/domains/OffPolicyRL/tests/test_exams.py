@@ -32,7 +32,9 @@ def exam_of(sandbox: Sandbox, workspace: Path, **changed: str) -> Any:
     for module, text in changed.items():
         (workspace / "discovered" / f"{module}.py").write_text(text, encoding="utf-8")
     with Host(sandbox) as host:
-        return host.run(written, ExamSpec(Setting(DOMAIN, "default", "Classic/CartPole", "tiny"), 0, 200))
+        return host.run(
+            written, ExamSpec(Setting(DOMAIN, "default", "Classic/CartPole", "tiny"), 0, 200, editable=tuple(changed))
+        )
 
 
 @pytest.mark.slow

@@ -91,15 +91,15 @@ def test_network_keeps_leading_axes(code: Any, leading: tuple[int, ...]) -> None
 def test_what_is_given_wins_over_what_config_py_says() -> None:
     source = 'def make_config(settings):\n    return {"LR": 0.1, "TOTAL_TIMESTEPS": 10**9, "NUM_ENVS": 1}\n'
     with import_learner(DOMAIN, modules={"config": source}) as code:
-        config = code.main.get_config(CARTPOLE)
+        config = code.run_config.get_config(CARTPOLE)
         assert config["LR"] == 0.1
         for key in ("TOTAL_TIMESTEPS", "NUM_ENVS"):
             assert config[key] == CARTPOLE[key]
         with pytest.raises(ValueError, match="immutable"):
             config["TOTAL_TIMESTEPS"] = 10**9
-        code.main.make_config = lambda settings: {"GAMMA": 0.9}
+        code.run_config.make_config = lambda settings: {"GAMMA": 0.9}
         with pytest.raises(ValueError, match=r"make_config.* LR"):
-            code.main.get_config(CARTPOLE)
+            code.run_config.get_config(CARTPOLE)
 
 
 def test_stubs_import_cleanly_and_refuse_to_run(code: Any) -> None:
@@ -107,7 +107,7 @@ def test_stubs_import_cleanly_and_refuse_to_run(code: Any) -> None:
     with import_learner(DOMAIN, stubs=DOMAIN.modules) as stub:
         network = stub.networks.QNetwork(3, config)
         calls: dict[str, list[Callable[[], Any]]] = {
-            "config": [lambda: stub.main.get_config(CARTPOLE)],
+            "config": [lambda: stub.run_config.get_config(CARTPOLE)],
             "networks": [lambda: network.init(jax.random.key(0), jnp.ones(4))],
             "optim": [stub.optim.scale_by_optimizer],
             "policy": [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from discoenv.domains.OffPolicyRL.tests.conftest import CARTPOLE, settings
-from discoenv.testing import InProcessLearner
+from discoenv.testing import InProcessLearner, examined
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -76,7 +76,7 @@ def test_the_target_network_is_a_copy_from_every_so_many_gradient_steps(code: An
 
 @pytest.mark.slow
 def test_training_depends_on_its_seed_alone_and_learns(code: Any, cartpole: OffPolicyRLExaminer) -> None:
-    config = code.main.get_config(CARTPOLE)
+    config = code.run_config.get_config(CARTPOLE)
     params, returns, steps = code.main.train_all(config, 0)
     again, _, _ = code.main.train_all(config, 0)
     assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a == b).all()), params, again)))
@@ -86,9 +86,10 @@ def test_training_depends_on_its_seed_alone_and_learns(code: Any, cartpole: OffP
     late = code.main.late_return(returns)[0, 0]
     assert late > 2 * np.nanmean(returns[0, 0, : returns.shape[-1] // 10])
 
-    network = code.networks.QNetwork(2, config)
-    policy = code.main.GreedyPolicy(network, jax.tree.map(lambda x: x[0], params), config, 0, steps)
-    metrics = cartpole.examine(InProcessLearner(policy), 0)
+    state = {"params": code.main.unfreeze(code.main.select(params, 0)), "env_steps": steps}
+    metrics = examined(cartpole, code.answer, state, 0)
+    asked = InProcessLearner(code.answer.make(cartpole.answering_config, state), state=state)
+    assert cartpole.examine(asked, 0) == metrics
     assert metrics["return_mean"] > 2 * cartpole.floor(0)["return_mean"]
     assert metrics["env_steps"] == steps
 
@@ -110,12 +111,13 @@ def test_learning_rates_and_seeds_are_trained_together_and_the_best_rate_plays(c
         assert not np.allclose(kernels[0, i], kernels[0, (i + 1) % 3])
 
     network = code.networks.QNetwork(2, config)
-    policy = code.main.GreedyPolicy(network, jax.tree.map(lambda x: x[0], params), config, 0, steps)
-    obs = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
-    actions = policy.act(obs, np.ones(12, bool))
-    for i in range(12):
-        mine = jax.tree.map(lambda x, agent=i % 3: x[0, agent], params)
-        assert actions[i] == int(network.apply(mine, obs[i]).argmax())
+    _, act = code.answer.make_policy({**config, "ACTION_DIM": 2})
+    obs = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
+    state = {"params": code.main.select(params, 0)}
+    actions, _ = act(state, {}, obs, np.ones((3, 4), bool), np.zeros(2, np.uint32))
+    for agent, i in itertools.product(range(3), range(4)):
+        mine = jax.tree.map(lambda x, agent=agent: x[0, agent], params)
+        assert actions[agent, i] == int(network.apply(mine, obs[agent, i]).argmax())
 
 
 def test_late_returns_leave_out_where_no_episode_ended(code: Any) -> None:

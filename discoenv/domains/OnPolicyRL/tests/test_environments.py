@@ -112,27 +112,28 @@ def test_policies_see_observations_as_they_did_at_the_end_of_training(code: Any)
     wrappers = code.rl_jax.wrappers
     moments = wrappers.RunningMoments.of_nothing((2,)).update(obs)
     state = SimpleNamespace(env_state=wrappers.ObservationState(None, moments))  # inside of another wrapper's
-    expected = (obs - obs.mean(0)) / obs.std(0)
-    np.testing.assert_allclose(code.make_env.standardise(state, obs), expected, atol=1e-3)
-    assert float(code.make_env.standardise(state, np.full(2, 1e9, np.float32)).max()) == 10.0
-    assert code.make_env.standardise(SimpleNamespace(env_state=None), obs) is obs
+    handed_over = wrappers.RunningMoments(**code.make_env.get_moments(state))
+    np.testing.assert_allclose(handed_over.standardise(obs), (obs - obs.mean(0)) / obs.std(0), atol=1e-3)
+    assert float(handed_over.standardise(np.full(2, 1e9, np.float32)).max()) == 10.0
+    assert code.make_env.get_moments(SimpleNamespace(env_state=None)) == {}
 
 
 def test_a_policy_takes_the_statistics_of_its_training_into_the_exam(code: Any) -> None:
     values = PENDULUM | {"NORMALIZE": True, "NUM_ENVS": 4, "NUM_STEPS": 8, "TOTAL_TIMESTEPS": 96}
-    config = code.main.get_config(values)
+    config = code.run_config.get_config(values)
     _, results = code.main.train_agents(code.train.make_train(config), config, seed=0)
-    params, env_state = jax.tree.map(lambda x: x[0], (results["params"], results["env_state"]))
-    moments = code.rl_jax.wrappers.state_of(code.rl_jax.wrappers.ObservationState, env_state).moments
-    assert moments.mean.shape == (1, 3) and float(moments.count[0]) == pytest.approx(96 + 4, rel=1e-3)
+    state = code.main.handed_over(results, 0)
+    moments = state["moments"]
+    assert moments["mean"].shape == (1, 3) and float(moments["count"][0]) == pytest.approx(96 + 4, rel=1e-3)
 
     network = actor_critic(code, config)
-    policy = code.policy.TrainedPolicy(network, params, env_state)
+    _, act = code.answer.make_policy(code.run_config.get_config({**values, "ACTION_DIM": 1}))
     obs = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
-    mean, variance = (np.asarray(each[0]) for each in (moments.mean, moments.variance))
-    own = jax.tree.map(lambda x: x[0], params)
+    mean, variance = (np.asarray(moments[name][0]) for name in ("mean", "variance"))
+    own = jax.tree.map(lambda x: x[0], state["params"])
     expected = network.apply(own, np.clip((obs - mean) / np.sqrt(variance + 1e-8), -10, 10))[0].mode()
-    np.testing.assert_allclose(policy.act(obs, np.ones(6, bool)), expected, atol=1e-5)
-    again = policy.act(obs + 100.0, np.zeros(6, bool))  # what it sees in the exam changes nothing
-    np.testing.assert_allclose(policy.act(obs, np.zeros(6, bool)), expected, atol=1e-5)
-    assert np.abs(again - expected).max() > 1e-3
+    key = np.zeros(2, np.uint32)
+    actions, _ = act(state, {}, obs[None], np.ones((1, 6), bool), key)
+    np.testing.assert_allclose(actions[0], expected, atol=1e-5)
+    elsewhere, _ = act(state, {}, obs[None] + 100.0, np.zeros((1, 6), bool), key)
+    assert np.abs(elsewhere[0] - expected).max() > 1e-3

@@ -37,7 +37,7 @@ def code(backend: str) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def network(code: Any) -> Any:
-    return code.networks.ActorCritic(3, code.main.get_config(SMALL), jnp.tanh)
+    return code.networks.ActorCritic(3, code.run_config.get_config(SMALL), jnp.tanh)
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def pendulum(code: Any, limit: int, finals: list[Any]) -> Any:
 @pytest.mark.slow
 def test_rollouts_say_what_the_loss_computes_again(code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one minibatch and a learning rate of 0, acting and learning may not differ, for three updates."""
-    config = code.main.get_config(
+    config = code.run_config.get_config(
         SMALL
         | {"ENV_NAME": "Pendulum-v1", "CONTINUOUS": True, "UPDATE_EPOCHS": 1, "NUM_MINIBATCHES": 1, "NUM_LAYERS": 1}
     )

@@ -25,7 +25,7 @@ def code() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def config(code: Any) -> Any:
-    return code.main.get_config(DOMAIN.config("MinAtar/Breakout", "tiny"))
+    return code.run_config.get_config(DOMAIN.config("MinAtar/Breakout", "tiny"))
 
 
 def random_rollout(code: Any, steps: int = 40, envs: int = 3) -> Any:
@@ -104,7 +104,7 @@ def test_loss_is_the_clipped_objective_of_the_paper(backend: str, continuous: bo
     old_log_prob = (log_prob + 0.3 * rng.normal(size=shape)).astype(np.float32)
 
     with import_learner(DOMAIN, backend=backend) as code:
-        config = code.main.get_config(DOMAIN.config("MinAtar/Breakout", "tiny"))
+        config = code.run_config.get_config(DOMAIN.config("MinAtar/Breakout", "tiny"))
         parts = {name: jnp.zeros(shape) for name in code.transition.Transition._fields}
         parts |= {"action": jnp.asarray(action), "log_prob": old_log_prob, "value": old_value}
         batch = code.transition.Transition(**parts)
@@ -147,7 +147,7 @@ def test_schedule_decays_linearly_from_the_learning_rate_to_zero(code: Any, conf
 @pytest.mark.parametrize("continuous", [False, True])
 @pytest.mark.parametrize("leading", [(), (7,), (2, 7)])
 def test_network_keeps_leading_axes(code: Any, config: Any, continuous: bool, leading: tuple[int, ...]) -> None:
-    values = code.main.get_config({**config, "CONTINUOUS": continuous})
+    values = code.run_config.get_config({**config, "CONTINUOUS": continuous})
     network = code.networks.ActorCritic(4, values, code.activation.get_activation(values))
     obs = jnp.ones((*leading, 12))
     (pi, value), _ = jax.jit(network.init_with_output)(jax.random.key(0), obs)
@@ -158,20 +158,20 @@ def test_network_keeps_leading_axes(code: Any, config: Any, continuous: bool, le
 
 def test_config_derives_its_sizes_and_cannot_be_changed(code: Any) -> None:
     values = DOMAIN.config("MinAtar/Breakout", "full")
-    config = code.main.get_config(values)
+    config = code.run_config.get_config(values)
     assert (config["NUM_UPDATES"], config["MINIBATCH_SIZE"]) == (1220, 1024)
     with pytest.raises(ValueError, match="immutable"):
         config["TOTAL_TIMESTEPS"] = 10**9
     with pytest.raises(ValueError, match="multiple of NUM_MINIBATCHES"):
-        code.main.get_config({**values, "NUM_MINIBATCHES": 3})
+        code.run_config.get_config({**values, "NUM_MINIBATCHES": 3})
     with pytest.raises(ValueError, match="multiple of NUM_SEEDS"):
-        code.main.get_config({**values, "NUM_SEEDS": 7})
+        code.run_config.get_config({**values, "NUM_SEEDS": 7})
 
 
 @pytest.mark.parametrize("dataset", DOMAIN.datasets)
 @pytest.mark.parametrize("scale", ["tiny", "small", "full"])
 def test_every_configuration_fits_every_backend(code: Any, dataset: str, scale: str) -> None:
-    config = code.main.get_config(DOMAIN.config(dataset, scale))
+    config = code.run_config.get_config(DOMAIN.config(dataset, scale))
     assert config["NUM_UPDATES"] > 0
     assert config["NUM_ENVS"] % config["NUM_MINIBATCHES"] == 0  # memories: minibatches are made of environments
     assert config["EMBEDDING_SIZE"] % config["NUM_HEADS"] == 0
@@ -195,7 +195,7 @@ def test_the_learning_rate_is_chosen_by_the_returns_at_the_end_of_training(code:
 @pytest.mark.parametrize("backend", DOMAIN.backends)
 def test_stubs_import_cleanly_and_refuse_to_run(backend: str) -> None:
     with import_learner(DOMAIN, backend=backend, stubs=DOMAIN.modules) as stub:
-        config = stub.main.get_config(DOMAIN.config("MinAtar/Breakout", "tiny"))
+        config = stub.run_config.get_config(DOMAIN.config("MinAtar/Breakout", "tiny"))
         network = stub.networks.ActorCritic(3, config, jnp.tanh)
         x, first = jnp.ones((1, 2, 4)), jnp.ones((1, 2), bool)
         inputs = (None, x, first) if backend in MEMORIES else (x,)
