@@ -290,6 +290,13 @@ class Examiner(ABC):
             ProtocolError, RuleBroken: see the methods ``require_…`` of :class:`State`.
         """
 
+    def carried_state(self, state: State, seed: int, stage: int) -> Mapping[str, Any]:
+        """What the next of several trainings gets of what this one handed over, as its ``previous_state()``.
+
+        By default all of it. A domain may round it, or add what the examiner holds; called after the questions.
+        """
+        return state.tree
+
     @abstractmethod
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Question ``learner`` and return its metrics by the names of ``domain.yaml``.
