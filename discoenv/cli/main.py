@@ -31,7 +31,7 @@ class Commands(DeferredGroup):
             'Run the exams of a workspace that was edited by hand; prints {"results": …, "errors": …} as JSON.',
         ),
         "replay": Deferred(
-            "runs:replay", "Score a recorded submission again on the meta-test datasets, with the seeds of the run."
+            "runs:replay", "Score a recorded submission again on the meta-test datasets, in the exams of the run."
         ),
         "draw": Deferred(
             "runs:draw",

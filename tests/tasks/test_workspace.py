@@ -229,7 +229,7 @@ def test_the_description_says_what_modules_may_import(make_variant: MakeVariant,
         "Modules may import `numpy`, `scipy`, each other, the Python files beside `main.py`, and of the standard"
         in text
     )
-    assert variant.importable == {"numpy", "scipy", "model", "features", "interval"}
+    assert variant.importable == frozenset({"numpy", "scipy", "model", "features", "interval"})
     make_variant("Toy", change=lambda content: content.update(imports=None, extra="jax"))
     assert "Modules may import `jax`, `flax`, `optax`, " in describe(task.side("meta_train"))
     make_variant("Toy", change=lambda content: content.update(imports=None, extra="another"))
