@@ -13,6 +13,7 @@ import numpy as np
 from discoenv import objectives
 from discoenv.episodes.episode import Episode, EpisodeLimits, Info
 from discoenv.exams.host import Host
+from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import Progress
 from discoenv.machine import scratch
 from discoenv.machine.devices import DeviceChoice
@@ -54,7 +55,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
         limits: what bounds an episode, an :class:`EpisodeLimits` or its fields.
         host: where exams run. Environments may share it, and its creator closes it.
-        sandbox, device: without a ``host``, those of a host that is made for this environment (see :class:`Host`).
+        sandbox, device, secret: without a ``host``, those of a host that is made for this environment (see
+            :class:`Host`). By default exams come from this user's own secret.
         runs_dir: where run directories are written; None keeps no record.
         reward_fn: replaces the objective's reward.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`step`; of an exam
@@ -82,6 +84,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         host: Host | None = None,
         sandbox: SandboxChoice = "auto",
         device: DeviceChoice = "auto",
+        secret: Secret | str | Path | None = None,
         runs_dir: str | Path | None = "runs",
         reward_fn: objectives.RewardFunction | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -104,7 +107,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             objectives.get(name)
         self._scale: Scale = scale
         self._task = None if task is None else self._parsed(task)
-        self.host = host or Host(sandbox, device=device)
+        self.host = host or Host(sandbox, device=device, secret=secret)
         self._owns_host = host is None
         self._runs_dir = None if runs_dir is None else Path(runs_dir)
         self._reward_fn = reward_fn
@@ -115,8 +118,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
         """Start an episode. ``options={"task": ...}`` sets the task of this episode only.
 
-        With a ``seed``, the task, its files and all exams are the same every time, on machines with the same packages,
-        devices and calibrations: only tasks that can be played there are sampled.
+        With a ``seed``, the task and its files are the same every time, on machines with the same packages, devices and
+        calibrations: only tasks that can be played there are sampled. Exams are the same where the secret is, too.
         """
         super().reset(seed=seed)
         unknown = sorted(str(key) for key in options or {} if key != "task")

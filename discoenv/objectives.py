@@ -167,9 +167,9 @@ def memory(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> R
 def golf(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """Size of all editable modules, beside that of their base implementations.
 
-    The size of a module is that of its compressed syntax tree, see :func:`discoenv.tasks.module_code.size`.
+    The size of a module is that of its compressed syntax tree, see :func:`discoenv.module_code.size`.
     """
-    from discoenv.tasks import module_code
+    from discoenv import module_code
 
     size = float(sum(map(module_code.size, modules.values())))
     return _cost_ratio(

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from discoenv.env import DiscoGenEnv, Observation
 from discoenv.episodes.episode import Info
 from discoenv.exams.host import Host
+from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import Progress
 from discoenv.machine.devices import DeviceChoice
 from discoenv.sandbox import SandboxChoice
@@ -56,7 +58,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
         num_envs: number of sub-environments.
         autoreset_mode: Gymnasium's ``NextStep``, ``SameStep`` or ``Disabled``.
         host: where exams run, those of all sub-environments; its creator closes it.
-        sandbox, device: without a ``host``, those of a host that is made for this environment.
+        sandbox, device, secret: without a ``host``, those of a host that is made for this environment.
         on_progress: called with a sub-environment's index and what its exams do; never twice at once.
         arguments: all others of :class:`DiscoGenEnv`.
 
@@ -77,6 +79,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
         host: Host | None = None,
         sandbox: SandboxChoice = "auto",
         device: DeviceChoice = "auto",
+        secret: Secret | str | Path | None = None,
         on_progress: Callable[[int, Progress], None] | None = None,
         **arguments: Any,
     ) -> None:
@@ -85,7 +88,7 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
         self.num_envs = num_envs
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.host = host or Host(sandbox, device=device)
+        self.host = host or Host(sandbox, device=device, secret=secret)
         self._owns_host = host is None
         self._on_progress = on_progress
         self._progress_lock = threading.Lock()

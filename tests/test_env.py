@@ -279,9 +279,7 @@ def test_a_seed_fixes_the_workspace_the_task_and_the_reward(make_env: MakeEnv) -
         ]
         edits = [edit for edit in edits if edit["path"].removesuffix(".py") in env.task.modules]
         _, reward, _, _, info = env.step({"edits": edits, "command": "submit"})
-        records = {
-            name: (each_exam(record, "seed"), each_exam(record, "metric")) for name, record in info["meta_test"].items()
-        }
+        records = {name: each_exam(record, "metric") for name, record in info["meta_test"].items()}
         seen.append((info["task_id"], shape, path, reward, records))
     assert seen[0] == seen[1]
 
@@ -305,7 +303,7 @@ def test_exam_seeds_differ_between_sides_datasets_and_episodes(make_env: MakeEnv
         for dataset in ("Line", "Steps", "Wave", "Noise"):
             seeds += evaluation.seeds("meta_train", dataset) + evaluation.seeds("meta_test", dataset)
     assert len(set(seeds)) == len(seeds) == 32
-    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert all(0 <= seed < 2**128 for seed in seeds)
 
 
 def test_nothing_of_the_meta_test_side_exists_before_submission(make_env: MakeEnv) -> None:
@@ -367,13 +365,13 @@ def test_a_failing_or_cheating_module_is_worth_nothing_and_says_why(make_env: Ma
 
 
 def test_endless_training_is_worth_nothing(make_variant: MakeVariant, make_env: MakeEnv) -> None:
-    make_variant("Toy", change=lambda c: c["limits"].update(minimum_budget_s=0.5))
+    make_variant("Toy", change=lambda c: c["limits"].update(minimum_budget_s=1.5))
     env = make_env()
     env.reset(seed=0)
     loop = {"edits": [{"path": "features.py", "content": "while True: pass\n"}], "command": "submit"}
     observation, reward, _, _, info = env.step(loop)
     assert (reward, each_exam(info["meta_test"]["Wave"], "status")) == (0, ["timeout"])
-    assert "the compute budget was spent before training was over (0.5 s)" in observation["text"]
+    assert "the compute budget was spent before training was over (1.5 s)" in observation["text"]
 
 
 def test_refused_actions_change_nothing_say_why_and_count(make_env: MakeEnv) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from rich.text import Text
 
 from discoenv.episodes.record import ScoreRecord, StepRecord
 from discoenv.errors import BudgetSpent, EpisodeSpoilt
+from discoenv.exams import secrets
 from discoenv.exams.spec import Progress
 
 if TYPE_CHECKING:
@@ -208,7 +211,9 @@ class EpisodeDisplay:
         if run is not None:
             shown = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
             self.hint("recorded in", str(shown))
-            self.hint("score it again", f"discoenv replay {shown}")
+            named = os.environ.get(secrets.VARIABLE)
+            setting = f"{secrets.VARIABLE}={shlex.quote(named)} " if named else ""
+            self.hint("score it again", f"{setting}discoenv replay {shown}")
 
     def hint(self, label: str, text: str) -> None:
         """A label and a text, such as a command to go on with."""

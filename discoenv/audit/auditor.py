@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from discoenv.audit.exploit import ActionExploit, Exploit, Facts
+from discoenv.audit.exploit import ANSWERING, ActionExploit, Exploit, Facts
 from discoenv.audit.snapshot import look
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import InfraError
@@ -28,7 +29,8 @@ from discoenv.tasks.quick import quick_task
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.workspace import materialise
 
-SEED = 1_234_567_890_123_457
+#: Seed of an audit's exams: the same for all, and as long as those of episodes.
+SEED = int.from_bytes(hashlib.sha256(b"discoenv audit").digest()[:16], "big")
 HONEST_EXAMS = 3
 #: A cost below this part of the honest one is a gain. Times of short exams vary on a busy machine, memory less.
 _CHEAPER = 0.6
@@ -181,9 +183,15 @@ class Auditor:
             )
         return self._honest[module]
 
+    def module_of(self, exploit: Exploit) -> str:
+        """The module that an exploit is put into."""
+        if exploit.module == ANSWERING:
+            return self.domain.specification.exam.answers_with[0]
+        return exploit.module or self.module
+
     def attempt(self, exploit: Exploit) -> Finding:
         """Run the exams of an exploit and judge the last of them."""
-        module = exploit.module or self.module
+        module = self.module_of(exploit)
         honest = self.honest_run(module)
         text = exploit.text(self._base(module), self.facts)
         budget_s = max(30.0, 4 * honest.most_s) if exploit.budget_s is None else exploit.budget_s + 1.5 * honest.most_s
@@ -270,6 +278,7 @@ class Auditor:
             method=next(iter(domain.specification.contract), "").partition("(")[0],
             unseen=tuple(name for name in domain.datasets if name != dataset),
             hidden_packages=tuple(domain.specification.hidden_packages),
+            hidden_when_answering=domain.specification.exam.hidden_when_answering,
             solution=max((line.strip() for line in others), key=len),
             mark=mark,
             processes=Limits().processes,
@@ -313,7 +322,7 @@ class Auditor:
 
     def _surprise(self, exploit: Exploit, result: ExamResult, gain: float, honest: HonestRun) -> str:
         expected = exploit.expect
-        if exploit.acts_on == "answers" and self.domain.own_code_answers((exploit.module or self.module,)):
+        if exploit.acts_on == "answers" and self.domain.own_code_answers((self.module_of(exploit),)):
             expected = "same"
         if expected == "floor" and result.status == "ok":
             return "the exam was passed"

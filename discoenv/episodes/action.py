@@ -20,8 +20,8 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
+from discoenv import module_code
 from discoenv.errors import ActionError
-from discoenv.tasks import module_code
 
 ActionCommand = Literal["edit", "run", "submit"]
 

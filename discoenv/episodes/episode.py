@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from discoenv import objectives
+from discoenv import module_code, objectives
 from discoenv.episodes import feedback
 from discoenv.episodes.action import Action, apply_edits, parse_action, shown
 from discoenv.episodes.evaluation import Evaluation
@@ -21,7 +21,6 @@ from discoenv.errors import ActionError, InfraError
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.scoring.scores import Score
-from discoenv.tasks import module_code
 from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import initial_modules
 

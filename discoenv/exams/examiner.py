@@ -275,6 +275,12 @@ class Examiner(ABC):
         """As :meth:`training_data`, for one of several stages, from 0."""
         return self.training_data(seed)
 
+    def prepare_questions(self, seed: int, stage: int) -> None:  # noqa: B027 (many have nothing to prepare)
+        """Make, and keep, what :meth:`examine` needs besides the state and takes long. It is called while a learner trains.
+
+        Another thread calls it than the other methods, never at the same time as one of them.
+        """
+
     def check_state(self, state: State) -> None:  # noqa: B027 (not every domain has something to refuse)
         """Refuse a state that the domain does not allow: names, shapes, dtypes, number of parameters.
 

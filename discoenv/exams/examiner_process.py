@@ -118,7 +118,13 @@ class Server:
         return self._examiner(target).stages(seed)
 
     def do_train(
-        self, target: dict[str, Any], started: float, budget_s: float, programs: str | None = None
+        self,
+        target: dict[str, Any],
+        seed: int,
+        stage: int,
+        started: float,
+        budget_s: float,
+        programs: str | None = None,
     ) -> Training:
         """Wait until a training is over, and check what it hands over; times are those of ``time.monotonic()``.
 
@@ -128,14 +134,16 @@ class Server:
         result = Training(status="gone", message="", training_s=None)
         deadline = started + budget_s
         with self._failures(result):
-            channel = self._channel = self._accept(deadline)
-            message = channel.receive(deadline)
+            with self._preparing(examiner, seed, stage):
+                channel = self._channel = self._accept(deadline)
+                message = channel.receive(deadline)
+                arrived = time.monotonic()
             if target["hands_over"]:
                 if set(message) != {"state"}:
                     raise ProtocolError(
                         "the first message was not hand_over()'s state: end main.py in hand_over(state)"
                     )
-                result["training_s"] = time.monotonic() - started
+                result["training_s"] = arrived - started
                 state = checked(message["state"], most_bytes=target["state_bytes"])
                 examiner.check_state(state)
                 self._state = state
@@ -143,11 +151,32 @@ class Server:
             elif message != {"ready": True}:
                 raise ProtocolError("the first message was not serve()'s announcement that training is over")
             else:
-                result["training_s"] = time.monotonic() - started
+                result["training_s"] = arrived - started
             result["status"] = "ok"
         if result["status"] != "ok":
             self._leave()
         return result
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _preparing(examiner: Examiner, seed: int, stage: int) -> Iterator[None]:
+        """Let an examiner prepare its questions meanwhile; the block ends when it has."""
+        faults: list[BaseException] = []
+
+        def prepare() -> None:
+            try:
+                examiner.prepare_questions(seed, stage)
+            except BaseException as error:
+                faults.append(error)
+
+        thread = threading.Thread(target=prepare)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+            if faults:
+                raise faults[0]
 
     def do_listen(self, address: str) -> None:
         """Listen for a learner that answers for the state of the last training."""

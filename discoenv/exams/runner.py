@@ -202,6 +202,8 @@ class ExamRun:
             "train",
             while_waiting=self._watching(running, examiner),
             target=target,
+            seed=self.spec.seed,
+            stage=stage,
             started=running.started,
             budget_s=record.budget_left_s,
             programs=str(programs.kept_in) if self._exam.hands_over and programs and programs.kept_in else None,

@@ -19,10 +19,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from discoenv import module_code
 from discoenv.errors import DomainError, NoBaseline, UnknownName
 from discoenv.machine import atomic, cache
 from discoenv.machine.hardware import fingerprint
-from discoenv.tasks import module_code
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting
 

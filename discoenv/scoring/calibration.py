@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from discoenv import module_code
 from discoenv.errors import CalibrationFailed, InfraError
 from discoenv.exams.host import ExamGroup, Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import hardware, packages, scratch
 from discoenv.scoring import baselines
-from discoenv.tasks import module_code
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, TaskSide
 from discoenv.tasks.workspace import base_modules, lay_out

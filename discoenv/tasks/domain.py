@@ -15,9 +15,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from discoenv import module_code
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
-from discoenv.tasks import kits, module_code, stubs, yaml_text
+from discoenv.tasks import kits, stubs, yaml_text
 from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
 

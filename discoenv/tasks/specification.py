@@ -187,7 +187,7 @@ class Specification(_Record):
     durations are compared.
 
     ``imports`` lists what modules may import beside their workspace's files and what computes in the standard library;
-    left out: what is usual with the domain's ``extra`` (:data:`discoenv.tasks.module_code.FAMILIES`), or anything.
+    left out: what is usual with the domain's ``extra`` (:data:`discoenv.module_code.FAMILIES`), or anything.
 
     ``discobench`` and ``quick`` may be left out: then the domain has no DiscoBench task and no example, and its quick
     task is made of the first module and the first two datasets that can be used.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -47,12 +48,10 @@ class InProcessLearner(Learner):
     """
 
     def __init__(self, model: Any, *, state: Mapping[str, Any] | None = None, **answers: Any) -> None:
+        super().__init__(None, math.inf)
         self.model = model
-        self.state = handed_over(state) if state else State({}, {})
-        self.code = None
-        self.answering_s = 0.0
-        self.background_s = 0.0
-        self.questions = 0
+        if state:
+            self.state = handed_over(state)
         self._answers = answers
 
     def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:

@@ -13,11 +13,12 @@ from typing import Final
 
 import numpy as np
 
+from discoenv import module_code
 from discoenv.audit.exploits import exploits_of
 from discoenv.errors import DomainError
 from discoenv.machine import packages
 from discoenv.scoring import baselines
-from discoenv.tasks import module_code, stubs
+from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.quick import quick_task
 from discoenv.tasks.specification import Scale

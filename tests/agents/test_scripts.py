@@ -114,7 +114,7 @@ def test_wrong_options_of_react_are_one_message(
 def test_scripted_prints_an_episode_as_it_goes_and_beats_the_baseline(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scripted.main(domain="GreenhouseGasPrediction", scale="tiny", seed=1, runs=tmp_path)
+    scripted.main(domain="GreenhouseGasPrediction", scale="small", seed=1, runs=tmp_path)
     printed = capsys.readouterr().out
     for expected in ("meta-train", "meta-test", "episode over", "discoenv replay"):
         assert expected in printed

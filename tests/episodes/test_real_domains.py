@@ -15,6 +15,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from discoenv.env import DiscoGenEnv
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import available_datasets
 from discoenv.tasks.task import Setting
@@ -117,10 +118,14 @@ TRICKS = {
 
 
 @pytest.mark.parametrize("domain", TRAINED)
-def test_tricks_gain_nothing(domain: str, make_env: MakeEnv) -> None:
+def test_tricks_gain_nothing(domain: str, make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tiny_module(domain)
     source = base_source(domain, module)
     env = make_env(task=tiny_task(domain))
+    env.reset(seed=7)
+    edit = {"path": f"{module}.py", "content": f"{TRICKS['leaves at once']}\n{source}"}
+    assert f"{module}.py, line 1: 'os' cannot be imported here" in env.step({"edits": [edit]})[4]["refused"]
+    monkeypatch.setattr(Domain, "importable", None)  # that is a fence, and not what stops them
     honest = play(env, module, source)[0]
     for trick, code in TRICKS.items():
         printing = code.replace("METRIC", get_domain(domain).specification.metric.name)

@@ -112,7 +112,7 @@ def test_what_a_record_cannot_be_without_is_named(content: Any, message: str) ->
 def test_info_holds_the_version_and_only_what_applies() -> None:
     info = StepRecord(task={"domain": "Toy"}, integrity=IntegrityRecord("examined", "process", ("a note",))).to_json()
     assert info["version"] == VERSION
-    assert info["integrity"] == {"level": "examined", "sandbox": "process", "notes": ["a note"]}
+    assert info["integrity"] == {"level": "examined", "sandbox": "process", "notes": ["a note"], "flags": []}
     assert not {"changed", "refused", "meta_train", "score", "meta_test", "reward_parts", "infra_error"} & info.keys()
     assert info["run_directory"] is None
 

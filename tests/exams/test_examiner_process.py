@@ -106,7 +106,7 @@ def prepare(process: ExaminerProcess, folder: Path) -> None:
 def question(process: ExaminerProcess, budget_s: float = 60.0, watch: Callable[[], None] | None = None) -> Result:
     """Train and question the learner that an examiner has been prepared for."""
     training: Training = process.request(
-        "train", while_waiting=watch, target=TARGET, started=time.monotonic(), budget_s=budget_s
+        "train", while_waiting=watch, target=TARGET, seed=1, stage=0, started=time.monotonic(), budget_s=budget_s
     )
     if training["status"] != "ok":
         return Result(training, None)

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from discoenv import objectives
+from discoenv import module_code, objectives
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import EntryPointError, UnknownName
 from discoenv.exams.result import ExamResult
 from discoenv.machine.energy import Energy, EnergyMeter, rapl_counters
 from discoenv.scoring.baselines import Baseline, SeedValues
 from discoenv.scoring.scores import Score, score
-from discoenv.tasks import module_code
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.specification import Metric
 from discoenv.tasks.task import Task

@@ -81,7 +81,7 @@ def test_reading_costs_nothing_and_shows_edits(make_session: MakeSession) -> Non
     listed = session.call("list_files").text
     assert "features.py" in listed
     assert "Line/main.py" in listed
-    assert "exam.py" in listed
+    assert "Line/exam/__init__.py" in listed
     session.call("write_file", {"path": "features.py", "content": "x = 1\ny = 2\nz = 3\n"})
     assert "features.py (18 bytes, changed since the last run)" in session.call("list_files").text
     for path in ("features.py", "discovered/features.py", "./features.py", "Line/features.py"):
@@ -282,7 +282,7 @@ def test_the_context_holds_what_the_modules_interact_with(make_session: MakeSess
     assert context.count("### `Line/main.py` (fixed)") == 1
     assert "### `Steps/main.py`" not in context  # the same text as Line's
     assert "### `Steps/interval.py`" in context
-    assert "Not shown for lack of room: Line/exam.py" in session.context(max_characters=3000)
+    assert "Not shown for lack of room: Line/exam/" in session.context(max_characters=3000)
     session.write({"model.py": '"""\n```\n"""'})
     assert '````\n"""\n```\n"""\n````' in session.context()
 

@@ -7,8 +7,8 @@
 For examiners; learners never see any of it.
 """
 
-from discoenv.data.generated.store import DIGESTS, GENERATORS, load
+from discoenv.data.generated.store import COUNTS, DIGESTS, GENERATORS, draw, load
 from discoenv.data.images import Images, Split
 from discoenv.errors import WrongData
 
-__all__ = ["DIGESTS", "GENERATORS", "Images", "Split", "WrongData", "load"]
+__all__ = ["COUNTS", "DIGESTS", "GENERATORS", "Images", "Split", "WrongData", "draw", "load"]

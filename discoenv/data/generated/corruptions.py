@@ -108,15 +108,15 @@ CORRUPTIONS: Final[tuple[Corruption, ...]] = (
 SEVERITIES: Final = 3
 
 
-def all_of(split: Split, name: str) -> Split:
-    """Every image of ``split`` in every corruption and severity, in random order; ``name`` seeds the noise."""
+def all_of(split: Split, draws: Draws) -> Split:
+    """Every image of ``split`` in every corruption and severity, in random order; ``draws`` decides the noise."""
     x = split.x.astype(np.float64)
     parts = [
-        to_bytes(corrupt(x, Draws(name, corrupt.__name__, severity), severity))
+        to_bytes(corrupt(x, draws.part(corrupt.__name__, severity), severity))
         for corrupt in CORRUPTIONS
         for severity in range(SEVERITIES)
     ]
-    order = Draws(name, "order").order(len(parts) * len(split))
+    order = draws.part("order").order(len(parts) * len(split))
     return Split(np.concatenate(parts)[order], np.tile(split.y, len(parts))[order])
 
 

@@ -7,7 +7,7 @@ uses only the former, and the raw output of PCG64, which is fixed.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,10 +31,15 @@ class Draws:
     """
 
     def __init__(self, *words: str | int) -> None:
+        self._words = words
         entropy: list[int] = []
         for word in words:
             entropy += [word] if isinstance(word, int) else [len(word), *word.encode()]
         self._bits = np.random.PCG64(np.random.SeedSequence(entropy))
+
+    def part(self, *words: str | int) -> Self:
+        """Others of the same kind, which these words and further ones determine."""
+        return type(self)(*self._words, *words)
 
     def uniform(self, low: float, high: float, *shape: int) -> Floats:
         """Uniform in [low, high), float64[shape]."""
@@ -55,6 +60,14 @@ class Draws:
     def order(self, count: int) -> Integers:
         """A random permutation of 0 … count - 1, int64[count]."""
         return np.argsort(np.asarray(self._bits.random_raw(count)), kind="stable").astype(np.int64)
+
+
+class FastDraws(Draws):
+    """Random numbers for sets that are drawn anew for each exam: normal ones are NumPy's, twelve times as fast."""
+
+    def normal(self, *shape: int) -> Floats:
+        """Normal, mean 0, variance 1, cut at ±6; float64[shape]."""
+        return np.random.Generator(self._bits).standard_normal(shape).clip(-6.0, 6.0)
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Floats) -> Floats:

@@ -7,16 +7,18 @@ light, on grass and leaves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from discoenv.data.generated.exact import Draws, Floats, angle, cosine, sine, smooth, to_bytes
-from discoenv.data.images import Bytes, Images, Split
+from discoenv.data.images import SPLITS, Bytes, Images, Split
 
 CLASSES = 60
 SIZE = 32
-_COUNTS = {"train": 20, "validation": 5, "test": 15}
+ROOT = Draws("flowers60")
+COUNTS = {"train": 20, "validation": 5, "test": 15}
 #: Red, green, blue of petals.
 _PETALS = np.array(
     [[225, 70, 80], [235, 150, 60], [240, 215, 80], [240, 240, 235], [225, 140, 190], [150, 90, 190], [90, 110, 215]],
@@ -26,9 +28,14 @@ _PETALS = np.array(
 _CENTRES = np.array([[245, 200, 50], [90, 60, 40], [120, 160, 70], [235, 235, 200]], np.float64)
 
 
-def flowers60() -> Images:
-    """20 images of each of 60 species to train on, 5 for validation, 15 held out."""
-    return Images("flowers60", CLASSES, *(_photographed(part, count) for part, count in _COUNTS.items()))
+def flowers60(root: Draws = ROOT, counts: Mapping[str, int] = COUNTS) -> Images:
+    """20 images of each of 60 species to train on, 5 for validation, 15 held out.
+
+    Args:
+        root: decides everything, the species too.
+        counts: images per species of each part.
+    """
+    return Images("flowers60", CLASSES, *(_photographed(root, part, counts[part]) for part in SPLITS))
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,9 @@ class Species:
     eye: float
 
 
-def species(number: int) -> Species:
+def species(number: int, root: Draws = ROOT) -> Species:
     """The species of class ``number``."""
-    draws = Draws("flowers60", "species", number)
+    draws = root.part("species", number)
     pick = draws.uniform(0.0, 1.0, 10)
     colour = _PETALS[int(pick[0] * len(_PETALS))]
     other = _PETALS[int(pick[1] * len(_PETALS))]
@@ -78,10 +85,10 @@ def species(number: int) -> Species:
     )
 
 
-def _photographed(part: str, count: int) -> Split:
-    images = [_flowers(species(number), Draws("flowers60", part, number), count) for number in range(CLASSES)]
+def _photographed(root: Draws, part: str, count: int) -> Split:
+    images = [_flowers(species(number, root), root.part(part, number), count) for number in range(CLASSES)]
     labels = np.repeat(np.arange(CLASSES, dtype=np.int64), count)
-    order = Draws("flowers60", part, "order").order(len(labels))
+    order = root.part(part, "order").order(len(labels))
     return Split(np.concatenate(images)[order], labels[order])
 
 

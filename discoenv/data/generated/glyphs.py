@@ -7,45 +7,54 @@ nothing else. Fonts would make the pixels depend on the version of a rendering l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from discoenv.data.generated.exact import Draws, Floats, Integers, cosine, sine, to_bytes
-from discoenv.data.images import Images, Split
+from discoenv.data.images import SPLITS, Images, Split
 
 CLASSES = 100
 SIZE = 16
+ROOT = Draws("glyphs100")
 #: Of each part: hands, and images per character.
 _HANDS = {"train": 20, "validation": 5, "test": 10}
-_COUNTS = {"train": 40, "validation": 10, "test": 20}
+COUNTS = {"train": 40, "validation": 10, "test": 20}
 #: Straight pieces of a stroke.
 _PIECES = 5
 #: Standard deviations, as shares of the image, of how the points of a stroke move between hands, and each time.
 _STYLE, _JITTER = 0.07, 0.03
 
 
-def glyphs100() -> Images:
-    """4,000 images to train on by 20 hands, 1,000 for validation by five more, 2,000 held out by ten more."""
-    splits = [_written(part, _HANDS[part], _COUNTS[part]) for part in ("train", "validation", "test")]
-    return Images("glyphs100", CLASSES, *splits)
+def glyphs100(root: Draws = ROOT, counts: Mapping[str, int] = COUNTS, classes: int = CLASSES) -> Images:
+    """4,000 images to train on by 20 hands, 1,000 for validation by five more, 2,000 held out by ten more.
+
+    Args:
+        root: decides everything, the characters too.
+        counts: images per character of each part.
+        classes: number of characters; fewer are the first of them.
+    """
+    splits = [_written(root, part, _HANDS[part], counts[part], classes) for part in SPLITS]
+    return Images("glyphs100", classes, *splits)
 
 
-def strokes(character: int) -> Floats:
+def strokes(character: int, root: Draws = ROOT) -> Floats:
     """Points of a character's strokes in the unit square, float64[S, 3, 2]: begin, control point and end (x, y)."""
-    draws = Draws("glyphs100", "character", character)
+    draws = root.part("character", character)
     count = 2 + int(draws.integers(3))
     points = 0.15 + 0.7 * draws.integers(4, count, 3, 2) / 3.0
     return points + 0.06 * draws.normal(count, 3, 2)
 
 
-def _written(part: str, hands: int, count: int) -> Split:
+def _written(root: Draws, part: str, hands: int, count: int, classes: int) -> Split:
     """``count`` images of every character, each by one of ``hands`` hands."""
-    pens = Draws("glyphs100", part, "hands")
+    pens = root.part(part, "hands")
     slant, tall, wide = pens.normal(hands) * 0.18, pens.uniform(0.75, 1.0, hands), pens.uniform(0.7, 1.0, hands)
     width, turn = pens.uniform(0.45, 1.0, hands), pens.normal(hands) * 0.02
     images, labels = [], []
-    for character in range(CLASSES):
-        draws = Draws("glyphs100", part, "character", character)
-        points = strokes(character)
+    for character in range(classes):
+        draws = root.part(part, "character", character)
+        points = strokes(character, root)
         styles = points + _STYLE * draws.normal(hands, *points.shape)
         hand: Integers = np.arange(count, dtype=np.int64) * hands // count
         drawn = styles[hand] + _JITTER * draws.normal(count, *points.shape) - 0.5
@@ -59,7 +68,7 @@ def _written(part: str, hands: int, count: int) -> Split:
         noise = 12.0 * draws.normal(count, SIZE, SIZE)
         images.append(to_bytes(covered * ink + noise))
         labels += [character] * count
-    order = Draws("glyphs100", part, "order").order(len(labels))
+    order = root.part(part, "order").order(len(labels))
     return Split(np.concatenate(images)[order][..., None], np.array(labels, np.int64)[order])
 
 

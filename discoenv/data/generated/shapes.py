@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from discoenv.data.generated.exact import Draws, Floats, cosine, sine, smooth, to_bytes
-from discoenv.data.images import Bytes, Images, Split
+from discoenv.data.images import SPLITS, Bytes, Images, Split
 
 Inside = np.ndarray[Any, np.dtype[np.bool_]]
 
 SIZE = 24
-_COUNTS = {"train": 300, "validation": 50, "test": 100}
+ROOT = Draws("shapes10")
+COUNTS = {"train": 300, "validation": 50, "test": 100}
 #: Points per pixel and axis at which a shape is evaluated.
 _FINE = 2
 #: Images that are made at a time.
@@ -22,25 +24,61 @@ _CHUNK = 50
 _LEAST_CONTRAST = 6000.0
 
 
-def shapes10() -> Images:
-    """300 images of each shape to train on, 50 for validation, 100 held out."""
-    return Images("shapes10", len(CLASSES), *(_scenes(part, count) for part, count in _COUNTS.items()))
+@dataclass(frozen=True)
+class Form:
+    """The shape of a class: one of ten, as it is or changed.
+
+    Attributes:
+        name: of the shape.
+        turn: by which it is turned, in turns.
+        flat: its height over its width, once it is turned.
+        bend: how far its middle is bent to the side.
+    """
+
+    name: str
+    turn: float = 0.0
+    flat: float = 1.0
+    bend: float = 0.0
+
+    def inside(self, x: Floats, y: Floats) -> Inside:
+        """Whether points are in the shape, which about fills the disc of radius 1; y points down."""
+        if self != Form(self.name):
+            c, s = float(cosine(self.turn)), float(sine(self.turn))
+            x, y = x * c + y * s, (y * c - x * s) / self.flat
+            x = x + self.bend * (y * y - 0.4)
+        return _INSIDE[self.name](x, y)
 
 
-def _scenes(part: str, count: int) -> Split:
+def shapes10(root: Draws = ROOT, counts: Mapping[str, int] = COUNTS) -> Images:
+    """300 images of each shape to train on, 50 for validation, 100 held out.
+
+    Args:
+        root: decides everything, unless it is ``ROOT`` the shapes too, see :func:`forms`.
+        counts: images per class of each part.
+    """
+    kinds = [Form(name) for name in CLASSES] if root is ROOT else forms(root)
+    return Images("shapes10", len(CLASSES), *(_scenes(root, kinds, part, counts[part]) for part in SPLITS))
+
+
+def forms(root: Draws) -> list[Form]:
+    """The ten shapes, each turned, flattened and bent, in random order."""
+    found = []
+    for number in root.part("forms").order(len(CLASSES)):
+        draws = root.part("form", int(number))
+        turn, flat, bend = (float(draws.uniform(low, high)) for low, high in ((0.0, 1.0), (0.7, 1.0), (-0.3, 0.3)))
+        found.append(Form(CLASSES[number], turn, flat, bend))
+    return found
+
+
+def _scenes(root: Draws, kinds: Sequence[Form], part: str, count: int) -> Split:
     images = [
-        _drawn(name, Draws("shapes10", part, name, chunk), _CHUNK)
-        for name in CLASSES
-        for chunk in range(count // _CHUNK)
+        _drawn(kind, kinds, root.part(part, kind.name, chunk), min(_CHUNK, count - chunk * _CHUNK))
+        for kind in kinds
+        for chunk in range(-(-count // _CHUNK))
     ]
-    labels = np.repeat(np.arange(len(CLASSES), dtype=np.int64), count)
-    order = Draws("shapes10", part, "order").order(len(labels))
+    labels = np.repeat(np.arange(len(kinds), dtype=np.int64), count)
+    order = root.part(part, "order").order(len(labels))
     return Split(np.concatenate(images)[order], labels[order])
-
-
-def inside(name: str, x: Floats, y: Floats) -> Inside:
-    """Whether points are in a shape that about fills the disc of radius 1; y points down."""
-    return _INSIDE[name](x, y)
 
 
 def _star(x: Floats, y: Floats) -> Inside:
@@ -77,15 +115,15 @@ _INSIDE: dict[str, Callable[[Floats, Floats], Inside]] = {
 CLASSES = tuple(_INSIDE)
 
 
-def _drawn(name: str, draws: Draws, count: int) -> Bytes:
-    """``count`` scenes with the shape ``name``."""
+def _drawn(kind: Form, kinds: Sequence[Form], draws: Draws, count: int) -> Bytes:
+    """``count`` scenes with the shape ``kind``."""
     colours = _colours(draws, count)
     ground = _painted(draws, colours[0], colours[1])
     figure = _painted(draws, colours[2], colours[3])
-    other = CLASSES[int(draws.integers(len(CLASSES)))]  # a small shape in the background, to be ignored
+    other = kinds[int(draws.integers(len(kinds)))]  # a small shape in the background, to be ignored
     clutter = _covered(other, draws, count, low=0.12, high=0.2, reach=0.45)
     ground = ground + clutter * (colours[3] - ground)
-    covered = _covered(name, draws, count, low=0.3, high=0.46, reach=0.1)
+    covered = _covered(kind, draws, count, low=0.3, high=0.46, reach=0.1)
     light = draws.uniform(0.75, 1.1, count, 1, 1, 1)
     return to_bytes((ground + covered * (figure - ground)) * light + 8.0 * draws.normal(count, SIZE, SIZE, 3))
 
@@ -118,11 +156,11 @@ def _painted(draws: Draws, one: Floats, two: Floats) -> Floats:
     return one + share * (two - one)
 
 
-def _covered(name: str, draws: Draws, count: int, *, low: float, high: float, reach: float) -> Floats:
+def _covered(kind: Form, draws: Draws, count: int, *, low: float, high: float, reach: float) -> Floats:
     """How much of each pixel a shape covers, float64[count, SIZE, SIZE, 1] in 0 … 1.
 
     Args:
-        name: the shape.
+        kind: the shape.
         draws: decides size, direction, proportions and place.
         count: number of images.
         low, high: its radius, as a share of the image.
@@ -135,7 +173,7 @@ def _covered(name: str, draws: Draws, count: int, *, low: float, high: float, re
     x, y = x * cosine(turned) + y * sine(turned), y * cosine(turned) - x * sine(turned)
     radius = draws.uniform(low, high, count, 1, 1)
     stretched = 1.0 + 0.1 * draws.normal(count, 1, 1)
-    hit = inside(name, x / (radius * stretched), y * stretched / radius).astype(np.float64)
+    hit = kind.inside(x / (radius * stretched), y * stretched / radius).astype(np.float64)
     blocks = hit.reshape(count, SIZE, _FINE, SIZE, _FINE)
     total = np.zeros((count, SIZE, SIZE))
     for down in range(_FINE):

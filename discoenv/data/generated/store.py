@@ -6,18 +6,19 @@ import contextlib
 import functools
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from discoenv.data.generated import digits, flowers, glyphs, shapes, textures
+from discoenv.data.generated.exact import FastDraws
 from discoenv.data.images import SPLITS, Images, Split
 from discoenv.errors import WrongData
 from discoenv.machine import atomic, cache
 
-GENERATORS: Final[dict[str, Callable[[], Images]]] = {
+GENERATORS: Final[dict[str, Callable[..., Images]]] = {
     "digits": digits.digits,
     "digits_lt": digits.digits_lt,
     "digits_c": digits.digits_c,
@@ -25,6 +26,21 @@ GENERATORS: Final[dict[str, Callable[[], Images]]] = {
     "shapes10": shapes.shapes10,
     "flowers60": flowers.flowers60,
     "textures200": textures.textures200,
+}
+
+#: Images per class of each part of the sets whose classes are invented; there can be fewer.
+COUNTS: Final[dict[str, Mapping[str, int]]] = {
+    "glyphs100": glyphs.COUNTS,
+    "shapes10": shapes.COUNTS,
+    "flowers60": flowers.COUNTS,
+    "textures200": textures.COUNTS,
+}
+
+_CLASSES: Final = {
+    "glyphs100": glyphs.CLASSES,
+    "shapes10": len(shapes.CLASSES),
+    "flowers60": flowers.CLASSES,
+    "textures200": textures.CLASSES,
 }
 
 #: SHA-256 of every set, see :meth:`Images.digest`; ``python -m discoenv.data digests`` prints them.
@@ -67,6 +83,34 @@ def load(name: str, root: Path | None = None) -> Images:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, images)
     return images
+
+
+def draw(name: str, seed: int, most: Mapping[str, int | None] | None = None, *, classes: int | None = None) -> Images:
+    """An image set of the same kind as that of :func:`load`, all of which the seed decides; it is not kept.
+
+    Of invented sets the classes are others too; of the digits, which of them are in which part. That a seed decides
+    it is sure for one version of NumPy only.
+
+    Args:
+        name: one of ``GENERATORS``.
+        seed: not negative.
+        most: images of each part that are needed, by the names of ``SPLITS``; None: all. A part may have more.
+        classes: number of classes, of the glyphs and textures; None: all. It makes no difference to other sets.
+
+    Raises:
+        ValueError: there is no such set.
+    """
+    if name not in GENERATORS:
+        raise ValueError(f"there is no image set {name!r}; there are {', '.join(GENERATORS)}")
+    root = FastDraws("drawn", name, seed)
+    if name not in COUNTS:
+        return GENERATORS[name](root)
+    fewer = {"classes": classes} if classes is not None and name in ("glyphs100", "textures200") else {}
+    counts, classes = dict(COUNTS[name]), fewer.get("classes", _CLASSES[name])
+    for part, needed in (most or {}).items():
+        if needed is not None:
+            counts[part] = min(counts[part], -(-needed // classes))
+    return GENERATORS[name](root, counts, **fewer)
 
 
 def _write(path: Path, images: Images) -> None:

@@ -6,14 +6,17 @@ classes share. Each image shows another place of it, turned and stretched a litt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from discoenv.data.generated.exact import Draws, Floats, cosine, sine, smooth, to_bytes
-from discoenv.data.images import Images, Split
+from discoenv.data.images import SPLITS, Images, Split
 
 CLASSES = 200
 SIZE = 20
-_COUNTS = {"train": 20, "validation": 5, "test": 10}
+ROOT = Draws("textures200")
+COUNTS = {"train": 20, "validation": 5, "test": 10}
 _WAVES = 3
 #: Red, green, blue.
 _PALETTE = np.array(
@@ -25,21 +28,27 @@ _PALETTE = np.array(
 )  # fmt: skip
 
 
-def textures200() -> Images:
-    """20 images of each of 200 classes to train on, 5 for validation, 10 held out."""
-    return Images("textures200", CLASSES, *(_photographed(part, count) for part, count in _COUNTS.items()))
+def textures200(root: Draws = ROOT, counts: Mapping[str, int] = COUNTS, classes: int = CLASSES) -> Images:
+    """20 images of each of 200 classes to train on, 5 for validation, 10 held out.
+
+    Args:
+        root: decides everything, the classes too.
+        counts: images per class of each part.
+        classes: number of classes; fewer are the first of them.
+    """
+    return Images("textures200", classes, *(_photographed(root, part, counts[part], classes) for part in SPLITS))
 
 
-def _photographed(part: str, count: int) -> Split:
-    images = [_texture(number, Draws("textures200", part, number), count) for number in range(CLASSES)]
-    labels = np.repeat(np.arange(CLASSES, dtype=np.int64), count)
-    order = Draws("textures200", part, "order").order(len(labels))
+def _photographed(root: Draws, part: str, count: int, classes: int) -> Split:
+    kinds = [root.part("class", number) for number in range(classes)]
+    images = [_texture(kind, root.part(part, number), count) for number, kind in enumerate(kinds)]
+    labels = np.repeat(np.arange(classes, dtype=np.int64), count)
+    order = root.part(part, "order").order(len(labels))
     return Split(np.concatenate(images)[order], labels[order])
 
 
-def _texture(number: int, draws: Draws, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """``count`` images of class ``number``."""
-    kind = Draws("textures200", "class", number)
+def _texture(kind: Draws, draws: Draws, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """``count`` images of the class that ``kind`` decides."""
     direction, length = kind.uniform(0.0, 0.5, _WAVES), kind.uniform(2.5, 9.0, _WAVES)
     strength, bend = kind.uniform(0.3, 1.0, _WAVES), kind.uniform(0.0, 1.0, _WAVES)
     grain, coarse = 0.2 + 0.8 * float(kind.uniform(0.0, 1.0)), int(kind.integers(4))

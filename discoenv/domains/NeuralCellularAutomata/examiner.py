@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from discoenv.exams.examiner import Examiner, Learner
+from discoenv.exams.examiner import Examiner, Learner, State
 
+from . import probes
 from .film import FRAMES, Film
 from .growth import Growth
-from .samples import ALPHA, SOURCES, FloatArray, Samples
+from .samples import ALPHA, SOURCES, FloatArray, Samples, Source
 
 #: A loss below counts as this much: there is nothing to be gained by more digits.
 LEAST_LOSS = 1e-6
@@ -42,11 +43,18 @@ class NeuralCellularAutomataExaminer(Examiner):
     def sample(self, seed: int) -> tuple[Samples, Samples, np.ndarray[Any, Any]]:
         """Training samples, held-out samples, and how far the latter have been moved on the torus, int64[2, M]."""
         if self._sampled is None or self._sampled[0] != seed:
-            source = SOURCES[self.config["TASK"]](self.config, self.data)
-            training, held_out = source.sample(self.generator(seed, "samples"), self.generator(seed, "split"))
+            training, held_out = self._source.sample(self.generator(seed, "samples"), self.generator(seed, "split"))
             places = self.generator(seed, "places").integers(self.config["GRID"], size=(2, len(held_out.states)))
             self._sampled = seed, (training, held_out.rolled(*places), places)
         return self._sampled[1]
+
+    @property
+    def _source(self) -> Source:
+        return SOURCES[self.config["TASK"]](self.config, self.data)
+
+    def check_state(self, state: State) -> None:
+        """The parameters of perceive.py and update.py."""
+        state.require_keys("perceive", "update")
 
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Grow, keep growing, and regrow after damage."""
@@ -56,9 +64,11 @@ class NeuralCellularAutomataExaminer(Examiner):
         if learner.code is not None and self._own is None:
             import jax  # learners need it, the other exams do not
 
-            self._own = jax.jit(learner.code.make_step(self.config))
+            self._own = jax.jit(learner.code.make_grow(self.config))
         own = None if learner.code is None else self._own
-        grow = Growth(learner, own, self.config["PRESERVE"], generator, film)
+        company = probes.Company(self._source.groups(samples), places if self._source.placed else None)
+        probing = self.generator(seed, "probes")
+        grow = Growth(learner, own, self.config["PRESERVE"], generator, probing, company, film)
         metrics = self._score(samples, samples.states, grow, generator)
         for name, values in film.arrays().items():
             self.save_artifact(name, values)

@@ -29,9 +29,12 @@ class Growth:
 
     Args:
         learner: is asked ``step(states, noise)``.
-        own: one step ``own(params, states, noise)``, if the rule is our own and no learner is asked; else None.
+        own: a piece ``own(params, states, noise, steps)``, as of ``make_grow`` in answer.py, if the rule is our own and
+            no learner is asked; else None. Twins are not needed then.
         preserve: the number of last channels that are inputs.
-        generator: draws the lengths of the pieces, the noise and the twins.
+        generator: draws the lengths of the pieces and the noise.
+        probing: draws twins, and the order of grids.
+        company: from which grids twins are made.
         film: is shown every state.
     """
 
@@ -41,12 +44,16 @@ class Growth:
         own: Callable[..., Any] | None,
         preserve: int,
         generator: np.random.Generator,
+        probing: np.random.Generator,
+        company: probes.Company,
         film: Film,
     ) -> None:
         self._learner = learner
         self._own = own
         self._preserve = preserve
         self._generator = generator
+        self._probing = probing
+        self._company = company
         self._film = film
         self._strays = dict.fromkeys(probes.KINDS, 0)
 
@@ -70,13 +77,21 @@ class Growth:
         return states
 
     def _piece(self, states: FloatArray, steps: int) -> FloatArray:
-        generator, count = self._generator, len(states)
-        noise = generator.integers(256, size=(steps, *states.shape[:3]), dtype=np.uint8)
-        if self._own is not None:  # our own rule is local and the same everywhere, whatever its parameters are
-            for each in noise:
-                states = self._checked(self._learner.guarded(self._own, self._learner.state.tree, states, each))
-            return states
-        twins = {kind: make(states, noise, generator) for kind, make in probes.KINDS.items()}
+        noise = self._generator.integers(256, size=(steps, *states.shape[:3]), dtype=np.uint8)
+        return self._watched(states, noise) if self._own is None else self._by_rule(self._own, states, noise)
+
+    def _by_rule(self, own: Callable[..., Any], states: FloatArray, noise: np.ndarray[Any, Any]) -> FloatArray:
+        """What our own rule, which is local and the same everywhere whatever its parameters are, makes of states."""
+        padded = np.zeros((probes.longest(states.shape[1]), *noise.shape[1:]), np.uint8)
+        padded[: len(noise)] = noise
+        grown, largest = self._learner.guarded(own, self._learner.state.tree, states, padded, len(noise))
+        Array((), low=0.0, high=LARGEST_STATE).check(np.asarray(largest), "the largest number of a step")
+        return np.array(grown, np.float32)
+
+    def _watched(self, states: FloatArray, noise: np.ndarray[Any, Any]) -> FloatArray:
+        """What a learner makes of states, which is compared with what it makes of their twins."""
+        generator, count = self._probing, len(states)
+        twins = {kind: make(states, noise, generator, self._company) for kind, make in probes.KINDS.items()}
         together = np.concatenate([states, *(each.states for each in twins.values())])
         for now in np.concatenate([noise, *(each.noise for each in twins.values())], axis=1):
             order = generator.permutation(len(together))
@@ -85,17 +100,12 @@ class Growth:
         for (kind, each), other in zip(twins.items(), others, strict=True):
             self._strays[kind] += int(each.differing(grown, other).sum())
             if self._strays[kind] > probes.strays(count):
-                raise RuleBroken(f"the rule is not {kind}: {_MEANINGS[kind]} (seen within {steps} steps)")
-        return grown
+                raise RuleBroken(f"the rule is not {kind}: {_MEANINGS[kind]} (seen within {len(noise)} steps)")
+        return grown.copy()
 
     def _ask(self, states: FloatArray, noise: np.ndarray[Any, Any]) -> FloatArray:
         returns = Array(states.shape, low=-LARGEST_STATE, high=LARGEST_STATE)
         grown: FloatArray = self._learner.ask("step", states, noise, returns=returns).astype(np.float32)
-        return grown
-
-    def _checked(self, states: Any) -> FloatArray:
-        returns = Array(states.shape, low=-LARGEST_STATE, high=LARGEST_STATE)
-        grown: FloatArray = returns.check(np.asarray(states), "a step of the automaton").astype(np.float32)
         return grown
 
     def _disturbed(self, states: FloatArray) -> FloatArray:
@@ -108,5 +118,5 @@ class Growth:
 
 _MEANINGS: Final = {
     "local": f"cells depend on others that are more than {probes.REACH} cells per step away",
-    "the same everywhere": "grids that are moved by whole cells, with their noise, become something else",
+    "the same everywhere": "what is moved by whole cells, with its noise, becomes something else",
 }

@@ -15,8 +15,8 @@ from discoenv.data.published.holdout import Holdout
 _HELD_OUT = 1 / 3
 
 
-def load(name: str, folder: Path | None, split: np.random.Generator) -> tuple[Split, Split, int]:
-    """Training images, held-out images, and the value of a white pixel (a black one is 0).
+def load(name: str, folder: Path | None, split: np.random.Generator) -> tuple[Split, Split]:
+    """Training images and held-out images; levels from 0, black, to 255.
 
     Digits are split at random by ``split``, MNIST as published.
 
@@ -26,11 +26,11 @@ def load(name: str, folder: Path | None, split: np.random.Generator) -> tuple[Sp
     """
     if name == "mnist":
         images = published.load("mnist", folder, holdout=Holdout(share=0.0))
-        return images.train, images.test, 255
+        return images.train, images.test
     if name == "digits":
         levels, labels = digits.read()
         order = split.permutation(len(labels))
         count = int(len(order) * _HELD_OUT)
-        training, held_out = (Split(levels[rows][..., None], labels[rows]) for rows in (order[count:], order[:count]))
-        return training, held_out, 16
+        whole = Split(((levels.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)[..., None], labels)
+        return whole.take(order[count:]), whole.take(order[:count])
     raise ValueError(f"IMAGES: {name!r} is neither 'digits' nor 'mnist'")

@@ -6,6 +6,7 @@ Shapes are drawn on the square [−1, 1]² (x to the right, y downwards), which 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,22 +18,64 @@ Colour = tuple[float, float, float]
 _OVERSAMPLING = 8
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a picture differs from others of its kind. It stays symmetric if it is.
+
+    Attributes:
+        order: which of a shape's red, green and blue are the picture's.
+        gain, offset: float64[3], colours are multiplied by the one, then the other is added.
+        width, height: of the figure.
+        swing, phase: how much wider and narrower it is from top to bottom; and where.
+    """
+
+    order: tuple[int, ...] = (0, 1, 2)
+    gain: tuple[float, ...] = (1.0, 1.0, 1.0)
+    offset: tuple[float, ...] = (0.0, 0.0, 0.0)
+    width: float = 1.0
+    height: float = 1.0
+    swing: float = 0.0
+    phase: float = 0.0
+
+    @classmethod
+    def drawn(cls, generator: np.random.Generator) -> Look:
+        """One at random."""
+        return cls(
+            order=tuple(generator.permutation(3).tolist()),
+            gain=tuple(generator.uniform(0.75, 1.05, 3).tolist()),
+            offset=tuple(generator.uniform(-0.05, 0.15, 3).tolist()),
+            width=float(generator.uniform(0.85, 1.05)),
+            height=float(generator.uniform(0.85, 1.05)),
+            swing=float(generator.uniform(-0.1, 0.1)),
+            phase=float(generator.uniform(-np.pi, np.pi)),
+        )
+
+
 class Canvas:
     """Paints opaque shapes over each other.
+
+    Args:
+        side: points per axis.
+        look: changes what is painted.
 
     Attributes:
         x, y: float64[S, S], coordinates of the points.
         rgba: float64[S, S, 4], what has been painted; transparent black at first.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, look: Look) -> None:
         axis = (np.arange(side) + 0.5) / side * 2.0 - 1.0
-        self.x, self.y = np.meshgrid(axis, axis)
+        x, y = np.meshgrid(axis, axis)
+        self.x = x / look.width * (1.0 + look.swing * np.sin(3.0 * y + look.phase))
+        self.y = y / look.height
+        self._look = look
         self.rgba = np.zeros((side, side, 4))
 
     def fill(self, inside: np.ndarray[Any, Any], colour: Colour | FloatArray) -> None:
         """Paint the points where ``inside`` is true; ``colour`` may be one per point, [S, S, 3]."""
-        self.rgba[inside, :3] = np.broadcast_to(np.asarray(colour, float), (*inside.shape, 3))[inside]
+        look = self._look
+        colour = (np.asarray(colour, float)[..., look.order] * look.gain + look.offset).clip(0.0, 1.0)
+        self.rgba[inside, :3] = np.broadcast_to(colour, (*inside.shape, 3))[inside]
         self.rgba[inside, 3] = 1.0
 
     def ellipse(self, centre: tuple[float, float], radii: tuple[float, float], degrees: float, colour: Colour) -> None:
@@ -96,17 +139,18 @@ def _spiral(canvas: Canvas) -> None:
 PATTERNS: Final[dict[str, Callable[[Canvas], None]]] = {"butterfly": _butterfly, "lizard": _lizard, "spiral": _spiral}
 
 
-def render(name: str, side: int) -> FloatArray:
+def render(name: str, side: int, look: Look | None = None) -> FloatArray:
     """A pattern on a grid of cells.
 
     Args:
         name: a key of :data:`PATTERNS`.
         side: cells per axis.
+        look: how it differs from others; None: not at all.
 
     Returns:
         float32[side, side, 4]: red, green and blue multiplied by alpha, and alpha; all in [0, 1].
     """
-    canvas = Canvas(side * _OVERSAMPLING)
+    canvas = Canvas(side * _OVERSAMPLING, look or Look())
     PATTERNS[name](canvas)
     blocks = canvas.rgba.reshape(side, _OVERSAMPLING, side, _OVERSAMPLING, 4)
     cells: FloatArray = blocks.mean(axis=(1, 3)).astype(np.float32)

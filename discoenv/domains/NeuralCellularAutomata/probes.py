@@ -56,8 +56,36 @@ class Twins:
         return np.asarray((differ & self.compared).any(axis=(1, 2)))
 
 
-def local_twins(states: FloatArray, noise: np.ndarray[Any, Any], generator: np.random.Generator) -> Twins:
-    """Each grid with all that is outside a random window taken from another grid.
+@dataclass(frozen=True)
+class Company:
+    """Which grids may be put together to one that looks like any other.
+
+    Attributes:
+        groups: int[N]; only grids of the same number are put together.
+        places: int[2, N], rows and columns by which each grid has been moved: what is on the grids is laid over each
+            other. None: one of them is turned, and moved at random, so that it is never the same.
+    """
+
+    groups: np.ndarray[Any, Any]
+    places: np.ndarray[Any, Any] | None
+
+    def donors(self, states: FloatArray, generator: np.random.Generator) -> FloatArray:
+        """For each grid another one, as it may be laid over it, float32[N, H, W, C]."""
+        count, height, width = states.shape[:3]
+        rows = np.arange(count)
+        for group in np.unique(self.groups):
+            members = generator.permutation(np.flatnonzero(self.groups == group))
+            rows[members] = np.roll(members, 1)
+        if self.places is not None:
+            return roll(states[rows], *(place - place[rows] for place in self.places))
+        turned = states[rows][:, ::-1, ::-1]
+        return roll(turned, generator.integers(height, size=count), generator.integers(width, size=count))
+
+
+def local_twins(
+    states: FloatArray, noise: np.ndarray[Any, Any], generator: np.random.Generator, company: Company
+) -> Twins:
+    """Each grid with all that is outside a random window taken from another grid, and with other noise there.
 
     The window is half of the grid wide and, on either side, half as much wider as information may travel.
     """
@@ -69,19 +97,21 @@ def local_twins(states: FloatArray, noise: np.ndarray[Any, Any], generator: np.r
     kept = (row < side) & (column < side)
     margin = REACH * len(noise)
     inner = (row >= margin) & (row < side - margin) & (column >= margin) & (column < side - margin)
-    # Another grid, turned and moved, so that there is always something else outside.
-    donors = np.roll(states, 1, axis=0)[:, ::-1, ::-1]
-    donors = roll(donors, generator.integers(height, size=count), generator.integers(width, size=count))
     still = np.zeros(count, int)
-    return Twins(np.where(kept[..., None], states, donors), noise, still, still, inner)
+    mixed = np.where(kept[..., None], states, company.donors(states, generator))
+    others = generator.integers(256, size=noise.shape, dtype=np.uint8)
+    return Twins(mixed, np.where(kept, noise, others), still, still, inner)
 
 
-def moved_twins(states: FloatArray, noise: np.ndarray[Any, Any], generator: np.random.Generator) -> Twins:
-    """Each grid, with its noise, moved at random."""
+def moved_twins(
+    states: FloatArray, noise: np.ndarray[Any, Any], generator: np.random.Generator, company: Company
+) -> Twins:
+    """As :func:`local_twins`, and what comes of it moved at random, with its noise: no grid is a copy of another."""
     count, height, width = states.shape[:3]
+    mixed = local_twins(states, noise, generator, company)
     rows, columns = generator.integers(1, height, size=count), generator.integers(1, width, size=count)
-    moved = np.stack([roll(each, rows, columns) for each in noise])
-    return Twins(roll(states, rows, columns), moved, rows, columns, np.ones((count, height, width), bool))
+    moved = np.stack([roll(each, rows, columns) for each in mixed.noise])
+    return Twins(roll(mixed.states, rows, columns), moved, rows, columns, mixed.compared)
 
 
 KINDS: Final[dict[str, Callable[..., Twins]]] = {"local": local_twins, "the same everywhere": moved_twins}

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from discoenv.data.altered import altered_levels
+
 from . import images, patterns
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -54,6 +56,9 @@ class Source(ABC):
         folder: where its downloaded files are, if it has any.
     """
 
+    #: Whether what is on a grid has a place on it which is known, so that grids can be laid over each other.
+    placed = True
+
     def __init__(self, config: Mapping[str, Any], folder: Path | None = None) -> None:
         self.config = config
         self.folder = folder
@@ -65,18 +70,27 @@ class Source(ABC):
         ``split`` decides what is held out, ``seed`` everything else.
         """
 
+    def groups(self, samples: Samples) -> np.ndarray[Any, Any]:
+        """Which of the samples are alike in what is asked of them, int64[M]: those of one number."""
+        return np.zeros(len(samples.states), np.int64)
+
     def _empty(self, count: int) -> FloatArray:
         grid = self.config["GRID"]
         return np.zeros((count, grid, grid, self.config["CHANNELS"]), np.float32)
 
 
 class Growing(Source):
-    """From a single cell to a picture. The target is known; what is held out is chance: places, noise and damage."""
+    """From a single cell to a picture, which is another one in each exam.
+
+    The learner gets it to train on; what is held out is chance: places, noise and damage.
+    """
+
+    placed = False  # all grids look alike
 
     def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
         """One training sample, with the seed cell in the middle; copies of it."""
         config = self.config
-        target = patterns.render(config["PATTERN"], config["GRID"])[None]
+        target = patterns.render(config["PATTERN"], config["GRID"], patterns.Look.drawn(seed))[None]
         states = self._empty(1)
         states[:, config["GRID"] // 2, config["GRID"] // 2, ALPHA:] = 1.0
         weights = np.ones(states.shape[:3], np.float32)
@@ -85,16 +99,16 @@ class Growing(Source):
 
 
 class GreyImages(Source):
-    """Grey images in the middle of the grid, of which a random part is held out."""
+    """Grey images in the middle of the grid, of which a random part is held out; each of them is changed a little."""
 
     def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
         """Images are split at random where the data set has no test part; TRAIN_SAMPLES at most."""
         config = self.config
-        training, held_out, white = images.load(config["IMAGES"], self.folder, split)
+        training, held_out = images.load(config["IMAGES"], self.folder, split)
         parts = []
         for part, count in ((training, config["TRAIN_SAMPLES"]), (held_out, config["EXAM_SAMPLES"])):
             chosen = seed.choice(len(part), count, replace=count > len(part))
-            pixels = (part.x[chosen, ..., 0] / white).astype(np.float32)
+            pixels = (altered_levels(part.x[chosen], seed)[..., 0] / 255).astype(np.float32)
             parts.append(self._samples(pixels, part.y[chosen], seed))
         return parts[0], parts[1]
 
@@ -139,6 +153,11 @@ class MatrixOperations(Source):
     def sample(self, seed: np.random.Generator, split: np.random.Generator) -> tuple[Samples, Samples]:
         """All are sampled anew; every operation equally often."""
         return self._samples(self.config["TRAIN_SAMPLES"], seed), self._samples(self.config["EXAM_SAMPLES"], split)
+
+    def groups(self, samples: Samples) -> np.ndarray[Any, Any]:
+        """The operation."""
+        groups: np.ndarray[Any, Any] = samples.states[:, 0, 0, -len(self.OPERATIONS) :].argmax(axis=1)
+        return groups
 
     def _samples(self, count: int, generator: np.random.Generator) -> Samples:
         size, kinds = self.config["MATRIX"], len(self.OPERATIONS)

@@ -154,7 +154,7 @@ def test_running_to_the_last_step_ends_the_episode(
 
 
 def test_long_conversations_are_shortened(make_session: MakeSession, make_model: MakeModel) -> None:
-    script = [Say("", [("read_file", {"path": "Line/exam.py"})]) for _ in range(12)]
+    script = [Say("", [("read_file", {"path": "Line/exam/__init__.py"})]) for _ in range(12)]
     with FakeOpenAI([*script, Say("", [("submit", {})])]) as server:
         outcome = react.play(make_session(), make_model(server.url, context_tokens=12_000))
         sizes = [usage["prompt_tokens"] for usage in server.answered]
@@ -172,7 +172,7 @@ def test_a_server_with_less_context_than_configured_is_survived(
         if len(json.dumps(body["messages"])) > 40_000:
             return Fail(400, "maximum context length exceeded")
         done = len(server.answered) >= 12
-        return Say("", [("submit", {})] if done else [("read_file", {"path": "Line/exam.py"})])
+        return Say("", [("submit", {})] if done else [("read_file", {"path": "Line/exam/__init__.py"})])
 
     with FakeOpenAI(answer) as server:
         outcome = react.play(make_session(), make_model(server.url))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discoenv.exams.examiner import ProtocolError, RuleBroken
+from discoenv.data import generated
+from discoenv.data.altered import altered
+from discoenv.data.images import Split
+from discoenv.exams.examiner import OwnCode, ProtocolError, RuleBroken
 from discoenv.exams.examiner_process import load_domain_file
 from discoenv.exams.host import Host
+from discoenv.exams.state import checked
 from discoenv.scoring import baselines
 from discoenv.scoring.calibration import calibrate
 from discoenv.tasks.domain import Domain
@@ -23,6 +28,8 @@ from discoenv.testing import InProcessLearner, import_learner
 torch = pytest.importorskip("torch")
 
 from discoenv.domains.ComputerVisionClassification.examiner import (  # noqa: E402
+    LEAST_QUESTION,
+    MOST_QUESTION,
     ComputerVisionClassificationExaminer,
     metrics,
 )
@@ -71,18 +78,34 @@ class Classifier:
         return self.answer(images)
 
 
-def classifying(answer: Callable[[Any], Any], parameters: int = 10) -> InProcessLearner:
-    return InProcessLearner(Classifier(answer), parameter_count=parameters)
+def state_of(exam_: ComputerVisionClassificationExaminer, parameters: int = 10) -> dict[str, Any]:
+    """A state with so many parameters."""
+    channels, classes = exam_.config["NUM_CHANNELS"], exam_.config["NUM_CLASSES"]
+    statistics = {"MEAN": np.zeros(channels), "STD": np.ones(channels), "CLASS_COUNTS": np.ones(classes, np.int64)}
+    return {"model": {"weight": np.zeros(parameters, np.float32)}, "statistics": statistics}
 
 
-def knowing(exam_: ComputerVisionClassificationExaminer, right: float = 1.0) -> Callable[[Any], Any]:
-    """Says the true class of the first ``right`` of the held-out images, and another one of the others."""
-    test = exam_.images.test
+def classifying(exam_: ComputerVisionClassificationExaminer, answer: Callable[[Any], Any]) -> InProcessLearner:
+    return InProcessLearner(Classifier(answer), state=state_of(exam_))
+
+
+def trained_learner(code: Any, exam_: ComputerVisionClassificationExaminer) -> InProcessLearner:
+    """What answer.py makes of a trained state."""
+    state = trained(code, exam_)
+    return InProcessLearner(code.answer.make(dict(exam_.config), state), state=state)
+
+
+def knowing(exam_: ComputerVisionClassificationExaminer, seed: int = 0, right: float = 1.0) -> Callable[[Any], Any]:
+    """Says the true class of the first ``right`` of the held-out images, and another one of the others.
+
+    It knows an image by all but the lowest bits of its pixels.
+    """
+    test = exam_.images(seed).test
     labels = {
-        x.tobytes(): y if row < right * len(test) else (y + 1) % 10
+        (x >> 1).tobytes(): y if row < right * len(test) else (y + 1) % 10
         for row, (x, y) in enumerate(zip(test.x, test.y, strict=True))
     }
-    return lambda images: np.eye(exam_.images.classes)[[labels[x.tobytes()] for x in images]]
+    return lambda images: np.eye(exam_.config["NUM_CLASSES"])[[labels[(x >> 1).tobytes()] for x in images]]
 
 
 # --- formulas ---------------------------------------------------------------------------------------------------------
@@ -195,14 +218,29 @@ def test_the_learner_gets_images_to_train_on_and_none_that_are_held_out(dataset:
     exam_ = examiner(dataset)
     data = exam_.training_data(3)
     assert list(data) == ["train_images", "train_labels", "validation_images", "validation_labels"]
-    assert data["train_images"].shape[1:] == exam_.images.shape
+    assert data["train_images"].shape[1:] == exam_.images(3).shape
     assert len(data["train_labels"]) <= (exam_.config["TRAIN_SAMPLES"] or 10**6)
     given = {x.tobytes() for name in ("train_images", "validation_images") for x in data[name]}
-    blind = Classifier(lambda images: np.zeros((len(images), exam_.images.classes)))
-    exam_.examine(InProcessLearner(blind, parameter_count=10), 3)
+    blind = Classifier(lambda images: np.zeros((len(images), exam_.config["NUM_CLASSES"])))
+    exam_.examine(InProcessLearner(blind, state=state_of(exam_)), 3)
     shown = [x.tobytes() for images in blind.asked for x in images]
     assert not given & set(shown)
     assert len(set(shown)) > 0.98 * exam_.config["EXAM_SAMPLES"]  # a corruption can make two images the same
+    assert {x.tobytes() for x in exam_.images(3).test.x} <= set(shown)
+
+
+def test_a_learner_is_asked_about_few_images_at_a_time_and_about_some_again() -> None:
+    exam_ = examiner()
+    blind = Classifier(lambda images: np.zeros((len(images), 10)))
+    exam_.examine(InProcessLearner(blind, state=state_of(exam_)), 3)
+    sizes = [len(images) for images in blind.asked]
+    assert max(sizes) <= MOST_QUESTION
+    assert min(sizes[:-1]) >= LEAST_QUESTION
+    assert len(set(sizes)) > 5
+    shown = [(x >> 1).tobytes() for images in blind.asked for x in images]
+    assert len(shown) > 1.15 * len(set(shown))
+    exact = [x.tobytes() for images in blind.asked for x in images]
+    assert len(set(shown)) < len(set(exact)) < len(exact)
 
 
 def test_a_seed_fixes_what_is_drawn() -> None:
@@ -211,10 +249,57 @@ def test_a_seed_fixes_what_is_drawn() -> None:
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("dataset", OFFLINE)
+def test_no_exam_shows_images_of_another_or_of_the_set_that_is_known(dataset: str) -> None:
+    exam_, known = examiner(dataset), generated.load(examiner(dataset).config["IMAGES"])
+    one, other = ({x.tobytes() for x in exam_.images(seed).test.x} for seed in (1, 2))
+    published = {x.tobytes() for split in (known.train, known.validation, known.test) for x in split.x}
+    assert not one & other
+    assert not one & published
+
+
+def nearest(known: Split, asked: Split) -> float:
+    """Accuracy of the class of the nearest known image."""
+    flat = [split.x.reshape(len(split), -1).astype(np.float32) for split in (known, asked)]
+    known_x, asked_x = ((x - x.mean(axis=1, keepdims=True)) / (x.std(axis=1, keepdims=True) + 1.0) for x in flat)
+    return float((known.y[(asked_x @ known_x.T).argmax(axis=1)] == asked.y).mean())
+
+
+@pytest.mark.parametrize("dataset", ["Glyphs100", "ProcFlowers", "Textures200", "Shapes10"])
+def test_the_classes_of_invented_sets_are_those_of_the_exams_training_data_alone(dataset: str) -> None:
+    exam_, known = examiner(dataset), generated.load(examiner(dataset).config["IMAGES"])
+    images = exam_.images(1)
+    test, chance = images.test.take(slice(300)), 1 / images.classes
+    guessed = nearest(known.train, test)
+    assert guessed < chance + 0.06
+    if dataset != "Shapes10":  # its pixels say nothing without the shape
+        assert nearest(images.train, test) > max(2 * guessed, chance + 0.04)
+
+
+def test_what_is_published_is_changed_so_little_that_it_is_still_recognised() -> None:
+    images, known = examiner(scale="small").images(1), generated.load("digits")
+    assert len(images.test) == 500
+    assert nearest(images.train, images.test) > 0.95
+    whole = Split(
+        np.concatenate([known.train.x, known.validation.x, known.test.x]),
+        np.concatenate([known.train.y, known.validation.y, known.test.y]),
+    )
+    assert nearest(whole, images.test) > 0.98
+    dark, bright = (Split(np.full((9, 6, 7, 3), level, np.uint8), np.arange(9)) for level in (0, 255))
+    for split, low, high in ((dark, 0, 40), (bright, 185, 255)):
+        x = altered(split, np.random.default_rng(0)).x
+        assert low <= x.min() <= x.max() <= high
+    edge = np.zeros((1, 8, 8, 1), np.uint8)
+    edge[:, :, 4:] = 200
+    spread = altered(Split(np.repeat(edge, 200, axis=0), np.zeros(200, np.int64)), np.random.default_rng(0)).x
+    assert spread[:, :, 4].std() > 20
+    assert spread[:, :, 6].std() < spread[:, :, 4].std()
+
+
 @pytest.mark.parametrize(("right", "low", "high"), [(1.0, 1.0, 1.0), (0.5, 0.35, 0.65), (0.0, 0.0, 0.0)])
 def test_who_knows_is_scored_by_what_it_knows(right: float, low: float, high: float) -> None:
     exam_ = examiner()
-    found = exam_.examine(classifying(knowing(exam_, right)), 0)
+    found = exam_.examine(classifying(exam_, knowing(exam_, right=right)), 0)
     assert low <= found["accuracy"] <= high
     assert found["parameter_count"] == 10
 
@@ -228,9 +313,41 @@ def test_the_floor_knows_the_frequencies_alone() -> None:
 
 def test_a_model_that_is_too_large_is_refused() -> None:
     exam_ = examiner(MAX_PARAMETERS=1000)
-    assert exam_.examine(classifying(knowing(exam_), 1000), 0)["accuracy"] == 1.0
-    with pytest.raises(RuleBroken, match=r"1,001 parameters; the configuration allows 1,000: make it smaller"):
-        exam_.examine(classifying(knowing(exam_), 1001), 0)
+    exam_.check_state(checked(state_of(exam_, 1000)))
+    with pytest.raises(RuleBroken, match=r"1,001 parameters and buffers; the configuration allows 1,000"):
+        exam_.check_state(checked(state_of(exam_, 1001)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"more": np.zeros(3)}, "has 'more' too"),
+        ({"model": np.zeros(3)}, r"state\['model'\] is an array of float64"),
+        ({"statistics": {"MEAN": np.zeros(1)}}, "has no array 'statistics/STD'"),
+        (
+            {"statistics": state_of(examiner())["statistics"] | {"MEAN": np.zeros(99)}},
+            "'statistics/MEAN' is float64.99.",
+        ),
+    ],
+)
+def test_a_state_that_holds_anything_else_is_refused(change: dict[str, Any], message: str) -> None:
+    exam_ = examiner()
+    with pytest.raises(ProtocolError, match=message):
+        exam_.check_state(checked(state_of(exam_) | change))
+
+
+def test_our_own_code_is_asked_about_many_images_and_says_the_same(code: Any) -> None:
+    exam_ = examiner(TRAIN_SAMPLES=64, EPOCHS=1)
+    state = trained(code, exam_)
+    exam_.check_state(checked(state))
+    own = OwnCode(code.answer, exam_.config, checked(state))
+    found = exam_.examine(own, 0)
+    assert own.questions == 1
+    asked = exam_.examine(InProcessLearner(code.answer.make(dict(exam_.config), state), state=state), 0)
+    assert found == pytest.approx(asked, rel=1e-4)
+    del state["model"][next(iter(state["model"]))]
+    with pytest.raises(ProtocolError, match="the state cannot be used: RuntimeError"):
+        exam_.examine(OwnCode(code.answer, exam_.config, checked(state)), 0)
 
 
 BATCHES = {
@@ -244,21 +361,44 @@ BATCHES = {
 @pytest.mark.parametrize("what", BATCHES)
 def test_logits_that_depend_on_more_than_the_image_are_refused(what: str) -> None:
     with pytest.raises(RuleBroken, match="must depend on that image alone"):
-        examiner().examine(classifying(BATCHES[what]), 0)
+        examiner().examine(classifying(examiner(), BATCHES[what]), 0)
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+def test_who_adapts_to_the_images_that_are_shown_is_found_out(remembers: bool) -> None:
+    exam_ = examiner()
+    honest, seen, said = knowing(exam_), [np.zeros((1, 10))], dict[bytes, Any]()
+
+    def answer(images: Any) -> Any:
+        found = honest(images)
+        seen.append(found)
+        adapted = found * (1.0 + 0.1 * len(seen))
+        return np.stack([said.setdefault(x.tobytes() if remembers else b"", y) if remembers else y
+                         for x, y in zip(images, adapted, strict=True)])  # fmt: skip
+
+    with pytest.raises(RuleBroken, match="with another lowest bit" if remembers else "shown again among other images:"):
+        exam_.examine(classifying(exam_, answer), 0)
 
 
 def test_rounding_is_allowed() -> None:
     exam_ = examiner()
     honest = knowing(exam_)
     noise = np.random.default_rng(0)
-    found = exam_.examine(classifying(lambda images: honest(images) + 1e-4 * noise.normal(size=(len(images), 10))), 0)
+    learner = classifying(exam_, lambda images: honest(images) + 1e-4 * noise.normal(size=(len(images), 10)))
+    found = exam_.examine(learner, 0)
     assert found["accuracy"] == 1.0
 
 
-@pytest.mark.parametrize("answer", [np.zeros((3, 10)), np.full((250, 10), np.nan), np.full((250, 10), 1e30), "cat"])
+@pytest.mark.parametrize("answer", [(3, 0.0), (None, np.nan), (None, 1e30), "cat"])
 def test_answers_that_are_no_logits_end_the_exam(answer: Any) -> None:
     with pytest.raises(ProtocolError, match=r"logits\(\) answered"):
-        examiner().examine(classifying(lambda images: answer), 0)
+        examiner().examine(
+            classifying(
+                examiner(),
+                lambda images: answer if answer == "cat" else np.full((answer[0] or len(images), 10), answer[1]),
+            ),
+            0,
+        )
 
 
 @pytest.mark.parametrize("dataset", OFFLINE)
@@ -269,6 +409,10 @@ def test_the_base_model_is_within_the_cap(code: Any, dataset: str, scale: str) -
     assert 0.1 * config["MAX_PARAMETERS"] < count <= config["MAX_PARAMETERS"]
 
 
+def by_first_pixel(rows: Any, images: Any) -> Any:
+    return rows[images[:, 0, 0, 0] // 5 % len(rows)]
+
+
 def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from discoenv.examiners.plotting import ExamArtifacts
@@ -276,10 +420,8 @@ def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
     saved = []
     for number, dataset in enumerate(("Digits", "ProcFlowers")):
         exam_ = examiner(dataset)
-        learner = classifying(
-            lambda images: np.eye(60)[images[:, 0, 0, 0] % 60][:, : 10 if images.shape[-1] == 1 else 60]
-        )
-        exam_.examine(learner, 0)
+        rows = np.eye(exam_.config["NUM_CLASSES"])
+        exam_.examine(classifying(exam_, functools.partial(by_first_pixel, rows)), 0)
         assert exam_.artifacts["confusion"].sum() == exam_.config["EXAM_SAMPLES"]
         assert (exam_.artifacts["labels"] != exam_.artifacts["answers"]).sum() >= 20
         path = tmp_path / f"{dataset}.npz"
@@ -298,9 +440,9 @@ def test_pictures_show_what_was_confused(tmp_path: Path) -> None:
 
 def test_the_same_seed_trains_the_same_bits(code: Any, capsys: pytest.CaptureFixture[str]) -> None:
     exam_ = examiner(TRAIN_SAMPLES=150, EPOCHS=2)
-    one, same, other = (trained(code, exam_, seed)[0].state_dict() for seed in (5, 5, 6))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not all(torch.equal(one[name], other[name]) for name in one)
+    one, same, other = (trained(code, exam_, seed)["model"] for seed in (5, 5, 6))
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    assert not all(np.array_equal(one[name], other[name]) for name in one)
     assert "validation accuracy" in capsys.readouterr().out
 
 
@@ -313,8 +455,9 @@ def test_the_model_of_the_best_epoch_is_kept(code: Any, monkeypatch: pytest.Monk
         return next(results)
 
     monkeypatch.setattr(code.main, "evaluate", evaluate)
-    model, _ = trained(code, examiner(TRAIN_SAMPLES=64, EPOCHS=4))
-    assert torch.equal(model.layers[-1].bias, seen[2])
+    state = trained(code, examiner(TRAIN_SAMPLES=64, EPOCHS=4))
+    (bias,) = [values for name, values in state["model"].items() if values.shape == (10,) and name.endswith("bias")]
+    assert np.array_equal(bias, seen[2])
     assert not torch.equal(seen[3], seen[2])
 
 
@@ -328,10 +471,7 @@ def test_modules_hear_of_the_training_images_only(code: Any, monkeypatch: pytest
         return honest(logits, labels, config)
 
     monkeypatch.setattr(code.main, "compute_loss", listening)
-    model, transform = trained(code, exam_)
-    classifier = code.main.Classifier(model, transform, torch.device("cpu"))
-    learner = InProcessLearner(classifier)
-    exam_.examine(learner, 0)
+    exam_.examine(trained_learner(code, exam_), 0)
     data = exam_.training_data(0)
     labels, configs = zip(*heard, strict=True)
     assert sorted(np.concatenate(labels)) == sorted(data["train_labels"])
@@ -359,9 +499,7 @@ def test_stubs_import_and_name_what_is_missing(module: str) -> None:
 def test_candidates_train(candidate: str, dataset: str) -> None:
     exam_ = examiner(dataset, TRAIN_SAMPLES=64, EPOCHS=1)
     with on_one_thread(modules=CANDIDATES / candidate) as modules:
-        model, transform = trained(modules, exam_)
-        classifier = modules.main.Classifier(model, transform, torch.device("cpu"))
-        found = exam_.examine(InProcessLearner(classifier), 0)
+        found = exam_.examine(trained_learner(modules, exam_), 0)
     assert np.isfinite(list(found.values())).all()
 
 

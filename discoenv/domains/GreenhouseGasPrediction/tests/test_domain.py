@@ -223,7 +223,7 @@ def test_the_baseline_beats_the_floor_and_leaves_room(dataset: str, scale: str) 
 
 def test_a_quadratic_trend_wins_on_gases_that_accelerate_and_fails_where_the_trend_turns() -> None:
     for dataset in ("BoxModel/CO2", "BoxModel/CH4", "BoxModel/N2O", "BoxModel/SF6"):
-        assert np.mean(skills(dataset, "tiny", "02_quadratic_harmonics")) > np.mean(skills(dataset, "tiny")) + 0.2
+        assert np.mean(skills(dataset, "tiny", "02_quadratic_harmonics")) > np.mean(skills(dataset, "tiny")) + 0.1
     assert np.mean(skills("BoxModel/CFC", "tiny", "02_quadratic_harmonics")) < np.mean(skills("BoxModel/CFC", "tiny"))
 
 

@@ -32,19 +32,17 @@ def examiner(dataset: str = "GrowingButterfly", scale: str = "tiny", **changes: 
 
 
 class Automaton:
-    """Grows by ``rule(states, noise) -> states``, one step at a time, and keeps the shapes of the noise."""
+    """Steps by ``rule(states, noise) -> states``, and keeps the shapes of the noise."""
 
     def __init__(self, rule: Callable[[Any, Any], Any]) -> None:
         self.rule = rule
         self.asked: list[tuple[int, ...]] = []
 
-    def grow(self, states: Any, noise: Any) -> Any:
+    def step(self, states: Any, noise: Any) -> Any:
         assert states.dtype == np.float32
         assert noise.dtype == np.uint8
         self.asked.append(noise.shape)
-        for each in noise:
-            states = self.rule(states, each)
-        return states
+        return self.rule(states, noise)
 
 
 def by_rule(rule: Callable[[Any, Any], Any]) -> InProcessLearner:

@@ -31,7 +31,7 @@ def test_perfect_outputs_beat_the_floor_and_doing_nothing_does_not(dataset: str)
 
 @pytest.mark.parametrize("answer", [np.nan, np.inf, 1e7])
 def test_an_answer_that_is_no_state_is_refused(answer: float) -> None:
-    with pytest.raises(ProtocolError, match=r"grow\(\) answered"):
+    with pytest.raises(ProtocolError, match=r"step\(\) answered"):
         examiner().examine(by_rule(lambda states, noise: np.full_like(states, answer)), 0)
 
 

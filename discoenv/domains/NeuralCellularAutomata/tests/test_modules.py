@@ -208,7 +208,7 @@ def test_candidates_train(candidate: str) -> None:
     with import_learner(DOMAIN, modules=CANDIDATES / candidate) as modules:
         data = modules.pool.Samples(**{name: jnp.asarray(values) for name, values in exam_.training_data(0).items()})
         before = modules.nca.NCA(FrozenDict(exam_.config)).init(jax.random.key(0), data.states[:1])
-        _, params = modules.main.train(FrozenDict(exam_.config), data, jax.random.key(0))
+        params = modules.main.train(FrozenDict(exam_.config), data, jax.random.key(0))
     assert jax.tree.structure(params) == jax.tree.structure(before)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
     assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(params["update"]["Dense_1"]))

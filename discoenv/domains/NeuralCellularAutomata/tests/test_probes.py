@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from discoenv.domains.NeuralCellularAutomata import patterns, probes
+from discoenv.domains.NeuralCellularAutomata.examiner import losses
 from discoenv.domains.NeuralCellularAutomata.samples import roll
 from discoenv.domains.NeuralCellularAutomata.tests.conftest import (
     OFFLINE,
@@ -19,7 +20,8 @@ from discoenv.domains.NeuralCellularAutomata.tests.conftest import (
     random_rule,
     some_states,
 )
-from discoenv.exams.examiner import RuleBroken
+from discoenv.exams.examiner import OwnCode, ProtocolError, RuleBroken
+from discoenv.exams.state import checked
 from discoenv.testing import InProcessLearner
 
 pytest.importorskip("jax")
@@ -30,7 +32,7 @@ GROWING = [name for name in OFFLINE if name.startswith("Growing")]
 def probe(make: Any, rule: Any, config: dict[str, Any], steps: int, states: Any, seed: int = 0) -> int:
     generator = np.random.default_rng(seed)
     noise = generator.integers(256, size=(steps, *states.shape[:3]), dtype=np.uint8)
-    twins = make(states, noise, generator)
+    twins = make(states, noise, generator, probes.Company(np.zeros(len(states), int), None))
     assert twins.compared.any(axis=(1, 2)).all()
     grown, others = states, twins.states
     for each, other in zip(noise, twins.noise, strict=True):
@@ -109,9 +111,105 @@ def test_questions_and_twins_look_alike() -> None:
     exam_ = examiner("GrowingButterfly")
     automaton = Automaton(lambda states, noise: states)
     exam_.examine(InProcessLearner(automaton), 0)
-    assert len({shape[1:] for shape in automaton.asked}) == 1
-    assert {shape[0] for shape in automaton.asked} == {1, 2}
-    assert sum(shape[0] for shape in automaton.asked) == 3 * 3 * exam_.config["EXAM_STEPS"]
+    config = exam_.config
+    assert set(automaton.asked) == {(3 * config["EXAM_SAMPLES"], config["GRID"], config["GRID"])}
+    assert len(automaton.asked) == 3 * config["EXAM_STEPS"]
+
+
+def test_twins_of_matrices_are_matrices() -> None:
+    exam_ = examiner("MatrixOperations")
+    seen = []
+
+    def rule(states: Any, noise: Any) -> Any:
+        seen.append(states[..., -7:].copy())
+        return states
+
+    exam_.examine(by_rule(rule), 0)
+    shapes = set()
+    for inputs in np.concatenate(seen[:3]):
+        framed, operations = inputs[..., 2] == 1, inputs[..., 3:].reshape(-1, 4)
+        assert framed.sum() == 36
+        assert framed.any(axis=0).sum() == framed.any(axis=1).sum() == 6
+        assert (operations == operations[0]).all()
+        assert (inputs[~framed][:, :2] == 0).all()
+        assert (inputs[framed][:, :2] != 0).all()
+        shapes.add(framed.tobytes())
+    assert len(shapes) > 55  # places differ
+    rows = np.concatenate(seen[:1])[..., :2].reshape(3 * 64, -1)
+    numbers = [set(row[row != 0].tolist()) for row in rows]
+    shared = [max(len(one & other) for k, other in enumerate(numbers) if k != i) for i, one in enumerate(numbers)]
+    assert min(shared) >= 8  # everything is the twin of something
+
+
+@pytest.mark.parametrize("dataset", ["DigitsInpainting", "SteadyDiffusion"])
+def test_the_order_of_grids_is_another_at_every_step(dataset: str) -> None:
+    exam_ = examiner(dataset)
+    firsts = []
+
+    def rule(states: Any, noise: Any) -> Any:
+        firsts.append(states[0, ..., -2:].copy())
+        return states
+
+    exam_.examine(by_rule(rule), 0)
+    assert len({first.tobytes() for first in firsts}) > 0.9 * len(firsts)
+
+
+@pytest.mark.parametrize("dataset", ["GrowingButterfly", "MatrixOperations", "SelfClassifyingDigits"])
+def test_our_own_rule_gives_what_a_learner_that_answers_by_it_gives(code: Any, dataset: str) -> None:
+    import jax
+    import jax.numpy as jnp
+    from flax.core import FrozenDict
+
+    exam_ = examiner(dataset)
+    nca = code.nca.NCA(FrozenDict(exam_.config))
+    params = nca.init(jax.random.key(0), jnp.asarray(exam_.sample(0)[1].states[:1]))
+    params["update"]["Dense_1"]["kernel"] += 0.01
+    state = checked(jax.tree.map(np.asarray, params))
+    exam_.check_state(state)
+    own = exam_.examine(OwnCode(code.answer, exam_.config, state), 0)
+    asked = exam_.examine(InProcessLearner(code.answer.make(exam_.config, state.tree)), 0)
+    assert own == pytest.approx(asked, rel=1e-3)
+    assert own["log10_loss"] != exam_.floor(0)["log10_loss"]
+    del params["update"]["Dense_1"]
+    with pytest.raises(ProtocolError, match="the state cannot be used"):
+        exam_.examine(OwnCode(code.answer, exam_.config, checked(jax.tree.map(np.asarray, params))), 0)
+    with pytest.raises(ProtocolError, match="lacks 'perceive'"):
+        exam_.check_state(checked({"update": {"a": np.zeros(3)}}))
+
+
+def test_our_own_rule_that_explodes_is_refused(code: Any) -> None:
+    exam_ = examiner("SteadyDiffusion")
+    update = {"Dense_0": {"kernel": np.full((36, 24), 100.0), "bias": np.ones(24)}}
+    state = checked({"update": update | {"Dense_1": {"kernel": np.full((24, 12), 1e4)}}, "perceive": {}})
+    with pytest.raises(ProtocolError, match="the largest number of a step answered"):
+        exam_.examine(OwnCode(code.answer, exam_.config, state), 0)
+
+
+def once(states: Any, noise: Any) -> Any:
+    """Solves a grid of matrices whose output is empty, as a whole; leaves others as they are."""
+    grown = states.copy()
+    for state in grown:
+        if np.abs(state[..., 0]).max() < 0.01:
+            frame = state[..., -5] > 0
+            side = int(frame.sum() ** 0.5)
+            rows, columns = (
+                int(np.flatnonzero(line & ~np.roll(line, 1))[0]) for line in (frame.any(axis=1), frame.any(axis=0))
+            )
+            a, b = (np.roll(state[..., k], (-rows, -columns), (0, 1))[:side, :side] for k in (-7, -6))
+            results = (a.T, -a, (a + b) / 2**0.5, a @ b * (3 / side) ** 0.5)
+            whole = np.zeros(frame.shape, np.float32)
+            whole[:side, :side] = results[int(state[0, 0, -4:].argmax())]
+            state[..., 0] = np.roll(whole, (rows, columns), (0, 1))
+    return grown
+
+
+def test_a_rule_that_solves_the_task_at_once_is_found_out() -> None:
+    exam_ = examiner("MatrixOperations")
+    for seed in range(3):
+        solved = once(exam_.sample(seed)[1].states, None)
+        assert losses(solved[..., :1], exam_.sample(seed)[1], "mse").max() < 1e-6
+        with pytest.raises(RuleBroken, match="not local"):
+            exam_.examine(by_rule(once), seed)
 
 
 def test_random_numbers_of_ones_own_are_found_out() -> None:
@@ -124,7 +222,8 @@ def test_random_numbers_of_ones_own_are_found_out() -> None:
 
 def test_a_spread_of_coordinates_is_local() -> None:
     """Declared in domain.yaml: a rule that hands on coordinates from the seed and looks up the picture passes."""
-    target = patterns.render("butterfly", 12)
+    exam_ = examiner("GrowingButterfly")
+    target = exam_.training_data(0)["targets"][0]
 
     def rule(states: Any, noise: Any) -> Any:
         known = states[..., 4] > 0.5
@@ -143,4 +242,4 @@ def test_a_spread_of_coordinates_is_local() -> None:
         grown[..., :4] = np.where((grown[..., 4] > 0.5)[..., None], target[place[..., 0], place[..., 1]], 0.0)
         return grown
 
-    assert examiner("GrowingButterfly").examine(by_rule(rule), 0)["loss_persisted"] < 1e-6
+    assert exam_.examine(by_rule(rule), 0)["loss_persisted"] < 1e-6

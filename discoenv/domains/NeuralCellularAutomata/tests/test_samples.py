@@ -60,11 +60,33 @@ def test_pictures_fit_the_grid_and_look_alike_at_all_resolutions(name: str) -> N
     assert 0.15 < large[..., 3].mean() < 0.6
 
 
+def test_a_growing_picture_is_another_one_in_each_exam_and_stays_symmetric() -> None:
+    pictures = [examiner("GrowingButterfly", "small").training_data(seed)["targets"][0] for seed in range(6)]
+    for number, one in enumerate(pictures):
+        np.testing.assert_allclose(one, one[:, ::-1], atol=1e-6)
+        assert 0.15 < one[..., 3].mean() < 0.6
+        assert all(((one - other) ** 2).mean() > 0.002 for other in pictures[:number])
+    exam_ = examiner("GrowingLizard", "small")
+    training, held_out, places = exam_.sample(1)
+    np.testing.assert_array_equal(held_out.rolled(*-places).targets[3], training.targets[0])
+
+
+def test_digits_are_changed_a_little_in_each_exam() -> None:
+    known = {image.tobytes() for part in images.load("digits", None, np.random.default_rng(0)) for image in part.x}
+    for seed in (1, 2):
+        for samples in examiner("SelfClassifyingDigits").sample(seed)[:2]:
+            drawn = np.rint(samples.states[..., -1] * 255).astype(np.uint8)
+            assert drawn.max() > 200
+            assert 0.2 < samples.weights.mean() < 0.5
+            middle = drawn[:, 2:10, 2:10]  # whatever the place, no picture is one that is known
+            assert not {image.tobytes() for image in middle} & known
+
+
 def test_held_out_digits_are_not_among_the_training_digits() -> None:
-    training, held_out, white = images.load("digits", None, np.random.default_rng(0))
+    training, held_out = images.load("digits", None, np.random.default_rng(0))
     assert len(training) == 1198
     assert len(held_out) == 599
-    assert training.x.max() == held_out.x.max() == white
+    assert training.x.max() == held_out.x.max() == 255
     known = {image.tobytes() for image in training.x}
     assert sum(image.tobytes() in known for image in held_out.x) <= 5  # digits that occur twice
     assert len(np.unique(training.y)) == 10

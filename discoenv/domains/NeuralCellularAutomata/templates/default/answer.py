@@ -2,6 +2,7 @@
 
 import exam
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax.core import FrozenDict
 from nca import NCA
@@ -25,6 +26,29 @@ def make_step(config):
             return nca.step(params, states, (noise + 0.5) / 256.0)
 
     return step
+
+
+def make_grow(config):
+    """Some steps of an automaton, as one program.
+
+    Args:
+        config: the run's configuration.
+
+    Returns:
+        ``grow(params, states, noise, steps)``: states after the first ``steps`` steps with noise uint8[T, N, H, W], and
+        the largest absolute value of all of them, float32[].
+    """
+    step = make_step(config)
+
+    def grow(params, states, noise, steps):
+        def body(number, carry):
+            states, largest = carry
+            states = step(params, states, noise[number])
+            return states, jnp.maximum(largest, jnp.abs(states).max())
+
+        return jax.lax.fori_loop(0, steps, body, (states, jnp.float32(0.0)))
+
+    return grow
 
 
 class Automaton:

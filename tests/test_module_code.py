@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from discoenv.tasks.module_code import Refused, flags, refused_imports, size
+from discoenv.module_code import Refused, flags, refused_imports, size
 
 FUNCTION = '''
 def step(x, rate):

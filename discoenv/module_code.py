@@ -51,6 +51,8 @@ FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "rl": ("jax", "flax", "optax", "numpy", "scipy", "chex"),
     "torch": ("torch", "numpy", "scipy"),
 }
+#: A text or a number of more bytes, or a list of more constants, is data rather than code.
+_MOST_LITERAL: Final = 1000
 #: Names that are of no use to an algorithm, and of much to whoever looks around in the process that it runs in.
 _REFLECTION: Final = frozenset({"__import__", "compile", "eval", "exec", "globals", "locals", "vars", "breakpoint"})
 _REFLECTED: Final = frozenset(
@@ -119,7 +121,7 @@ def refused_imports(text: str, allowed: Collection[str]) -> list[Refused]:
 
 
 def flags(text: str, name: str) -> list[str]:
-    """What a reader of results should know of a module: reflection, files, changes of other code.
+    """What a reader of results should know of a module: reflection, files, changes of other code, data within it.
 
     Args:
         text: the module's.
@@ -131,9 +133,14 @@ def flags(text: str, name: str) -> list[str]:
     tree = _tree(text)
     if tree is None:
         return []
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     imported = {alias.asname or alias.name.partition(".")[0] for node in ast.walk(tree) for alias in _aliases(node)}
     found = sorted(
-        {(line, kind, what) for node in ast.walk(tree) for line, kind, what in _flags_of(node, imported)},
+        {
+            flag
+            for node in ast.walk(tree)
+            for flag in (*_flags_of(node, imported), *([] if id(node) in docstrings else _literals(node)))
+        },
         key=lambda flag: (flag[0], flag[1], flag[2]),
     )
     return [f"{name}:{line}: {kind}: {what}" for line, kind, what in found]
@@ -200,6 +207,20 @@ def _flags_of(node: ast.AST, imported: Collection[str]) -> Iterator[tuple[int, s
                 base = base.value
             if base is not target and isinstance(base, ast.Name) and base.id in imported:
                 yield line, "changes other code", f"{base.id}.…"
+
+
+def _literals(node: ast.AST) -> Iterator[tuple[int, str, str]]:
+    size, line = 0, getattr(node, "lineno", 0)
+    if isinstance(node, ast.Constant):
+        value = node.value
+        if isinstance(value, (str, bytes)):
+            size = len(value)
+        elif isinstance(value, int):
+            size = value.bit_length() // 8
+    elif isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict)):
+        size = sum(isinstance(each, ast.Constant) for each in ast.walk(node))
+    if size > _MOST_LITERAL:
+        yield line, "large literal", f"{type(node).__name__.lower()} of {size:,}"
 
 
 def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
