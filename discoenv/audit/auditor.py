@@ -185,8 +185,9 @@ class Auditor:
 
     def module_of(self, exploit: Exploit) -> str:
         """The module that an exploit is put into."""
-        if exploit.module == ANSWERING:
-            return self.domain.specification.exam.answers_with[0]
+        answers_with = self.domain.specification.exam.answers_with
+        if exploit.module == ANSWERING or (exploit.acts_on == "answers" and not exploit.module and answers_with):
+            return answers_with[0]
         return exploit.module or self.module
 
     def attempt(self, exploit: Exploit) -> Finding:

@@ -276,7 +276,7 @@ class Examiner(ABC):
         return self.training_data(seed)
 
     def prepare_questions(self, seed: int, stage: int) -> None:  # noqa: B027 (many have nothing to prepare)
-        """Make, and keep, what :meth:`examine` needs besides the state and takes long. It is called while a learner trains.
+        """Make, and keep, what :meth:`examine` needs besides the state and takes long. Called while a learner trains.
 
         Another thread calls it than the other methods, never at the same time as one of them.
         """
@@ -289,6 +289,13 @@ class Examiner(ABC):
         Raises:
             ProtocolError, RuleBroken: see the methods ``require_…`` of :class:`State`.
         """
+
+    def carried_state(self, state: State, seed: int, stage: int) -> Mapping[str, Any]:
+        """What the next of several trainings gets of what this one handed over, as its ``previous_state()``.
+
+        By default all of it. A domain may round it, or add what the examiner holds; called after the questions.
+        """
+        return state.tree
 
     @abstractmethod
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:

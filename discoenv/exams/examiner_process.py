@@ -109,7 +109,8 @@ class Server:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
             Path(data, "train.npz").chmod(0o644)
         if stage > 0:
-            Path(data, "state").write_bytes(pack(self._state.tree))
+            carried = self._examiner(target).carried_state(self._state, seed, stage - 1)
+            Path(data, "state").write_bytes(pack(carried))
             Path(data, "state").chmod(0o644)
         self._listen(address)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from discoenv.machine import packages
 
@@ -17,8 +19,12 @@ _PRELOADED = {
     "optax": ("optax",),
     "pyyaml": ("yaml",),
     "scikit-learn": ("sklearn.pipeline",),
-    "torch": ("torch._dynamo",),  # takes as long as the rest of torch, and comes with the first optimiser
+    # The first takes as long as the rest of torch, and comes with the first optimiser. The second, which is not in all
+    # versions, comes with its first step.
+    "torch": ("torch._dynamo", "torch.profiler._cupti_monitor"),
 }
+#: Of these, those that are not in all versions.
+_OPTIONAL = frozenset({"torch.profiler._cupti_monitor"})
 _FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
 
@@ -38,4 +44,12 @@ def on_cpu(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def preloaded(requirements: Iterable[str]) -> tuple[str, ...]:
     """The modules that can be imported before a learner with these requirements is forked, sorted."""
-    return tuple(sorted({module for name in packages.names(requirements) for module in _PRELOADED.get(name, ())}))
+    modules = {module for name in packages.names(requirements) for module in _PRELOADED.get(name, ())}
+    return tuple(sorted(module for module in modules if module not in _OPTIONAL or _exists(module)))
+
+
+def _exists(module: str) -> bool:
+    """Whether a package that is installed has a file of that name; it is not imported."""
+    package, *rest = module.split(".")
+    found = importlib.util.find_spec(package)
+    return bool(found and found.origin and Path(found.origin).parent.joinpath(*rest).with_suffix(".py").is_file())

@@ -22,7 +22,7 @@ def main() -> None:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         config = {**content["all"], **content["small"]}
         if config["IMAGES"] in GENERATORS:
-            stream = sample(config, None, np.random.default_rng(0))
+            stream = sample(config, None, lambda purpose: np.random.default_rng(list(purpose.encode())))
             columns = [experience.train.x[:_EACH] for experience in stream]
             to = path.with_name("samples.png")
             contact_sheets.write_png(contact_sheets.columns(columns, scale=max(1, 32 // columns[0].shape[1])), to)

@@ -11,7 +11,7 @@ is nothing to forget.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -21,12 +21,16 @@ import typer
 from rich.console import Console
 
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer
+from discoenv.exams import wire
+from discoenv.exams.examiner import OwnCode
 from discoenv.exams.runner import learner_seed
+from discoenv.exams.state import State, checked
+from discoenv.kits.exam import messages
 from discoenv.machine import atomic
 from discoenv.machine.sections import replace_section
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
-from discoenv.testing import InProcessLearner, import_learner
+from discoenv.testing import import_learner
 
 FINE_TUNING = Path(__file__).resolve().parents[1] / "candidates/01_fine_tuning"
 METHODS = ("fine-tuning", "baseline", "joint training")
@@ -37,12 +41,54 @@ _BEGIN, _END = "<!-- table: written by studies/comparison.py -->", "<!-- /table 
 RESULTS = Path(__file__).resolve().parents[1] / "results.md"
 
 
-def learner(code: Any, config: Mapping[str, Any], seed: int) -> InProcessLearner:
-    """A learner of one exam, as ``main.py`` makes it, on one thread."""
+def learner(code: Any, config: Mapping[str, Any], seed: int, previous: Mapping[str, Any] | None = None) -> Any:
+    """The learner of one experience of an exam, as ``main.py`` makes it, on one thread."""
     import torch
 
     torch.set_num_threads(1)
-    return InProcessLearner(code.learner.ContinualLearner(MappingProxyType(dict(config)), learner_seed(seed)))
+    return code.learner.ContinualLearner(MappingProxyType(dict(config)), learner_seed(seed), previous or {})
+
+
+def sent(tree: Any) -> Any:
+    """A tree of arrays and numbers as the other side of the connection reads it."""
+    message = messages.pack(tree)
+    start = messages.LENGTHS.size
+    header, _ = messages.LENGTHS.unpack(message[:start])
+    return wire.decode(message[start : start + header], message[start + header :])
+
+
+def stages(
+    code: Any,
+    examiner: ContinualLearningExaminer,
+    seed: int,
+    prepare: Callable[[Any], object] = lambda model: None,
+) -> Iterator[tuple[Any, State, dict[str, float]]]:
+    """Train on one experience after another and examine, as an exam does.
+
+    Args:
+        code: the files of a workspace, as :func:`import_learner` gives them.
+        examiner, seed: of the exam.
+        prepare: called with each learner before it learns.
+
+    Yields:
+        After each experience the learner, the state that it handed over, and what the examiner found.
+    """
+    previous: dict[str, Any] = {}
+    for stage in range(examiner.stages(seed)):
+        model = learner(code, examiner.config, seed, previous)
+        prepare(model)
+        model.learn(**examiner.stage_data(seed, stage))
+        state = checked(sent(model.state()))
+        examiner.check_state(state)
+        metrics = examiner.examine_stage(OwnCode(code.answer, examiner.config, state), seed, stage)
+        yield model, state, metrics
+        previous = sent(examiner.carried_state(state, seed, stage))
+
+
+def examined(code: Any, examiner: ContinualLearningExaminer, seed: int) -> dict[str, float]:
+    """The metrics of an exam in this process."""
+    *_, (_, _, metrics) = stages(code, examiner, seed)
+    return metrics
 
 
 def jointly(code: Any, examiner: ContinualLearningExaminer, seed: int) -> dict[str, float]:
@@ -55,10 +101,11 @@ def jointly(code: Any, examiner: ContinualLearningExaminer, seed: int) -> dict[s
         "EPOCHS": examiner.config["EPOCHS"] * examiner.config["MAX_BATCH"] // examiner.config["BATCH"],
         "BATCH": examiner.config["MAX_BATCH"],
     }
-    model = learner(code, config, seed).model
+    model = learner(code, config, seed)
     parts = [[each.train for each in experiences], [each.validation for each in experiences]]
     model.learn(*(np.concatenate([getattr(split, name) for split in part]) for part in parts for name in "xy"))
-    accuracy = float(np.mean([(model.predict(each.test.x) == each.test.y).mean() for each in experiences]))
+    answers = code.answer.make(config, model.state())
+    accuracy = float(np.mean([(answers.predict(each.test.x) == each.test.y).mean() for each in experiences]))
     return {"average_accuracy": accuracy, "forgetting_score": accuracy, "forgetting": 0.0}
 
 
@@ -69,10 +116,10 @@ def measure(
     examiner = ContinualLearningExaminer(dataset, scale, domain.config(dataset, scale))
     found: dict[Method, list[dict[str, float]]] = {}
     with import_learner(domain, backend=backend, modules=FINE_TUNING) as code:
-        found["fine-tuning"] = [examiner.examine(learner(code, examiner.config, seed), seed) for seed in seeds]
+        found["fine-tuning"] = [examined(code, examiner, seed) for seed in seeds]
         joint = [jointly(code, examiner, seed) for seed in seeds]
     with import_learner(domain, backend=backend) as code:
-        found["baseline"] = [examiner.examine(learner(code, examiner.config, seed), seed) for seed in seeds]
+        found["baseline"] = [examined(code, examiner, seed) for seed in seeds]
     return found | {"joint training": joint}
 
 

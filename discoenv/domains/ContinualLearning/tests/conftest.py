@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer
-from discoenv.domains.ContinualLearning.studies.comparison import learner
+from discoenv.domains.ContinualLearning.studies.comparison import sent, stages
+from discoenv.exams.examiner import OwnCode
+from discoenv.exams.state import State, checked
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import BUILTIN
 from discoenv.testing import import_learner
@@ -47,9 +50,22 @@ def short(dataset: str = "PermutedDigits", **changes: Any) -> ContinualLearningE
     return examiner(dataset, **(SHORT | changes))
 
 
+def handed_over(
+    code: Any, exam_: ContinualLearningExaminer, experiences: int = 3, prepare: Callable[[Any], object] = id
+) -> list[tuple[Any, State]]:
+    """The learners of the first experiences, after them, and what they handed over; ``prepare`` is called before."""
+    found = itertools.islice(stages(code, exam_, 0, prepare), experiences)
+    return [(model, state) for model, state, _ in found]
+
+
 def learned(code: Any, exam_: ContinualLearningExaminer, experiences: int = 3) -> Any:
-    """A learner that has learned the first experiences."""
-    model = learner(code, exam_.config, 0).model
-    for each in exam_.experiences(0)[:experiences]:
-        model.learn(each.train.x, each.train.y, each.validation.x, each.validation.y)
-    return model
+    """The learner of the last of the first experiences, after it."""
+    return handed_over(code, exam_, experiences)[-1][0]
+
+
+def examined(code: Any, exam_: ContinualLearningExaminer, tree: Any, stage: int = 0) -> Any:
+    """Check and examine what a learner hands over after an experience; the state that the next one gets."""
+    state = checked(sent(tree))
+    exam_.check_state(state)
+    exam_.examine_stage(OwnCode(code.answer, exam_.config, state), 0, stage)
+    return sent(exam_.carried_state(state, 0, stage))

@@ -10,48 +10,66 @@ import pytest
 
 from discoenv.domains.ContinualLearning.examiner import ContinualLearningExaminer, metrics_of
 from discoenv.domains.ContinualLearning.tests.conftest import DOMAIN, OFFLINE, examiner
-from discoenv.exams.examiner import ProtocolError
+from discoenv.exams.examiner import OwnCode, ProtocolError
 from discoenv.exams.examiner_process import load_domain_file
-from discoenv.testing import InProcessLearner
+from discoenv.exams.state import checked
 
 pytest.importorskip("sklearn")
+pytest.importorskip("torch")
 
 
-class Oracle:
-    """Answers from the labels, which it is given: right with a probability that depends on the experience and on t."""
+class Oracle(OwnCode):
+    """Answers from the labels, which it is given: right where ``knows(experience, t)`` says so.
 
-    def __init__(self, exam_: ContinualLearningExaminer, seed: int, knows: Any) -> None:
-        self.labels = {}
-        self.places: list[list[int]] = []
-        self.count = 0
-        self.classes = exam_.config["CLASSES"]
-        self.knows = knows
+    Attributes:
+        asked: images of all questions so far, a set for each experience.
+    """
+
+    def __init__(self, exam_: ContinualLearningExaminer, code: Any, seed: int, knows: Any) -> None:
+        super().__init__(code.answer, exam_.config, checked(blank(exam_, code, seed, 0)))
+        self.files = code
+        self.exam, self.seed, self.knows = exam_, seed, knows
+        self.labels: dict[bytes, tuple[int, int]] = {}
         for task, experience in enumerate(exam_.experiences(seed)):
             for split in (experience.probe, experience.test):
                 self.labels.update(
                     {image.tobytes(): (task, label) for image, label in zip(split.x, split.y, strict=True)}
                 )
         self.asked: list[set[bytes]] = []
-        self.events: list[str] = []
 
-    def learn(self, images: Any, labels: Any, validation_images: Any, validation_labels: Any) -> None:
-        assert images.dtype == validation_images.dtype == np.uint8
-        assert labels.dtype == validation_labels.dtype == np.int64
-        assert not {image.tobytes() for image in images} & set(self.labels)
-        self.count += 1
-        self.asked.append(set())
-        self.places.append([])
-        self.events.append("learn")
+    def examined(self) -> dict[str, float]:
+        """The metrics of an exam."""
+        found: dict[str, float] = {}
+        for stage in range(self.exam.stages(self.seed)):
+            data = self.exam.stage_data(self.seed, stage)
+            assert data["images"].dtype == data["validation_images"].dtype == np.uint8
+            assert data["labels"].dtype == data["validation_labels"].dtype == np.int64
+            assert not {image.tobytes() for image in data["images"]} & set(self.labels)
+            self.asked.append(set())
+            self.state = checked(blank(self.exam, self.files, self.seed, stage))
+            found = self.exam.examine_stage(self, self.seed, stage)
+            assert bool(found) == (stage == self.exam.stages(self.seed) - 1)
+        return found
 
-    def predict(self, images: Any) -> Any:
-        self.events.append("predict")
+    def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
+        assert method == "predict"
         answers = []
-        for image in images:
+        for image in args[0]:
             task, label = self.labels[image.tobytes()]
             self.asked[-1].add(image.tobytes())
-            self.places[-1].append(task)
-            answers.append(label if self.knows(task, self.count - 1) else (label + 1) % self.classes)
+            right = self.knows(task, len(self.asked) - 1)
+            answers.append(label if right else (label + 1) % self.exam.config["CLASSES"])
         return np.array(answers)
+
+
+def blank(exam_: ContinualLearningExaminer, code: Any, seed: int, stage: int) -> dict[str, Any]:
+    """What a learner could hand over that has learned nothing and keeps nothing."""
+    return {
+        "network": dict(code.answer.parameters(exam_.config)),
+        "classes": np.stack([np.unique(each.train.y) for each in exam_.experiences(seed)[: stage + 1]]),
+        "kept": np.zeros(0, np.int64),
+        "modules": {},
+    }
 
 
 def test_metrics_agree_with_their_formulas_written_out() -> None:
@@ -87,14 +105,14 @@ def test_what_was_not_asked_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("dataset", ["RotatedDigits", "SplitGlyphs"])
-def test_the_exam_measures_the_accuracy_matrix(dataset: str) -> None:
+def test_the_exam_measures_the_accuracy_matrix(code: Any, dataset: str) -> None:
     exam_ = examiner(dataset)
     tasks = exam_.config["TASKS"]
 
     def knows(task: int, t: int) -> bool:  # the second experience is forgotten when the fourth comes
         return task <= t and not (task == 1 and t >= 3)
 
-    found = exam_.examine(InProcessLearner(Oracle(exam_, 3, knows)), 3)
+    found = Oracle(exam_, code, 3, knows).examined()
     wanted = np.array([[float(knows(i, t)) for t in range(tasks)] for i in range(tasks)])
     asked = ~np.isnan(exam_.artifacts["accuracy"])
     np.testing.assert_array_equal(exam_.artifacts["accuracy"][asked], wanted[asked].astype(np.float32))
@@ -105,40 +123,26 @@ def test_the_exam_measures_the_accuracy_matrix(dataset: str) -> None:
     assert asked.sum() == sum(min(t + 1 + ahead, tasks) for t in range(tasks))
 
 
-def test_experiences_come_one_at_a_time_and_the_last_questions_are_new() -> None:
+def test_the_last_questions_are_new(code: Any) -> None:
     exam_ = examiner("SplitGlyphs")
-    oracle = Oracle(exam_, 0, lambda task, t: True)
-    exam_.examine(InProcessLearner(oracle), 0)
+    oracle = Oracle(exam_, code, 0, lambda task, t: True)
+    oracle.examined()
     tasks = exam_.config["TASKS"]
-    assert [event for event, after in zip(oracle.events, [*oracle.events[1:], ""], strict=True) if event != after] == [
-        "learn",
-        "predict",
-    ] * tasks
     for t in range(tasks):
-        assert set(oracle.places[t]) == set(range(t + 1))
+        assert {oracle.labels[image][0] for image in oracle.asked[t]} == set(range(t + 1))
         if 0 < t < tasks - 1:
             assert oracle.asked[t - 1] <= oracle.asked[t]
     assert not oracle.asked[-1] & set().union(*oracle.asked[:-1])
 
 
-def test_a_question_does_not_tell_which_experience_an_image_is_from() -> None:
-    exam_ = examiner("SplitGlyphs")
-    oracle = Oracle(exam_, 0, lambda task, t: True)
-    exam_.examine(InProcessLearner(oracle), 0)
-    places = np.array(oracle.places[-1])
-    runs = 1 + (np.diff(places) != 0).sum()
-    assert runs > 0.7 * len(places)
-
-
 @pytest.mark.parametrize("answer", [-1, 10_000, 0.5])
-def test_an_answer_that_is_no_label_is_refused(answer: float) -> None:
+def test_an_answer_that_is_no_label_is_refused(code: Any, answer: float) -> None:
     class Wrong(Oracle):
-        def predict(self, images: Any) -> Any:
-            return np.full(len(images), answer)
+        def _exchange(self, method: str, args: tuple[Any, ...]) -> Any:
+            return np.full(len(args[0]), answer)
 
-    exam_ = examiner()
     with pytest.raises(ProtocolError, match="predict"):
-        exam_.examine(InProcessLearner(Wrong(exam_, 0, None)), 0)
+        Wrong(examiner(), code, 0, None).examined()
 
 
 @pytest.mark.parametrize("dataset", OFFLINE)
@@ -149,7 +153,7 @@ def test_the_floor_is_chance(dataset: str) -> None:
     assert floor["forgetting_score"] >= floor["average_accuracy"] - 0.02
 
 
-def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
+def test_pictures_show_the_accuracies_and_the_stream(code: Any, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     image = pytest.importorskip("PIL.Image")
     from discoenv.examiners.plotting import ExamArtifacts
@@ -157,7 +161,7 @@ def test_pictures_show_the_accuracies_and_the_stream(tmp_path: Path) -> None:
     saved = []
     for number, dataset in enumerate(["PermutedDigits", "SplitTextures"]):
         exam_ = examiner(dataset)
-        exam_.examine(InProcessLearner(Oracle(exam_, 0, lambda task, t: task <= t)), 0)
+        Oracle(exam_, code, 0, lambda task, t: task <= t).examined()
         assert sum(array.nbytes for array in exam_.artifacts.values()) < 1 << 18
         path = tmp_path / f"{dataset}.npz"
         np.savez(path, **exam_.artifacts)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from discoenv.domains.ContinualLearning.studies.comparison import learner
+from discoenv.domains.ContinualLearning.studies.comparison import examined
 from discoenv.domains.ContinualLearning.tests.conftest import DOMAIN, examiner
 from discoenv.exams.host import Host
 from discoenv.scoring.calibration import calibrate
@@ -19,7 +19,7 @@ pytest.importorskip("torch")
 def test_backends_learn(backend: str, dataset: str) -> None:
     exam_ = examiner(dataset)
     with import_learner(DOMAIN, backend=backend) as code:
-        found = exam_.examine(learner(code, exam_.config, 0), 0)
+        found = examined(code, exam_, 0)
     assert found["average_accuracy"] > 2 * exam_.floor(0)["average_accuracy"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from discoenv.domains.ContinualLearning.studies.comparison import FINE_TUNING, learner
-from discoenv.domains.ContinualLearning.tests.conftest import DOMAIN, SHORT, config_of, learned, short
+from discoenv.domains.ContinualLearning.tests.conftest import DOMAIN, SHORT, config_of, handed_over, learned, short
 from discoenv.testing import import_learner
 
 torch = pytest.importorskip("torch")
@@ -22,7 +21,7 @@ CANDIDATES = FINE_TUNING.parent
 
 
 def test_all_of_the_head_is_the_optimisers_from_the_start_and_learns(code: Any) -> None:
-    model = learner(code, short().config, 0).model
+    model = learner(code, short().config, 0)
     held = {id(p) for group in model.optimizer.param_groups for p in group["params"]}
     assert held == {id(p) for p in model.network.parameters()}
     before = model.parameters()
@@ -54,14 +53,15 @@ def test_the_learning_rate_warms_up_from_the_first_step_and_ends_low(code: Any) 
 
 def test_the_memory_never_holds_more_than_its_bytes(code: Any) -> None:
     exam_ = short(MEMORY_BYTES=1000)  # 14 items of 64 + 4 bytes
-    model = learned(code, exam_)
-    assert model.memory.capacity == 14
-    assert len(model.memory.labels) == 14
-    assert set(model.memory.tasks.tolist()) == {0, 1, 2}
-    assert model.memory.images.nbytes + 4 * len(model.memory.labels) <= 1000
-    for image, label, task in zip(model.memory.images, model.memory.labels, model.memory.tasks, strict=True):
+    assert learned(code, exam_).memory.capacity == 14
+    state = handed_over(code, exam_)[-1][1]
+    memory = exam_.carried_state(state, 0, 2)["memory"]
+    assert len(memory["labels"]) == 14
+    assert set(memory["tasks"].tolist()) == {0, 1, 2}
+    assert memory["images"].nbytes + 4 * len(memory["labels"]) <= 1000
+    for image, label, task in zip(*memory.values(), strict=True):
         train = exam_.experiences(0)[int(task)].train
-        rows = (train.x == image.numpy()).all(axis=(1, 2, 3))
+        rows = (train.x == image).all(axis=(1, 2, 3))
         assert int(label) in train.y[rows]
 
 
@@ -76,7 +76,7 @@ def test_the_memory_never_holds_more_than_its_bytes(code: Any) -> None:
 )
 def test_a_replay_module_that_wants_more_is_refused(code: Any, rows: Any, message: str) -> None:
     exam_ = short(MEMORY_BYTES=1000)
-    model = learner(code, exam_.config, 0).model
+    model = learner(code, exam_.config, 0)
     model.replay.select = lambda stored, incoming, capacity: torch.tensor(list(rows))
     first = exam_.experiences(0)[0]
     with pytest.raises(ValueError, match=message):
@@ -86,7 +86,7 @@ def test_a_replay_module_that_wants_more_is_refused(code: Any, rows: Any, messag
 @pytest.mark.parametrize("count", [0, 65])
 def test_a_sampler_that_composes_no_batch_or_too_large_a_one_is_refused(code: Any, count: int) -> None:
     exam_ = short()
-    model = learner(code, exam_.config, 0).model
+    model = learner(code, exam_.config, 0)
     model.sampler.compose = lambda current, stored, draw: (torch.zeros(count, dtype=torch.int64), [], None)
     first = exam_.experiences(0)[0]
     with pytest.raises(ValueError, match="1 to 64 are allowed"):
@@ -113,9 +113,6 @@ def test_modules_get_copies_of_parameters(code: Any) -> None:
     exam_ = short()
 
     def parameters(vandal: bool) -> Any:
-        model = learner(code, exam_.config, 0).model
-        own = model.regularizer
-
         class Vandal:
             def begin_experience(self, task: int, params: Any) -> None:
                 self.wreck(params)
@@ -144,11 +141,12 @@ def test_modules_get_copies_of_parameters(code: Any) -> None:
             def wreck(self, tensors: Any) -> None:
                 pass
 
-        assert own is not None
-        model.regularizer = Vandal() if vandal else Idle()
-        for each in exam_.experiences(0)[:2]:
-            model.learn(each.train.x, each.train.y, each.validation.x, each.validation.y)
-        return model.parameters()
+        def prepare(model: Any) -> None:
+            assert model.regularizer is not None
+            model.regularizer = Vandal() if vandal else Idle()
+            model.modules["regularizer"] = code.carrying.Module.of("regularizer.py", model.regularizer)
+
+        return handed_over(code, exam_, 2, prepare)[-1][0].parameters()
 
     wrecked, idle = parameters(True), parameters(False)
     assert all(torch.equal(wrecked[name], idle[name]) for name in idle)
@@ -158,7 +156,7 @@ def test_a_penalty_acts_on_the_network(code: Any) -> None:
     exam_ = short()
 
     def length(strength: float) -> float:
-        model = learner(code, exam_.config, 0).model
+        model = learner(code, exam_.config, 0)
         model.regularizer.penalty = lambda step: strength * sum((p**2).sum() for p in step.params.values())
         first = exam_.experiences(0)[0]
         model.learn(first.train.x, first.train.y, first.validation.x, first.validation.y)
@@ -179,6 +177,9 @@ def test_the_importance_is_the_mean_square_of_gradients_and_does_not_shrink(code
 
     once = np.mean([g.numpy() ** 2 for g in gradients], axis=0)
     for task in range(3):
+        kept, regularizer = regularizer.state_dict(), code.regularizer.Regularizer(config, task)
+        regularizer.load_state_dict(kept)
+        regularizer.begin_experience(task, params)
         regularizer.end_experience(task, params, Finished())
         np.testing.assert_allclose(regularizer.importance["w"].numpy(), (task + 1) * once)
     step = type("Step", (), {"params": {"w": torch.tensor([2.0, -1.5])}})
@@ -213,16 +214,13 @@ def test_gradients_at_validation_images_are_right(code: Any, of: str) -> None:
 
 def test_the_previous_network_is_the_one_at_the_end_of_the_last_experience(code: Any) -> None:
     exam_ = short()
-    model = learner(code, exam_.config, 0).model
     seen: list[Any] = []
 
     def penalty(step: Any) -> float:
         seen.append((step.task, step.previous(), step.logits.detach()))
         return 0.0
 
-    model.regularizer.penalty = penalty
-    for each in exam_.experiences(0)[:2]:
-        model.learn(each.train.x, each.train.y, each.validation.x, each.validation.y)
+    handed_over(code, exam_, 2, lambda model: setattr(model.regularizer, "penalty", penalty))
     assert all(previous is None for task, previous, _ in seen if task == 0)
     second = [(previous, logits) for task, previous, logits in seen if task == 1]
     assert torch.equal(second[0][0][0], second[0][1])  # nothing has changed yet
@@ -232,9 +230,10 @@ def test_the_previous_network_is_the_one_at_the_end_of_the_last_experience(code:
 
 def test_classes_to_come_are_not_predicted(code: Any) -> None:
     exam_ = short("SplitGlyphs", TASKS=4)
-    model = learned(code, exam_, 1)
+    [(_, state)] = handed_over(code, exam_, 1)
     known = set(exam_.experiences(0)[0].train.y.tolist())
-    assert set(model.predict(exam_.experiences(0)[3].test.x).tolist()) <= known
+    answers = code.answer.make(exam_.config, state.tree)
+    assert set(answers.predict(exam_.experiences(0)[3].test.x).tolist()) <= known
 
 
 @pytest.mark.parametrize("dataset", ["PermutedDigits", "SplitGlyphs"])
@@ -242,15 +241,17 @@ def test_a_head_learns_only_from_items_of_its_own_experience(dataset: str) -> No
     with import_learner(DOMAIN, backend="parameter_isolation", modules=FINE_TUNING) as code:
         changes: dict[str, Any] = {"TASKS": 4} if dataset == "SplitGlyphs" else {}
         exam_ = short(dataset, **changes)
-        model = learner(code, exam_.config, 0).model
-        # Momentum, weight decay and a penalty on all parameters would move a head that had a gradient, be it zero.
-        model.regularizer.penalty = lambda step: sum((p**2).sum() for p in step.params.values())
-        history = [model.parameters()]
-        for each in exam_.experiences(0)[:3]:
-            model.learn(each.train.x, each.train.y, each.validation.x, each.validation.y)
+        history: list[Any] = []
+
+        def prepare(model: Any) -> None:
             history.append(model.parameters())
-    assert len(model.network.heads) == exam_.config["TASKS"]
-    for task, (before, after) in enumerate(itertools.pairwise(history)):
+            # Momentum, weight decay and a penalty on all parameters would move a head that had a gradient, be it zero.
+            model.regularizer.penalty = lambda step: sum((p**2).sum() for p in step.params.values())
+
+        models = [model for model, _ in handed_over(code, exam_, 3, prepare)]
+    assert len(models[0].network.heads) == exam_.config["TASKS"]
+    for task, (before, model) in enumerate(zip(history, models, strict=True)):
+        after = model.parameters()
         for name in before:
             changed = not torch.equal(before[name], after[name])
             assert changed == (name.startswith(f"heads.{task}.") or name.startswith("trunk.")), (task, name)

@@ -1,7 +1,8 @@
-"""ContinualLearning's streams: the same everywhere, as configured, and read from published files."""
+"""ContinualLearning's streams: others in each exam, as configured, and read from published files."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,11 @@ from discoenv.domains.ContinualLearning import streams
 from discoenv.domains.ContinualLearning.tests.conftest import DOMAIN, OFFLINE, config_of, examiner
 from tests.data import published_files as files
 
-PERMUTATIONS_8 = "7989e298b32d5bf1f8789f7bbb7cfbb44a42a2c61c1710b4b9aebc2152c1eb3b"
-PERMUTATIONS_28 = "e3d6517d86beaea635b628b88a4d06959645be5f067388ddf2354ae1ab681df2"
-CLASS_ORDERS = "518c10807120930da0fe300eaf1ec439d87bcf74631270f465b740753c76517b"
 ROTATIONS = "73fb265755db2e9dada36eb939ad4684474a73088f1240c9e0fc604478baf535"
+
+
+def generators(seed: int) -> streams.Generators:
+    return functools.partial(examiner().generator, seed)
 
 
 def digest(*arrays: Any) -> str:
@@ -30,19 +32,38 @@ def digest(*arrays: Any) -> str:
     return joined.hexdigest()
 
 
-def test_orders_permutations_and_rotations_are_the_same_everywhere() -> None:
-    assert digest(streams.permutations(64, 10).astype(np.int64)) == PERMUTATIONS_8
-    assert digest(streams.permutations(784, 10).astype(np.int64)) == PERMUTATIONS_28
-    assert digest(*(streams.class_order(count).astype(np.int64) for count in (100, 200))) == CLASS_ORDERS
+def test_rotated_images_are_the_same_everywhere() -> None:
     x = load("digits").test.x[:50]
     assert digest(*(streams.rotated(x, 18 * task) for task in range(10))) == ROTATIONS
 
 
 def test_permutations_are_permutations_and_all_differ() -> None:
-    orders = streams.permutations(64, 10)
-    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(64), (10, 1)))
-    assert len({order.tobytes() for order in orders}) == 10
+    orders = [order for seed in (0, 1) for order in streams.permutations(64, 10, generators(seed))]
+    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(64), (20, 1)))
+    assert len({order.tobytes() for order in orders}) == 20
     assert (orders[0] != np.arange(64)).any()
+
+
+def test_angles_drift_in_one_direction_from_any_angle() -> None:
+    least, most = streams.ROTATION_STEPS
+    starts, directions = set(), set()
+    for seed in range(20):
+        found = np.array(streams.angles(10, generators(seed)))
+        steps = (np.diff(found) + 180) % 360 - 180
+        assert (np.abs(steps) >= least).all()
+        assert (np.abs(steps) <= most).all()
+        assert len(set(np.sign(steps))) == 1
+        starts.add(int(found[0]))
+        directions.add(int(np.sign(steps[0])))
+    assert len(starts) > 10
+    assert directions == {-1, 1}
+
+
+def test_each_exam_has_its_own_order_of_classes() -> None:
+    orders = [streams.class_order(100, generators(seed)) for seed in (0, 0, 1)]
+    assert sorted(orders[0]) == list(range(100))
+    np.testing.assert_array_equal(orders[0], orders[1])
+    assert (orders[0] != orders[2]).any()
 
 
 def test_rotations_turn_about_the_middle() -> None:
@@ -121,6 +142,34 @@ def test_an_exam_is_repeatable_and_another_seed_has_other_images() -> None:
     assert set(first[0].train.y) == set(other[0].train.y)
 
 
+@pytest.mark.parametrize("dataset", OFFLINE)
+def test_no_image_is_in_two_exams(dataset: str) -> None:
+    first, other = (
+        {
+            image.tobytes()
+            for each in examiner(dataset).experiences(seed)
+            for split in vars(each).values()
+            for image in split.x
+        }
+        for seed in (1, 2)
+    )
+    assert not first & other
+
+
+def test_published_images_are_altered_before_they_are_permuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    altered = examiner("PermutedDigits").experiences(0)[1].train
+    monkeypatch.setattr(streams, "altered", lambda split, generator: split)
+    plain = examiner("PermutedDigits").experiences(0)[1].train
+    np.testing.assert_array_equal(altered.y, plain.y)
+    change = np.abs(altered.x.astype(int) - plain.x)
+    assert (change.max(axis=(1, 2, 3)) > 0).all()
+    assert change.mean() < 40
+    original = {image.tobytes() for image in load("digits").train.x}
+    back = np.argsort(streams.permutations(64, 2, generators(0))[1])
+    assert {image.tobytes() for image in plain.x.reshape(len(plain), -1)[:, back]} & original
+    assert not {image.tobytes() for image in altered.x.reshape(len(plain), -1)[:, back]} & original
+
+
 def test_classes_that_cannot_be_shared_equally_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot share"):
         examiner("SplitGlyphs", TASKS=7).experiences(0)
@@ -141,8 +190,11 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize(
     ("dataset", "train"), [("PermutedMNIST", 50), ("SplitCIFAR100", 30), ("TinyImageNetSplit", 30)]
 )
-def test_downloaded_sets_are_read_from_their_published_files(tmp_path: Path, dataset: str, train: int) -> None:
+def test_downloaded_sets_are_read_from_their_published_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dataset: str, train: int
+) -> None:
     pytest.importorskip("PIL")
+    monkeypatch.setattr(streams, "altered", lambda split, generator: split)
     WRITERS[dataset](tmp_path)
     names = [file.name for file in DOMAIN.specification.datasets[dataset].to_fetch]
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
@@ -154,16 +206,18 @@ def test_downloaded_sets_are_read_from_their_published_files(tmp_path: Path, dat
     assert len(experiences) == exam_.config["TASKS"]
     assert experiences[0].train.x.shape == (train, *exam_.config["IMAGE_SHAPE"])
     if dataset == "TinyImageNetSplit":
-        colours = [files.colour_of(int(label)) for label in streams.class_order(200)[experiences[0].test.y]]
+        order = streams.class_order(200, functools.partial(exam_.generator, 0))
+        colours = [files.colour_of(int(label)) for label in order[experiences[0].test.y]]
         assert np.abs(experiences[0].test.x[:, 9, 9].astype(int) - colours).max() <= 4  # JPEG
 
 
-def test_the_last_images_of_each_class_are_for_validation(tmp_path: Path) -> None:
+def test_the_last_images_of_each_class_are_for_validation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(streams, "altered", lambda split, generator: split)
     files.mnist(tmp_path)
     pixels = read_idx(tmp_path / "train-images-idx3-ubyte.gz")
     last = {x.tobytes() for x in pixels[50:]}  # the sixth of six of each class
     exam_ = examiner("PermutedMNIST", TRAIN_SAMPLES=50, VALIDATION_SAMPLES=10, PROBE_SAMPLES=8, TEST_SAMPLES=12)
     exam_.data = tmp_path
     first = exam_.experiences(0)[0].validation.x.reshape(10, -1)
-    back = np.argsort(streams.permutations(784, 1)[0])
+    back = np.argsort(streams.permutations(784, 1, functools.partial(exam_.generator, 0))[0])
     assert {x.tobytes() for x in first[:, back]} == last

@@ -1,12 +1,15 @@
-"""Trains one network on a stream of experiences, each seen once, and answers the examiner."""
+"""Trains the network on one experience of a stream, with what is left of those before."""
 
 import copy
+from functools import partial
 
 import numpy as np
+import optim
 import torch
+from answer import CHUNK, restored
+from carrying import Module
 from memory import Memory
 from network import Network
-from optim import create_optimizer
 from regularizer import Regularizer
 from replay import Replay
 from sampler import Sampler
@@ -14,44 +17,57 @@ from scheduler import create_scheduler
 from torch.nn import functional
 from views import Finished, Items, Step, as_input, rows_of
 
-#: Images that are put through the network at once where no gradients are needed.
-CHUNK = 256
-
 
 class ContinualLearner:
-    """A network and the five modules.
+    """A network and the five modules, for one experience.
 
     Args:
         config: the run's configuration (immutable mapping).
-        seed: of all randomness.
+        seed: of all randomness of the stream; each experience has its own, made of it.
+        previous: what is left of the experiences before ({} for the first): "network", the parameters by name,
+            "classes", int64[t, CLASSES_PER_TASK], "memory" and "modules", the states of modules by their names.
     """
 
-    def __init__(self, config, seed):
+    def __init__(self, config, seed, previous):
+        self.task = len(previous["classes"]) if previous else 0
+        seed = (seed + 1_000_003 * self.task) % 2**31
         torch.manual_seed(seed)
         self.config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = Network(config).to(self.device)
+        self.network = (restored(config, previous) if previous else Network(config)).to(self.device)
+        self.teacher = copy.deepcopy(self.network).requires_grad_(False) if previous else None
+        self.classes = [np.array(classes) for classes in previous["classes"]] if previous else []
         self.generator = torch.Generator().manual_seed(seed)
         self.steps_per_experience = config["EPOCHS"] * -(-config["TRAIN_SAMPLES"] // config["BATCH"])
         self.total_steps = config["TASKS"] * self.steps_per_experience
         # All parameters, those of the whole head as well, are the optimiser's from the start.
-        self.optimizer = create_optimizer(list(self.network.named_parameters()), config)
+        self.optimizer = optim.create_optimizer(list(self.network.named_parameters()), config)
         self.scheduler = create_scheduler(self.optimizer, self.total_steps, self.steps_per_experience, config)
         self.regularizer = Regularizer(config, seed)
         self.replay = Replay(config, seed)
         self.sampler = Sampler(config, seed)
-        self.memory = Memory(config)
-        self.teacher = None
-        self.task = 0
-        self.step = 0
+        self.memory = Memory(config, previous.get("memory"))
+        self.step = self.task * self.steps_per_experience
+        save, load = (getattr(optim, name, None) for name in ("state_dict", "load_state_dict"))
+        self.modules = {
+            "optim": Module("optim.py", save and partial(save, self.optimizer), load and partial(load, self.optimizer)),
+            "scheduler": Module.of("scheduler.py", self.scheduler),
+            "regularizer": Module.of("regularizer.py", self.regularizer),
+            "replay": Module.of("replay.py", self.replay),
+            "sampler": Module.of("sampler.py", self.sampler),
+        }
+        for name, state in previous.get("modules", {}).items():
+            self.modules[name].load(state, self.device)
 
     def learn(self, images, labels, validation_images, validation_labels):
-        """Train on the next experience: uint8[N, H, W, C] and int64[N], and M images for validation."""
+        """Train on the experience: uint8[N, H, W, C] and int64[N], and M images for validation."""
         images, labels, validation_images, validation_labels = (
             torch.from_numpy(np.array(values)) for values in (images, labels, validation_images, validation_labels)
         )
         tasks = torch.full_like(labels, self.task)
-        self.network.begin_experience(self.task, labels.unique())
+        classes = labels.unique()
+        self.network.begin_experience(self.task, classes)
+        self.classes.append(classes.numpy())
         self.regularizer.begin_experience(self.task, self.parameters())
         for _ in range(self.config["EPOCHS"]):
             for rows in torch.randperm(len(labels), generator=self.generator).split(self.config["BATCH"]):
@@ -59,8 +75,15 @@ class ContinualLearner:
         finished = Finished(self.network, self.task, validation_images, validation_labels, self.generator)
         self.regularizer.end_experience(self.task, self.parameters(), finished)
         self.memory.update(self.replay, images, labels, tasks, self.outputs)
-        self.teacher = copy.deepcopy(self.network).requires_grad_(False)
-        self.task += 1
+
+    def state(self):
+        """What is handed over: as ``previous``, but instead of the memory the rows of the items that are kept."""
+        return {
+            "network": {name: value.cpu().numpy() for name, value in self.parameters().items()},
+            "classes": np.stack(self.classes),
+            "kept": self.memory.kept.numpy(),
+            "modules": {name: state for name, module in self.modules.items() if (state := module.state())},
+        }
 
     def train_step(self, images, labels, tasks):
         """One update, on the items of the current batch and of the memory that the sampler chooses."""
@@ -127,11 +150,3 @@ class ContinualLearner:
             for rows in torch.arange(len(images)).split(CHUNK)
         ]
         return tuple(torch.cat(part).cpu() for part in zip(*parts, strict=True))
-
-    @torch.no_grad()
-    def predict(self, images):
-        """Labels int64[N] of images uint8[N, H, W, C] of any experience; which one is not told."""
-        images = torch.from_numpy(np.array(images))
-        return (
-            torch.cat([self.network.predict(as_input(part, self.device)) for part in images.split(CHUNK)]).cpu().numpy()
-        )

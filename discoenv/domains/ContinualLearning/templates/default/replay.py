@@ -6,6 +6,9 @@ import torch
 class Replay:
     """Chooses items by row number; their images stay in the memory.
 
+    Each experience has a new one: ``load_state_dict`` gives it what ``state_dict`` of the last one returned. Both may
+    be left out.
+
     Args:
         config: the run's configuration (immutable mapping).
         seed: of its randomness.
@@ -52,3 +55,11 @@ class Replay:
         # <solution>
         return torch.randint(len(stored), (count,), generator=self.generator)
         # </solution>
+
+    def state_dict(self):
+        """What the next experience's object gets: a dict of arrays and numbers, see the task's description."""
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        """Take what :meth:`state_dict` returned; arrays are tensors, those of floats rounded."""
+        self.seen = state["seen"]

@@ -6,6 +6,8 @@ import torch
 class Sampler:
     """Composes batches.
 
+    Each experience has a new one. It may have ``state_dict()`` and ``load_state_dict(state)``, as that of replay.py.
+
     Args:
         config: the run's configuration (immutable mapping).
         seed: of its randomness.

@@ -6,6 +6,9 @@ import math
 class Scheduler:
     """Sets the learning rate of each step.
 
+    Each experience has a new one, with a new optimiser. It may have ``state_dict()`` and ``load_state_dict(state)``, as
+    that of replay.py.
+
     Args:
         optimizer: a torch.optim.Optimizer, as from optim.py.
         total_steps: number of training steps of the whole stream.
