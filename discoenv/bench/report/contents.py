@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import yaml
 
 from discoenv.bench.cell import CELLS, CellResult, CellStatus, Matrix, read_results, read_status
 from discoenv.errors import DomainError, TaskError, UnknownName
-from discoenv.tasks.registry import get_domain, load_pack
+from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
 
 #: Longer texts of agents are cut.
@@ -73,15 +72,12 @@ class _Task:
 
 
 def read(directory: Path) -> Contents:
-    """Read a benchmark.
+    """Read a benchmark. Nothing that it names is loaded or run: the folder may come from anywhere.
 
     Raises:
         BenchError: the folder is not a benchmark, or a file in it is damaged.
     """
     matrix = Matrix.load(directory)
-    for pack in matrix.environment.get("packs") or ():
-        with contextlib.suppress(DomainError, OSError):  # a report does not need the domains that it is about
-            load_pack(pack)
     cells = read_results(directory)
     tasks = [_task(config, cells) for config in matrix.tasks]
     labels = _labels(tasks, cells)
