@@ -139,6 +139,8 @@ class Learner:
 
     Attributes:
         state: what training handed over; empty where the algorithm itself is examined.
+        witness: a second learner that answers for the same state, if the domain has such; it shares nothing with this
+            one.
         code: ``answer.py`` of the domain, if the examiner applies the domain's own code by itself; None if a process
             answers.
         answering_s: seconds spent waiting for answers so far, ``background_s`` included; they are part of the exam's
@@ -150,6 +152,7 @@ class Learner:
     def __init__(self, channel: Channel | None, budget_s: float, cpu_s: Callable[[], float] | None = None) -> None:
         self.state = State({}, {})
         self.code: Any = None
+        self.witness: Learner | None = None
         self._channel = channel
         self._budget_s = budget_s
         self._cpu_s = cpu_s or (lambda: 0.0)

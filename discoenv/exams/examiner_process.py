@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -83,8 +83,8 @@ class Server:
         self._examiners: dict[str, Examiner] = {}
         self._answers: dict[tuple[str, str], ModuleType] = {}
         self._state = State({}, {})
-        self._listener: socket.socket | None = None
-        self._channel: Channel | None = None
+        self._listeners: list[socket.socket] = []
+        self._channels: list[Channel] = []
         self.aborted = threading.Event()
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Server:
         deadline = started + budget_s
         with self._failures(result):
             with self._preparing(examiner, seed, stage):
-                channel = self._channel = self._accept(deadline)
+                channel = self._accept(deadline)
                 message = channel.receive(deadline)
                 arrived = time.monotonic()
             if target["hands_over"]:
@@ -179,10 +179,9 @@ class Server:
             if faults:
                 raise faults[0]
 
-    def do_listen(self, address: str) -> None:
-        """Listen for a learner that answers for the state of the last training."""
-        self._leave()
-        self._listen(address)
+    def do_listen(self, addresses: list[str]) -> None:
+        """Listen for a learner that answers for the state of the last training, and for its witness, if it has one."""
+        self._listen(*addresses)
 
     def do_question(
         self,
@@ -191,7 +190,7 @@ class Server:
         stage: int,
         budget_s: float,
         answered_by: Literal["own code", "learner"],
-        cpu_clock: dict[str, Any] | None = None,
+        cpu_clocks: Sequence[dict[str, Any] | None] = (),
         programs: str | None = None,
     ) -> Examination:
         """Examine what the last training has brought.
@@ -200,46 +199,55 @@ class Server:
             target, seed, stage: which exam.
             budget_s: most seconds of answering.
             answered_by: the domain's own code in this process; or a learner: the one that trained, where the algorithm
-                itself is examined, or else one that connects now.
-            cpu_clock: the fields of the :class:`CpuClock` of the learner's processes, if there is one.
+                itself is examined, or else one that connects now, and its witness.
+            cpu_clocks: for each of them the fields of the :class:`CpuClock` of its processes, if there is one.
             programs: the folder for the programs that the learner has compiled, if they are to be kept.
         """
         examiner = self._examiner(target)
         result = Examination(
             status="gone", message="", metrics=None, answering_s=0.0, background_s=0.0, questions=0, artifacts=""
         )
-        learner: Learner | None = None
+        learners: list[Learner] = []
         if stage == 0:
             examiner.artifacts.clear()
         with self._failures(result):
             if answered_by == "own code":
-                learner = OwnCode(self._answer(target), examiner.answering_config, self._state)
+                learners.append(OwnCode(self._answer(target), examiner.answering_config, self._state))
             else:
-                clock = CpuClock(**cpu_clock).read if cpu_clock else None
-                channel = self._channel
                 if target["hands_over"]:
-                    channel = self._channel = self._accept(time.monotonic() + _START_S)
-                    deadline = time.monotonic() + budget_s
-                    channel.send({"config": dict(examiner.answering_config), "state": self._state.tree}, deadline)
-                    if channel.receive(deadline) != {"ready": True}:
-                        raise ProtocolError("the first message was not answer()'s announcement that it is ready")
-                learner = Learner(channel, budget_s, clock)
-                learner.state = self._state
-            metrics = examiner.examine_stage(learner, seed, stage)
+                    self._give_state(examiner, budget_s)
+                clocks = [CpuClock(**each).read if each else None for each in cpu_clocks] or [None]
+                learners += [Learner(*each) for each in zip(self._channels, [budget_s] * 2, clocks, strict=False)]
+                learners[0].witness = learners[-1] if len(learners) > 1 else None
+                for learner in learners:
+                    learner.state = self._state
+            metrics = examiner.examine_stage(learners[0], seed, stage)
             result["metrics"] = {name: float(value) for name, value in metrics.items()}
             result["status"] = "ok"
             if examiner.artifacts:
                 file = io.BytesIO()
                 np.savez_compressed(file, **examiner.artifacts)  # type: ignore[arg-type]
                 result["artifacts"] = base64.b64encode(file.getvalue()).decode()
-            if self._channel is not None:
-                self._keep_programs(self._channel, programs)
+            if self._channels:
+                self._keep_programs(self._channels[0], programs)
         if result["status"] != "ok":
             self._leave()
-        if learner is not None:
-            result["answering_s"], result["background_s"] = learner.answering_s, learner.background_s
-            result["questions"] = learner.questions
+        for learner in learners:
+            result["answering_s"] += learner.answering_s
+            result["background_s"] += learner.background_s
+            result["questions"] += learner.questions
         return result
+
+    def _give_state(self, examiner: Examiner, budget_s: float) -> None:
+        """Let those that answer for a state connect, and give it to them."""
+        given = {"config": dict(examiner.answering_config), "state": self._state.tree}
+        for _ in list(self._listeners):
+            channel = self._accept(time.monotonic() + _START_S)
+            deadline = time.monotonic() + budget_s
+            channel.send(given, deadline)
+        for channel in self._channels:
+            if channel.receive(deadline) != {"ready": True}:
+                raise ProtocolError("the first message was not answer()'s announcement that it is ready")
 
     @contextlib.contextmanager
     def _failures(self, result: Training | Examination) -> Iterator[None]:
@@ -253,7 +261,7 @@ class Server:
         except ProtocolError as error:
             result["status"], result["message"] = "protocol_error", str(error)
         finally:
-            self._close_listener()
+            self._close_listeners()
 
     def _keep_programs(self, channel: Channel, folder: str | None) -> None:
         """Ask a learner that has passed for what it has compiled. Whatever comes of it, the exam is passed."""
@@ -286,45 +294,53 @@ class Server:
         return self._examiners[key]
 
     def _accept(self, deadline: float) -> Channel:
-        """The first connection; later ones are refused, because the socket is closed."""
-        if self._listener is None:
-            raise RuntimeError("examine was requested before prepare")
-        self._listener.settimeout(_ACCEPT_POLL_S)
+        """The first connection at the next address; later ones are refused, because the socket is closed."""
+        if not self._listeners:
+            raise RuntimeError("train was requested before prepare")
+        listener = self._listeners[0]
+        listener.settimeout(_ACCEPT_POLL_S)
         while time.monotonic() < deadline:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except TimeoutError:
                 if self.aborted.is_set():
                     raise LearnerGone("the learner ended before training was over") from None
                 continue
             self._close_listener()
-            return Channel(connection)
+            channel = Channel(connection)
+            self._channels.append(channel)
+            return channel
         raise AnswerTooLate("the compute budget was spent before training was over")
 
-    def _listen(self, address: str) -> None:
+    def _listen(self, *addresses: str) -> None:
         self.aborted.clear()
         self._leave()
-        self._close_listener()
-        Path(address).unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(address)
-        Path(address).chmod(0o777)
-        self._listener.listen(1)
+        self._close_listeners()
+        for address in addresses:
+            Path(address).unlink(missing_ok=True)
+            listener = socket.socket(socket.AF_UNIX)
+            self._listeners.append(listener)
+            listener.bind(address)
+            Path(address).chmod(0o777)
+            listener.listen(1)
 
     def _leave(self) -> None:
-        """Close the connection of the last learner: at once if it failed, else when another is expected.
+        """Close the connections of the last learners: at once if they failed, else when others are expected.
 
         A learner that passed is killed while it waits, so that interpreter shutdown is not measured.
         """
-        if self._channel is not None:
-            self._channel.close()
-        self._channel = None
+        while self._channels:
+            self._channels.pop().close()
 
     def _close_listener(self) -> None:
-        if self._listener is not None:
-            Path(self._listener.getsockname()).unlink(missing_ok=True)
-            self._listener.close()
-            self._listener = None
+        """Close the next one."""
+        listener = self._listeners.pop(0)
+        Path(listener.getsockname()).unlink(missing_ok=True)
+        listener.close()
+
+    def _close_listeners(self) -> None:
+        while self._listeners:
+            self._close_listener()
 
 
 def main(arguments: list[str]) -> None:

@@ -106,7 +106,7 @@ class ExamRun:
         self._domain = spec.setting.domain
         self._exam = self._domain.specification.exam
         self._examiner: ExaminerProcess | None = None
-        self._running: Running | None = None
+        self._running: list[Running] = []
         self._cancelled = threading.Event()
 
     def run(self) -> ExamResult:
@@ -161,10 +161,9 @@ class ExamRun:
             raise InfraError("the exam was cancelled")
 
     def _kill_running(self) -> None:
-        running, self._running = self._running, None
-        if running is not None:
+        while self._running:
             with contextlib.suppress(SandboxError):
-                running.kill()
+                self._running.pop().kill()
 
     def _run(
         self, directory: Path, target: Mapping[str, object], lease: Lease | None, examiner: ExaminerProcess
@@ -200,7 +199,7 @@ class ExamRun:
         running = self._start(self._on_gpu(self._command(exam, programs), lease))
         reply: Training = examiner.request(
             "train",
-            while_waiting=self._watching(running, examiner),
+            while_waiting=self._watching([running], examiner),
             target=target,
             seed=self.spec.seed,
             stage=stage,
@@ -223,28 +222,33 @@ class ExamRun:
         record: _Record,
     ) -> None:
         """Examine what the training has brought: the state, by our own code or by a learner; or the learner."""
-        running = self._running
         programs = None if lease else self._usable_programs(lease)
         if self._exam.hands_over and not self.own_code:
-            exam = self._folder(directory, f"answering{stage}")
-            examiner.request("listen", address=str(exam / "socket"))
+            names = ["answering", *(["witness"] if self._exam.witness else [])]
+            folders = [self._folder(directory, f"{name}{stage}") for name in names]
+            examiner.request("listen", addresses=[str(folder / "socket") for folder in folders])
             programs = programs and programs.answering()
-            running = self._start(self._on_gpu(self._answering_command(directory, exam, programs), lease))
-        clock = running.cpu_clock() if running else None
+            for folder in folders:
+                self._start(self._on_gpu(self._answering_command(directory, folder, programs), lease))
+        learners = list(self._running)
+        clocks = [running.cpu_clock() for running in learners]
         reply: Examination = examiner.request(
             "question",
-            while_waiting=self._watching(running, examiner) if running else None,
+            while_waiting=self._watching(learners, examiner) if learners else None,
             target=target,
             seed=self.spec.seed,
             stage=stage,
             budget_s=record.budget_left_s,
-            answered_by="learner" if running else "own code",
-            cpu_clock=None if clock is None else vars(clock),
-            programs=str(programs.kept_in) if running and programs and programs.kept_in else None,
+            answered_by="learner" if learners else "own code",
+            cpu_clocks=[None if clock is None else vars(clock) for clock in clocks],
+            programs=str(programs.kept_in) if learners and programs and programs.kept_in else None,
         )
         record.question(reply)
-        if running:
-            record.end(self._end(running, wait=reply["status"] == "gone"))
+        outcomes = [self._end(running, wait=reply["status"] == "gone") for running in learners]
+        for outcome in sorted(
+            outcomes, key=lambda outcome: outcome.exit_code != 0
+        ):  # the last one's words are reported
+            record.end(outcome)
 
     @property
     def editable(self) -> Collection[str]:
@@ -272,17 +276,18 @@ class ExamRun:
         return self._programs if compile_cache.compiles(self._domain) else None
 
     def _start(self, command: Command) -> Running:
-        running = self._running = self._place.sandbox.start(command, self._limits())
+        running = self._place.sandbox.start(command, self._limits())
+        self._running.append(running)
         self._require_open()  # cancel() may have come before there was something to kill
         return running
 
-    def _watching(self, running: Running, examiner: ExaminerProcess) -> Callable[[], None]:
-        """A function to be called while the examiner is waited for: it tells the examiner when the learner ends."""
+    def _watching(self, learners: list[Running], examiner: ExaminerProcess) -> Callable[[], None]:
+        """A function to be called while the examiner is waited for: it tells the examiner when a learner ends."""
         aborted = False
 
         def watch() -> None:
             nonlocal aborted
-            if not aborted and not running.poll():
+            if not aborted and not all(running.poll() for running in learners):
                 aborted = True
                 examiner.abort()
 
@@ -293,7 +298,8 @@ class ExamRun:
         if wait:
             with contextlib.suppress(TimeoutError):
                 running.wait(_LAST_WORDS_S)
-        self._running = None
+        with contextlib.suppress(ValueError):  # cancel() was faster
+            self._running.remove(running)
         return running.kill()
 
     def _answering_command(self, directory: Path, exam: Path, programs: CompileCache | None) -> Command:
@@ -373,8 +379,9 @@ class ExamRun:
         )
         meter = self._meter(lease)
         meter.start()
-        self._running = self._place.sandbox.start(self._on_gpu(command, lease), self._limits(0.0))
-        outcome = self._running.wait()
+        running = self._place.sandbox.start(self._on_gpu(command, lease), self._limits(0.0))
+        self._running.append(running)
+        outcome = running.wait()
         metrics = reported.last_metrics(outcome.stdout) if outcome.exit_code == 0 else None
         name = self.spec.setting.metric.name
         record = _Record(self.spec.budget_s, metrics=metrics, training_s=outcome.usage.wall_s)

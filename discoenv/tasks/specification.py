@@ -137,6 +137,8 @@ class Exam(_Record):
         answering_files: the fixed files that are needed to use a state; ``answer.py`` has ``make(config, state)``.
         hidden_when_answering: packages, beside those of ``hidden_packages``, that a learner that answers cannot see.
         state_mib: most MiB of arrays that a state may have.
+        witness: whether a second learner answers, too, which the examiner asks about what should come to the same. They
+            share the state and nothing else, so what one remembers cannot make them agree.
     """
 
     kind: Literal["artefact", "staged", "interactive"]
@@ -144,6 +146,7 @@ class Exam(_Record):
     answering_files: tuple[str, ...] = ("answer.py",)
     hidden_when_answering: tuple[str, ...] = ()
     state_mib: float = Field(default=64.0, gt=0, le=256)
+    witness: bool = False
 
     @property
     def hands_over(self) -> bool:

@@ -57,9 +57,9 @@ RegressionExaminer.check_state = check_state
 """
 
 
-def artefact(content: dict[str, Any]) -> None:
+def artefact(content: dict[str, Any], *, witness: bool = False) -> None:
     """Change ``domain.yaml`` of the toy domain."""
-    content["exam"] = {"kind": "artefact", "answers_with": ["features"], "state_mib": 0.0625}
+    content["exam"] = {"kind": "artefact", "answers_with": ["features"], "state_mib": 0.0625, "witness": witness}
     content["fixed_files"] = [*content["fixed_files"], "answer.py"]
 
 

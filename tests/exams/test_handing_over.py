@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -130,6 +131,71 @@ def test_nothing_of_a_training_lives_on_while_its_state_is_examined(run: Run) ->
     assert result.status == "ok"
     assert result.background_s == 0.0
     assert result.metrics == run().metrics
+
+
+WITNESSED = """
+
+def examine(self, learner, seed):
+    x, y = self._held_out(seed)
+    predictions = learner.ask("predict", x, returns=Array((len(x),)))
+    if learner.witness is not None:
+        said = learner.witness.ask("predict", x[::-1].copy(), returns=Array((len(x),)))[::-1]
+        if not np.allclose(predictions, said):
+            raise ProtocolError("the witness said something else")
+    return self._metrics(predictions, y)
+
+
+RegressionExaminer.examine = examine
+"""
+
+
+@pytest.fixture
+def run_before_witness(make_variant: MakeVariant, host: Host, task: Task, tmp_path: Path) -> Run:
+    """As ``run``, where a second learner answers, too; always with ``features`` as the agent's."""
+    examiner = (TOY / "Toy/examiner.py").read_text()
+    files = handed_over.files(examiner)
+    domain = make_variant(
+        "Toy",
+        change=functools.partial(handed_over.artefact, witness=True),
+        files={**files, "examiner.py": f"{files['examiner.py']}{WITNESSED}"},
+    )
+
+    def run(modules: Mapping[str, str], **options: object) -> ExamResult:
+        workspace = materialise(task, tmp_path / "workspace", modules=base_modules(task) | dict(modules))
+        spec = ExamSpec(Setting(domain, "default", "Line", "tiny"), 1, 60.0, editable=("features",))
+        return host.run(workspace, spec)
+
+    return run
+
+
+def test_a_witness_answers_for_the_same_state_and_shares_nothing_else(run_before_witness: Run) -> None:
+    honest = run_before_witness({})
+    assert (honest.status, honest.questions) == ("ok", 2)
+    base = "import numpy as np\n\ndef features(x):\n    return np.stack([np.ones_like(x), x], axis=1)\n"
+    assert run_before_witness({"features.py": base}).metrics == honest.metrics
+    remembering = (
+        "import os\nimport numpy as np\nasked = []\nfirst = not os.path.exists('/tmp/mark')\nopen('/tmp/mark', 'w')\n\n"
+        "def features(x):\n    asked.append(x)\n    assert first and len(asked) == 1\n"
+        "    return np.stack([np.ones_like(x), x], axis=1)\n"
+    )
+    assert run_before_witness({"features.py": remembering}).metrics == honest.metrics  # each was asked once
+    own_way = base.replace("x], axis", "x * np.random.default_rng().random()], axis")
+    refused = run_before_witness({"features.py": own_way})
+    assert (refused.status, refused.message) == ("protocol_error", "the witness said something else")
+
+
+@pytest.mark.parametrize("who", ["one", "both"])
+def test_a_learner_or_its_witness_that_leaves_is_an_outcome(run_before_witness: Run, who: str) -> None:
+    leaving = "random.random() < 0.5" if who == "one" else "True"
+    text = (
+        "import os, random, sys\nimport numpy as np\n\ndef features(x):\n"
+        f"    if 'main.py' not in sys.argv[0] and {leaving}:\n        os._exit(7)\n"
+        "    return np.stack([np.ones_like(x), x], axis=1)\n"
+    )
+    results = [run_before_witness({"features.py": text}) for _ in range(3 if who == "one" else 1)]
+    for result in results:
+        assert result.status in (("ok", "error") if who == "one" else ("error",))
+        assert result.status == "ok" or "ended with exit code 7" in result.message
 
 
 FUZZED = """

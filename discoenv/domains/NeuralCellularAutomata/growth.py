@@ -23,8 +23,9 @@ NOISE: Final = 10 * probes.TOLERANCE
 class Growth:
     """Grows the grids of one exam.
 
-    In every piece, a few steps, all grids grow beside two kinds of twins (see :mod:`.probes`), in another order at each
-    step, so that nothing tells which is which. A little noise is added before every piece, and inputs are restored
+    In every piece, a few steps, two kinds of twins of all grids (see :mod:`.probes`) grow as well, in another order at
+    each step. A learner's witness grows them, which never sees the grids themselves: it cannot know what became of
+    those, unless the rule makes the same of both. A little noise is added before every piece, and inputs are restored
     after it.
 
     Args:
@@ -92,21 +93,22 @@ class Growth:
         """What a learner makes of states, which is compared with what it makes of their twins."""
         generator, count = self._probing, len(states)
         twins = {kind: make(states, noise, generator, self._company) for kind, make in probes.KINDS.items()}
-        together = np.concatenate([states, *(each.states for each in twins.values())])
-        for now in np.concatenate([noise, *(each.noise for each in twins.values())], axis=1):
-            order = generator.permutation(len(together))
-            together[order] = self._ask(together[order], now[order])
-        grown, *others = np.split(together, range(count, len(together), count))
+        grown = self._asked(self._learner, states, noise)
+        every = [np.concatenate([vars(each)[name] for each in twins.values()], axis) for name, axis in _GRIDS.items()]
+        others = np.split(self._asked(self._learner.witness or self._learner, *every), len(twins))
         for (kind, each), other in zip(twins.items(), others, strict=True):
             self._strays[kind] += int(each.differing(grown, other).sum())
             if self._strays[kind] > probes.strays(count):
                 raise RuleBroken(f"the rule is not {kind}: {_MEANINGS[kind]} (seen within {len(noise)} steps)")
-        return grown.copy()
-
-    def _ask(self, states: FloatArray, noise: np.ndarray[Any, Any]) -> FloatArray:
-        returns = Array(states.shape, low=-LARGEST_STATE, high=LARGEST_STATE)
-        grown: FloatArray = self._learner.ask("step", states, noise, returns=returns).astype(np.float32)
         return grown
+
+    def _asked(self, learner: Learner, states: FloatArray, noise: np.ndarray[Any, Any]) -> FloatArray:
+        """What a learner makes of states, asked for one step at a time, in another order each time."""
+        states, returns = states.copy(), Array(states.shape, low=-LARGEST_STATE, high=LARGEST_STATE)
+        for now in noise:
+            order = self._probing.permutation(len(states))
+            states[order] = learner.ask("step", states[order], now[order], returns=returns)
+        return states
 
     def _disturbed(self, states: FloatArray) -> FloatArray:
         channels = states.shape[-1] - self._preserve
@@ -116,6 +118,8 @@ class Growth:
         return disturbed
 
 
+#: What a twin is grown from, and the axis of the grids.
+_GRIDS: Final = {"states": 0, "noise": 1}
 _MEANINGS: Final = {
     "local": f"cells depend on others that are more than {probes.REACH} cells per step away",
     "the same everywhere": "what is moved by whole cells, with its noise, becomes something else",
