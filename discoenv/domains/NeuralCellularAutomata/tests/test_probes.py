@@ -107,13 +107,40 @@ def test_a_rule_that_looks_beyond_the_neighbourhood_is_found_out(rule: Any) -> N
         examiner("SelfClassifyingDigits").examine(by_rule(rule), 0)
 
 
-def test_questions_and_twins_look_alike() -> None:
+def test_the_witness_alone_is_asked_about_twins() -> None:
     exam_ = examiner("GrowingButterfly")
-    automaton = Automaton(lambda states, noise: states)
-    exam_.examine(InProcessLearner(automaton), 0)
+    automaton, other = (Automaton(lambda states, noise: states) for _ in range(2))
+    learner = InProcessLearner(automaton)
+    learner.witness = InProcessLearner(other)
+    exam_.examine(learner, 0)
     config = exam_.config
-    assert set(automaton.asked) == {(3 * config["EXAM_SAMPLES"], config["GRID"], config["GRID"])}
-    assert len(automaton.asked) == 3 * config["EXAM_STEPS"]
+    assert set(automaton.asked) == {(config["EXAM_SAMPLES"], config["GRID"], config["GRID"])}
+    assert set(other.asked) == {(2 * config["EXAM_SAMPLES"], config["GRID"], config["GRID"])}
+    assert len(automaton.asked) == len(other.asked) == 3 * config["EXAM_STEPS"]
+
+
+def test_what_a_process_remembers_of_the_grids_does_not_help() -> None:
+    """It makes of every piece of a grid what it made of the grid: the witness has never seen the grid."""
+
+    def remembering() -> Any:
+        results: dict[float, Any] = {}
+
+        def rule(states: Any, noise: Any) -> Any:
+            grown = states.copy()
+            for state in grown:
+                known = [results[x] for x in state[..., -7:-5].ravel().tolist() if x in results]
+                value = known[0] if known else float(state[..., -7].sum())  # of the whole grid
+                results.update(dict.fromkeys(state[..., -7:-5][state[..., -7:-5] != 0].tolist(), value))
+                state[..., 0] = value
+            return grown
+
+        return rule
+
+    exam_ = examiner("MatrixOperations")
+    learner = by_rule(remembering())
+    learner.witness = by_rule(remembering())
+    with pytest.raises(RuleBroken, match="not local"):
+        exam_.examine(learner, 0)
 
 
 def test_twins_of_matrices_are_matrices() -> None:
@@ -125,8 +152,10 @@ def test_twins_of_matrices_are_matrices() -> None:
         return states
 
     exam_.examine(by_rule(rule), 0)
+    grids = next(each for each in seen if len(each) == 64)
+    twins = next(each for each in seen if len(each) == 128)
     shapes = set()
-    for inputs in np.concatenate(seen[:3]):
+    for inputs in np.concatenate([grids, twins]):
         framed, operations = inputs[..., 2] == 1, inputs[..., 3:].reshape(-1, 4)
         assert framed.sum() == 36
         assert framed.any(axis=0).sum() == framed.any(axis=1).sum() == 6
@@ -135,7 +164,7 @@ def test_twins_of_matrices_are_matrices() -> None:
         assert (inputs[framed][:, :2] != 0).all()
         shapes.add(framed.tobytes())
     assert len(shapes) > 55  # places differ
-    rows = np.concatenate(seen[:1])[..., :2].reshape(3 * 64, -1)
+    rows = np.concatenate([grids, twins])[..., :2].reshape(3 * 64, -1)
     numbers = [set(row[row != 0].tolist()) for row in rows]
     shared = [max(len(one & other) for k, other in enumerate(numbers) if k != i) for i, one in enumerate(numbers)]
     assert min(shared) >= 8  # everything is the twin of something
@@ -151,7 +180,7 @@ def test_the_order_of_grids_is_another_at_every_step(dataset: str) -> None:
         return states
 
     exam_.examine(by_rule(rule), 0)
-    assert len({first.tobytes() for first in firsts}) > 0.9 * len(firsts)
+    assert len({first.tobytes() for first in firsts}) > 0.5 * len(firsts)
 
 
 @pytest.mark.parametrize("dataset", ["GrowingButterfly", "MatrixOperations", "SelfClassifyingDigits"])
