@@ -384,6 +384,28 @@ def test_a_faulty_examiner_is_an_infrastructure_error_that_says_why(
     assert message in str(caught.value)
 
 
+def test_questions_are_prepared_while_a_learner_trains(fresh: Callable[[str], ExaminerProcess], tmp_path: Path) -> None:
+    process = fresh("""
+        import threading
+
+        def prepare_questions(self, seed, stage):
+            self.prepared = (seed, stage, threading.current_thread() is threading.main_thread())
+
+        RegressionExaminer.prepare_questions = prepare_questions
+        RegressionExaminer.floor = lambda self, seed: {"r2": float(self.prepared == (1, 0, False))}
+    """)
+    assert examine(process, tmp_path, answering(right)).status == "ok"
+    assert process.request("floor", target=TARGET, seed=1) == {"r2": 1.0}
+
+
+def test_a_fault_of_preparing_is_an_infrastructure_error(
+    fresh: Callable[[str], ExaminerProcess], tmp_path: Path
+) -> None:
+    process = fresh("RegressionExaminer.prepare_questions = lambda self, seed, stage: 1 / 0")
+    with pytest.raises(InfraError, match="ZeroDivisionError"):
+        examine(process, tmp_path, answering(right))
+
+
 def test_an_examiner_may_import_the_files_beside_it(copy_of_toy: Callable[[], Path]) -> None:
     folder = copy_of_toy()
     (folder / "numbers_of_mine.py").write_text("HALF = 0.5\n")
