@@ -38,9 +38,9 @@ class ComputerVisionClassificationExaminer(Examiner):
     All images are drawn from the exam's seed: of invented sets the classes too; of published ones it draws which images
     are used, and changes each of them a little (see :mod:`discoenv.data.altered`).
 
-    A learner is asked about few images at a time, in random order. A part of them it has seen before, in other company:
-    what is said of an image may not depend on other images. The metrics: ``accuracy``, ``top5_accuracy``, ``log_loss``
-    and ``parameter_count``, see :func:`metrics`.
+    A learner is asked about few images at a time, in random order. A part of them it has seen before, in other company;
+    and its witness is asked about some of them alone: what is said of an image may not depend on other images. The
+    metrics: ``accuracy``, ``top5_accuracy``, ``log_loss`` and ``parameter_count``, see :func:`metrics`.
     """
 
     def __init__(self, dataset: str, scale: str, config: Mapping[str, Any]) -> None:
@@ -152,7 +152,18 @@ class ComputerVisionClassificationExaminer(Examiner):
                 "the logits of images changed when they were shown again, among other images and with another lowest "
                 f"bit in some pixels: {_RULE}"
             )
+        if learner.witness is not None:
+            self._compare(learner.witness, test, logits, generator)
         return logits
+
+    def _compare(self, witness: Learner, test: Split, logits: Floats, generator: np.random.Generator) -> None:
+        """Ask a second learner about a part of the images: it has not seen the others, and must say the same."""
+        rows = generator.choice(len(test), int(AGAIN * len(test)), replace=False)
+        for part in np.split(rows, range(MOST_QUESTION, len(rows), MOST_QUESTION)):
+            before = logits[part]
+            differ = np.abs(self._ask(witness, test.x[part]) - before).max(axis=1)
+            if (differ > TOLERANCE * (1.0 + np.abs(before).max(axis=1))).any():
+                raise RuleBroken(f"a learner that was shown other images says something else of the same one: {_RULE}")
 
     def _ask(self, learner: Learner, images: np.ndarray[Any, Any]) -> Floats:
         shape = (len(images), self.config["NUM_CLASSES"])

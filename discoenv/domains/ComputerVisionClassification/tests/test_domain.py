@@ -380,6 +380,36 @@ def test_who_adapts_to_the_images_that_are_shown_is_found_out(remembers: bool) -
         exam_.examine(classifying(exam_, answer), 0)
 
 
+def test_who_adapts_and_recognises_similar_images_disagrees_with_the_witness() -> None:
+    exam_ = examiner()
+    honest = knowing(exam_)
+
+    def adapting() -> Callable[[Any], Any]:
+        questions, known = [0], list[tuple[Any, Any]]()
+
+        def answer(images: Any) -> Any:
+            questions[0] += 1
+            found = honest(images) * (1.0 + 0.1 * questions[0])
+            for row, image in enumerate(images.astype(int)):
+                near = [logits for other, logits in known if np.abs(other - image).max() <= 1]
+                found[row] = near[0] if near else found[row]
+                known.append((image, found[row]))
+            return found
+
+        return answer
+
+    alone = classifying(exam_, adapting())
+    assert exam_.examine(alone, 0)["accuracy"] == 1.0
+    watched = classifying(exam_, adapting())
+    watched.witness = classifying(exam_, adapting())
+    with pytest.raises(RuleBroken, match="a learner that was shown other images says something else"):
+        exam_.examine(watched, 0)
+    watched.witness = watched_by = classifying(exam_, honest)
+    watched.model = Classifier(honest)
+    assert exam_.examine(watched, 0)["accuracy"] == 1.0
+    assert watched_by.questions == 2
+
+
 def test_rounding_is_allowed() -> None:
     exam_ = examiner()
     honest = knowing(exam_)
@@ -516,7 +546,7 @@ def test_a_tiny_exam_in_the_sandbox_is_better_than_the_floor(dataset: str) -> No
 def test_what_makes_a_dataset_hard_shows_in_its_baseline() -> None:
     at = {dataset: baselines.entry(Setting(DOMAIN, "default", dataset, "small")).baseline.mean for dataset in OFFLINE}
     assert at["Digits"] >= 0.97
-    assert at["DigitsLT"] < at["Digits"] - 0.03
+    assert at["DigitsLT"] < at["Digits"] - 0.02
     assert at["DigitsC"] < at["Digits"] - 0.15
     assert 0.4 < at["Glyphs100"] < 0.95
     assert all(at[dataset] < 0.97 for dataset in OFFLINE if dataset != "Digits")
