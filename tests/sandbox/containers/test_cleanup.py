@@ -24,7 +24,7 @@ from tests.sandbox.providers import CONTAINERS
 from tests.real_domains import tiny_task
 env = DiscoGenEnv(task=tiny_task("GreenhouseGasPrediction"), sandbox=CONTAINERS(pool_size=1), runs_dir=None)
 env.reset(seed=7)
-source = "import time\\nprint('training', flush=True)\\nwhile True: pass\\n"
+source = "print('training', flush=True)\\nwhile True: pass\\n"
 print("stepping", flush=True)
 env.step({{"edits": [{{"path": "model.py", "content": source}}], "command": "submit"}})
 """
