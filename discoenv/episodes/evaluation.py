@@ -221,7 +221,11 @@ class Evaluation:
         if digest == self._base_digest:
             return CompileCache(used=ours) if ours.is_dir() else CompileCache(kept_in=ours)
         if spec.side == "meta_train" and self.task.train_seeds > 1:
-            folder = self.directory / "programs" / digest / spec.dataset
+            kept = self.directory / "programs"
+            for other in kept.iterdir() if kept.is_dir() else ():  # of other modules: no episode hoards them
+                if other.name != digest:
+                    scratch.remove(other)
+            folder = kept / digest / spec.dataset
             return CompileCache(used=folder) if folder.is_dir() else CompileCache(kept_in=folder)
         return CompileCache()  # a program of the base modules holds them, and is of no use without them
 

@@ -97,6 +97,7 @@ def episode(compiling: Domain, sandbox: Sandbox) -> Iterator[Callable[[], Play]]
 
         return play
 
+    begin.opened = opened  # type: ignore[attr-defined]
     yield begin
     for evaluation in opened:
         evaluation.close()
@@ -128,6 +129,8 @@ def test_what_an_agent_compiles_stays_with_its_modules_and_dataset_in_its_episod
     assert found([second])[0].startswith("FOUND weights")
     assert found([second])[1] == "NOT WRITTEN"
     assert found(play("\n# edited again\n"))[0] == "FOUND nothing"
+    (evaluation,) = episode.opened  # type: ignore[attr-defined]
+    assert len(list((evaluation.directory / "programs").iterdir())) == 1  # those of other modules are gone
     assert found(play("\n# edited\n", "meta_test")) == 2 * ["FOUND nothing"]
     assert found(episode()("\n# edited\n"))[0] == "FOUND nothing"
     for dataset in ("Line", "Wave"):
