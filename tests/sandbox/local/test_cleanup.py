@@ -54,7 +54,7 @@ def cgroups_of(pid: int) -> list[Path]:
 
 def test_nothing_survives_the_killing_of_the_host_process(start_host: StartHost, mark: str) -> None:
     host = start_host(DAEMON.format(mark=mark, stay=600), "time.sleep(600)")
-    assert processes_with(mark)
+    until(lambda: processes_with(mark))
     until(lambda: bubblewrap_waits(host.pid))
     host.kill()
     host.communicate()
