@@ -139,7 +139,8 @@ def test_learning_rates_and_seeds_are_trained_and_examined_together(backend: str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", MEMORIES)
-def test_policies_with_a_memory_learn(backend: str, breakout: OnPolicyRLExaminer) -> None:
+def test_policies_with_a_memory_learn(backend: str) -> None:
+    breakout = OnPolicyRLExaminer("MinAtar/Breakout", "tiny", BREAKOUT)  # it keeps the program of one backend
     with import_learner(DOMAIN, backend=backend) as code:
         config = code.run_config.get_config(BREAKOUT)
         result = jax.jit(code.train.make_train(config))(jax.random.key(0), config["LR"])
