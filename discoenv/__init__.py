@@ -7,6 +7,7 @@ What is where. A folder imports only from those that come before it in this list
 
     errors.py         every error, as one tree
     machine/          this computer: processes, cores, GPUs, locks, caches, packages
+    module_code.py    what the text of a module shows: imports, reflection, size
     data/             raw data that several domains share: downloads, published and generated sets
     kits/             packages that are copied into workspaces
     objectives.py     from scores to one reward; users register further objectives

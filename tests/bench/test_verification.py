@@ -21,6 +21,7 @@ from discoenv.errors import BenchError, Inconclusive, SecretError
 from discoenv.exams import secrets
 from discoenv.machine import user_state
 from discoenv.sandbox.base import Sandbox
+from discoenv.tasks import registry
 from discoenv.tasks.registry import load_pack
 from discoenv.tasks.task import Task
 from tests.bench.conftest import SECRET, TASKS, MakeBenchmark
@@ -37,6 +38,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         patch.setenv("XDG_STATE_HOME", str(root / "state"))
+        patch.setattr(registry, "_registered", dict(registry._registered))
         load_pack(TOY)
         benchmark = MakeBenchmark(root, sandbox.name)("baseline", "tests.bench.players:leaving", tasks=2)
         assert benchmark.run(workers=0).states == {"done": 4}
