@@ -23,6 +23,7 @@ from discoenv.discogen.config import (
     task_from_config,
 )
 from discoenv.errors import TaskError
+from discoenv.scoring import offered
 from discoenv.tasks.discobench import domain_of, get_discobench_tasks
 from discoenv.tasks.reading import read_file, read_task
 from discoenv.tasks.registry import get_domain, get_domains
@@ -216,6 +217,7 @@ def sample_task_config(
         backends=None if use_backends else ("default",),
         gpu=gpu,
         download=download,
+        usable=offered.undoubted(scale),
         max_attempts=max_attempts,
         allow_discobench=allow_discobench,
     )
@@ -235,19 +237,29 @@ def sizes(scale: Scale | None = None, *, gpu: bool = False) -> dict[str, dict[st
     """How many different tasks each domain has, and what that is computed from (see :func:`count_tasks`).
 
     Args:
-        scale: count only datasets that can be used here at this scale; None counts all.
+        scale: count only datasets that can be used here at this scale, and that the sampler offers
+            (:mod:`discoenv.scoring.offered`); None counts all.
         gpu: whether there is a GPU here.
 
     Returns:
-        By domain: ``modules``, ``datasets``, ``backends``, ``objectives`` and ``tasks``.
+        By domain: ``modules``, ``datasets`` (of any backend), ``backends``, ``objectives`` and ``tasks``.
     """
     found = {}
     for name in get_domains():
         domain = get_domain(name)
         datasets = domain.datasets if scale is None else available_datasets(domain, scale, gpu=gpu)
-        counts = {"backends": len(domain.backends), "objectives": len(_objectives("random"))}
-        row = {"modules": len(domain.modules), "datasets": len(datasets), **counts}
-        found[name] = {**row, "tasks": count_tasks(row["modules"], row["datasets"], **counts)}
+        offers = {each: list(datasets) for each in domain.backends}
+        if scale is not None:
+            ask = offered.undoubted(scale)
+            offers = {each: [name for name in datasets if ask(domain, each, name)] for each in domain.backends}
+        modules, kinds = len(domain.modules), len(_objectives("random"))
+        found[name] = {
+            "modules": modules,
+            "datasets": len(set().union(*offers.values())),
+            "backends": len(domain.backends),
+            "objectives": kinds,
+            "tasks": sum(count_tasks(modules, len(each), backends=1, objectives=kinds) for each in offers.values()),
+        }
     return found
 
 

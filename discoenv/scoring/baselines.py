@@ -174,7 +174,7 @@ def entries(path: Path) -> dict[str, Baseline]:
     Raises:
         DomainError: it is not a file that ``discoenv calibrate`` wrote.
     """
-    return _read(path, _stamp(path))
+    return _read(path, stamp(path))
 
 
 def write(path: Path, new: dict[str, Baseline]) -> None:
@@ -196,7 +196,7 @@ def local_path(domain: Domain, device: str = "cpu") -> Path:
     return cache.folder("baselines", fingerprint()) / f"{domain.name}{suffix}.json"
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def stamp(path: Path) -> tuple[int, ...]:
     """What changes whenever the file is replaced; empty if there is none. Times alone are too coarse for that."""
     try:
         status = path.stat()
