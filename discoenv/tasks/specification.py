@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Container
-from typing import Annotated, Literal
+from collections.abc import Container, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -169,6 +170,23 @@ class DiscoBench(_Record):
     example: tuple[str, ...] = Field(min_length=1)
 
 
+class Length(_Record):
+    """What sets how long training takes, for rehearsals and benchmarks.
+
+    Attributes:
+        key: the key of configurations that training takes in proportion to.
+        unit: keys whose product is one update, in units of ``key``; empty: ``key`` counts updates, or epochs.
+    """
+
+    key: str
+    unit: tuple[str, ...] = ()
+
+    def shortened(self, config: Mapping[str, Any], share: float) -> int:
+        """The value of ``key`` for a share of the training that a configuration asks for, in whole updates."""
+        unit = math.prod(int(config[key]) for key in self.unit)
+        return min(int(config[self.key]), max(1, math.ceil(share * int(config[self.key]) / unit)) * unit)
+
+
 class Quick(_Record):
     """The smallest task that is worth an exam (see :mod:`discoenv.tasks.quick`), for audits and tests.
 
@@ -192,6 +210,8 @@ class Specification(_Record):
     ``imports`` lists what modules may import beside their workspace's files and what computes in the standard library;
     left out: what is usual with the domain's ``extra`` (:data:`discoenv.module_code.FAMILIES`), or anything.
 
+    ``length`` is left out where no configuration sets how long training takes.
+
     ``discobench`` and ``quick`` may be left out: then the domain has no DiscoBench task and no example, and its quick
     task is made of the first module and the first two datasets that can be used.
     """
@@ -209,6 +229,7 @@ class Specification(_Record):
     datasets: dict[str, Dataset] = Field(min_length=2)
     discobench: DiscoBench | None = None
     quick: Quick | None = None
+    length: Length | None = None
     imports: tuple[str, ...] | None = None
     contract: dict[str, str]
     exam: Exam = Exam(kind="interactive")
