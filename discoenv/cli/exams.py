@@ -83,7 +83,7 @@ def rehearse(
     device: DeviceOption = DeviceName.AUTO,
     sandbox: SandboxOption = "auto",
 ) -> None:
-    """Run short exams with a scale's settings: do they start here, in what memory, and how long would whole ones last?"""
+    """Run short exams with a scale's settings: do they start, in what memory, and how long do whole ones last?"""
     from discoenv.errors import DatasetUnavailable
     from discoenv.exams.host import Host  # runs exams, and so needs NumPy
     from discoenv.scoring import rehearsal

@@ -28,7 +28,7 @@ class Commands(DeferredGroup):
         ),
         "rehearse": Deferred(
             "exams:rehearse",
-            "Run short exams with a scale's settings: do they start here, in what memory, and how long would whole ones last?",
+            "Run short exams with a scale's settings: do they start, in what memory, and how long do whole ones last?",
         ),
         "exam": Deferred(
             "exams:exam",

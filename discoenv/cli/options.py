@@ -13,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from discoenv.machine.devices import DeviceChoice
-    from discoenv.tasks.specification import Scale
+    from discoenv.tasks.specification import Scale, Split
 
 
 class ScaleName(StrEnum):
@@ -23,6 +23,15 @@ class ScaleName(StrEnum):
     TINY = "tiny"
     SMALL = "small"
     FULL = "full"
+
+
+class SplitName(StrEnum):
+    """How the datasets of a sampled task are split."""
+
+    _value_: Split
+    RANDOM = "random"
+    SHIFT = "shift"
+    SCALE = "scale"
 
 
 class DeviceName(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discoenv import objectives
-from discoenv.cli.options import ScaleName
+from discoenv.cli.options import ScaleName, SplitName
 from discoenv.errors import TaskError
 from discoenv.tasks.registry import get_domains
 
@@ -103,6 +103,9 @@ def sample_task_config(
     task_domain: Annotated[
         list[str] | None, typer.Option(help="Only these domains (repeat the option).", show_default="all")
     ] = None,
+    split: Annotated[
+        SplitName, typer.Option(help="Meta-test: any, of other families (shift), or larger (scale).")
+    ] = SplitName.RANDOM,
 ) -> None:
     """Draw a random task and write its configuration."""
     from discoenv.discogen import api
@@ -118,6 +121,7 @@ def sample_task_config(
         seed=seed,
         scale=(scale or ScaleName.SMALL).value,
         domains=task_domain or None,
+        split=split.value,
     )
     _save(config, config_dest)
     typer.echo(f"{config_dest}: a task of {domain}. To create it:")

@@ -28,7 +28,7 @@ from discoenv.tasks.discobench import domain_of, get_discobench_tasks
 from discoenv.tasks.reading import read_file, read_task
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import MAX_ATTEMPTS, available_datasets, count_tasks, sample_choices
-from discoenv.tasks.specification import Scale
+from discoenv.tasks.specification import Scale, Split
 from discoenv.tasks.task import Task, TaskSide
 from discoenv.tasks.workspace import lay_out_in_place
 
@@ -178,6 +178,7 @@ def sample_task_config(
     domains: Sequence[str] | None = None,
     gpu: bool = False,
     download: bool = False,
+    split: Split = "random",
     allow_discobench: bool = False,
 ) -> tuple[str, dict[str, Any]]:
     """Sample a random task. The same seed gives the same task on every platform and Python version.
@@ -195,6 +196,8 @@ def sample_task_config(
         scale: how much compute one run takes; datasets that lack the scale are not sampled.
         domains: candidates; None: all.
         gpu, download: whether datasets that need a GPU, or a download, may be sampled.
+        split: how meta-test datasets differ from those of meta-train: ``random``, ``shift`` (other families) or
+            ``scale`` (larger ones).
         allow_discobench: whether modules and datasets may be those of a DiscoBench task.
 
     Returns:
@@ -217,6 +220,7 @@ def sample_task_config(
         backends=None if use_backends else ("default",),
         gpu=gpu,
         download=download,
+        split=split,
         usable=offered.undoubted(scale),
         max_attempts=max_attempts,
         allow_discobench=allow_discobench,

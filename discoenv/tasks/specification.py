@@ -14,6 +14,8 @@ from discoenv.data.published.sources import source
 
 Scale = Literal["tiny", "small", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
+#: How the datasets of a sampled task are split, see :func:`discoenv.tasks.sampling.sample_choices`.
+Split = Literal["random", "shift", "scale"]
 
 
 def _published(name: str) -> str:
@@ -67,6 +69,9 @@ class Dataset(_Record):
         gpu: scales at which it cannot train usefully on a CPU.
         requires: packages, by the names that they are imported by, that this dataset needs and others do not, beside
             those that readers of ``data`` need.
+        family: what it has in common with some of the others; splits of the kind ``shift`` keep families apart. None:
+            it is a family of one.
+        size: how large a problem it is, in the domain's ``size_unit``; splits of the kind ``scale`` need it.
     """
 
     source: Literal["offline", "download"]
@@ -74,6 +79,8 @@ class Dataset(_Record):
     files: tuple[downloads.File, ...] = ()
     gpu: tuple[Scale, ...] = ()
     requires: tuple[str, ...] = ()
+    family: str | None = None
+    size: float | None = Field(default=None, gt=0)
 
     @property
     def to_fetch(self) -> tuple[downloads.File, ...]:
@@ -230,6 +237,7 @@ class Specification(_Record):
     discobench: DiscoBench | None = None
     quick: Quick | None = None
     length: Length | None = None
+    size_unit: str = ""
     imports: tuple[str, ...] | None = None
     contract: dict[str, str]
     exam: Exam = Exam(kind="interactive")
@@ -251,6 +259,7 @@ class Specification(_Record):
             raise ValueError(f"fixed_files: {', '.join(both)} is a module as well")
         self._check_kits()
         self._check_exam()
+        self._check_splits()
         for backend, entry in self.backends.items():
             unknown = sorted(set(entry.prompts) - set(self.modules))
             if unknown:
@@ -285,6 +294,11 @@ class Specification(_Record):
         unknown = sorted(set(self.exam.answering_files) - set(self.fixed_files))
         if unknown:
             raise ValueError(f"exam.answering_files: {', '.join(unknown)} is not among fixed_files")
+
+    def _check_splits(self) -> None:
+        """Sizes have a unit."""
+        if bool(self.size_unit) != any(dataset.size is not None for dataset in self.datasets.values()):
+            raise ValueError("size_unit: datasets with a size need it, and others have none")
 
     def _check_kits(self) -> None:
         """Bases are in kits that the domain has, and no kit hides a file."""
