@@ -267,7 +267,7 @@ def _datasets(task: TaskSide | Task) -> dict[str, str]:
     }
 
 
-def _doubts(task: Selection) -> dict[str, str]:
+def _doubts(task: TaskSide | Task) -> dict[str, str]:
     """Datasets of a task on which scores mean little."""
     from discoenv.scoring import offered
     from discoenv.tasks.task import TaskSide
