@@ -11,16 +11,18 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from discoenv.errors import SamplingFailed, TaskError
+from discoenv import arguments
+from discoenv.errors import ArgumentError, SamplingFailed, TaskError
 from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
-from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Start, Task
+from discoenv.tasks.specification import SCALES, Scale
+from discoenv.tasks.task import MOST_SEEDS, Start, Task
+from discoenv.text import shown
 
 MAX_ATTEMPTS = 1000
 
@@ -37,6 +39,9 @@ class Sampling:
         p_data: weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities.
         p_base: probability that the modules start from the baseline implementation.
         train_seeds, test_seeds: exams per meta-train and meta-test dataset.
+
+    Raises:
+        ArgumentError, TaskError: a value is of the wrong kind or out of range.
     """
 
     p_edit: float = 0.3
@@ -44,6 +49,16 @@ class Sampling:
     p_base: float = 0.0
     train_seeds: int = 1
     test_seeds: int = 2
+
+    def __post_init__(self) -> None:
+        thresholds(self.p_data)
+        checked: dict[str, Any] = {"p_data": tuple(map(float, self.p_data))}
+        for name in ("p_edit", "p_base"):
+            checked[name] = arguments.number(name, getattr(self, name), least=0, most=1)
+        for name in ("train_seeds", "test_seeds"):
+            checked[name] = arguments.integer(name, getattr(self, name), least=1, most=MOST_SEEDS)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
 class SampledChoices(NamedTuple):
@@ -154,10 +169,14 @@ def sample_choices(
         UnknownName: a domain or backend does not exist.
     """
     train, either = thresholds(p_data)
-    if not 0 <= p_edit <= 1 or not 0 <= p_base <= 1:
-        raise TaskError(f"p_edit and p_base are probabilities; they are {p_edit} and {p_base}")
-    if max_attempts < 1:
-        raise TaskError(f"max_attempts is {max_attempts}; at least 1 is needed")
+    probabilities = [arguments.as_number(p) for p in (p_edit, p_base)]
+    if not all(p is not None and 0 <= p <= 1 for p in probabilities):
+        raise TaskError(f"p_edit and p_base are probabilities; they are {shown(p_edit)} and {shown(p_base)}")
+    try:
+        arguments.integer("max_attempts", max_attempts, least=1, why="at least 1 is needed, a whole number")
+        arguments.choice("scale", scale, SCALES)
+    except ArgumentError as error:
+        raise TaskError(str(error)) from None
     names = get_domains() if domains is None else sorted(domains)
     for key, candidates in (("domains", names), ("objectives", objectives), ("backends", backends)):
         if candidates is not None and len(candidates) == 0:
@@ -216,17 +235,20 @@ def thresholds(p_data: Sequence[float]) -> tuple[float, float]:
     Raises:
         TaskError: ``p_data`` is neither three weights nor two probabilities.
     """
-    if len(p_data) in (2, 3) and all(math.isfinite(p) and p >= 0 for p in p_data):
-        train, test = p_data[0], p_data[1]
-        if len(p_data) == 3:
-            total = train + test + p_data[2]  # not sum(), which rounds differently from Python 3.12 on
+    given: Any = p_data
+    weights = [arguments.as_number(each) for each in given] if isinstance(given, (Sequence, np.ndarray)) else []
+    known = [weight for weight in weights if weight is not None and weight >= 0]
+    if len(known) == len(weights) in (2, 3):
+        train, test = known[0], known[1]
+        if len(known) == 3:
+            total = train + test + known[2]  # not sum(), which rounds differently from Python 3.12 on
             if 0 < total < math.inf:
                 return train / total, (train + test) / total
         elif 0 < train + test <= 1 + 1e-9:
             return train, train + test
     raise TaskError(
         "p_data must be three weights (meta-train, meta-test, neither), or two probabilities (meta-train, meta-test) "
-        f"with a sum of at most 1, not {p_data}"
+        f"with a sum of at most 1, not {shown(p_data)}"
     )
 
 

@@ -66,6 +66,7 @@ class Dataset(_Record):
         gpu: scales at which it cannot train usefully on a CPU.
         requires: packages, by the names that they are imported by, that this dataset needs and others do not, beside
             those that readers of ``data`` need.
+        aliases: further names of it, such as DiscoGen's, which tasks may use; they are read as its own name.
     """
 
     source: Literal["offline", "download"]
@@ -73,6 +74,7 @@ class Dataset(_Record):
     files: tuple[downloads.File, ...] = ()
     gpu: tuple[Scale, ...] = ()
     requires: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def to_fetch(self) -> tuple[downloads.File, ...]:
