@@ -17,6 +17,7 @@ from discoenv.tasks.reading import read_task
 from discoenv.tasks.sampling import sample_task
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Task
+from discoenv.tasks.yaml_text import load_untrusted
 
 DISCOBENCH = "DiscoBench"
 _MOST_DRAWS_PER_TASK = 50
@@ -119,8 +120,8 @@ def _read(text: str, scale: Scale) -> list[Task]:
     content: Any = text
     if path.suffix in (".yaml", ".yml") or path.is_file():
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            content = load_untrusted(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise BenchError(f"{text}: cannot be read as a YAML file of tasks: {error}") from error
     entries = content if isinstance(content, list) else [text]
     return [read_task(entry, {"scale": scale}) for entry in entries]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from discoenv.cli.options import DatasetsOption, DeviceName, DeviceOption, SandboxOption, ScaleName, ScaleOption
 from discoenv.errors import InfraError, UnknownName
+from discoenv.tasks.names import dataset_names, domain_name
 
 if TYPE_CHECKING:
     from discoenv.exams.host import Host
@@ -23,10 +24,12 @@ _errors = Console(stderr=True, highlight=False)
 
 
 def calibrate(
-    domain: Annotated[str, typer.Argument(help="Domain, or 'all'.")],
+    domain: Annotated[str, typer.Argument(help="Domain, or 'all'.", callback=domain_name)],
     dataset: DatasetsOption = None,
     backend: Annotated[list[str] | None, typer.Option(help="Only these backends.")] = None,
-    scale: Annotated[list[ScaleName] | None, typer.Option(help="Only these scales; default: tiny and small.")] = None,
+    scale: Annotated[
+        list[ScaleName] | None, typer.Option(help="Only these scales; default: tiny and small.", case_sensitive=False)
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Exams per dataset.")] = 3,
     local: Annotated[bool, typer.Option("--local", help="Write to this machine's cache, not to the domain.")] = False,
     device: DeviceOption = DeviceName.AUTO,
@@ -43,7 +46,7 @@ def calibrate(
             found = get_domain(name)
             for chosen in scale or (ScaleName.TINY, ScaleName.SMALL):
                 for one_backend in backend or found.backends:
-                    for one in dataset or available_datasets(found, chosen.value, gpu=True):
+                    for one in dataset_names(dataset, found) or available_datasets(found, chosen.value, gpu=True):
                         found.require(dataset=one, backend=one_backend)
                         _calibrate(host, Setting(found, one_backend, one, chosen.value), seeds, local=local)
 
@@ -147,15 +150,15 @@ def exam(
 
     workspace = workspace.resolve()
     task = TaskSide.parse(workspace / "task.yaml")
-    task.resolve()
+    chosen = dataset_names(dataset, task.resolve())
     present = [name for name in task.datasets if (workspace / name / "main.py").is_file()]
-    for name in dataset or []:
+    for name in chosen:
         if name not in present:
             raise UnknownName("dataset", name, present, str(workspace))
     results: dict[str, Any] = {}
     failures: dict[str, str] = {}
     with Host(sandbox, device=device.value) as host:
-        for name in dataset or present:
+        for name in chosen or present:
             _errors.print(f"{name} …")
             try:
                 setting = task.setting(name)

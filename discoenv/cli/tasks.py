@@ -10,6 +10,7 @@ import typer
 from discoenv import objectives
 from discoenv.cli.options import ScaleName, SplitName
 from discoenv.errors import TaskError
+from discoenv.tasks.names import domain_name, task_name
 from discoenv.tasks.registry import get_domains
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 *_MOST, _LAST = objectives.names()
 _OBJECTIVES = f"{', '.join(_MOST)} or {_LAST}"
 
-DomainOption = Annotated[str, typer.Option(help="Domain; see get-domains.")]
+DomainOption = Annotated[str, typer.Option(help="Domain; see get-domains.", callback=domain_name)]
 TestOption = Annotated[bool, typer.Option("--test", help="Meta-test side; keeps discovered/.")]
 UseBaseOption = Annotated[bool, typer.Option("--use-base", help="Modules start as baselines, not as stubs.")]
 NoDataOption = Annotated[bool, typer.Option("--no-data", help="Do not fetch data.")]
@@ -28,7 +29,9 @@ BaselineScaleOption = Annotated[
     float | None, typer.Option(help="Score to reach while saving cost; 1: the baseline's.", show_default="1.0")
 ]
 CacheRootOption = Annotated[Path | None, typer.Option(help="Where fetched data is kept.", show_default=False)]
-ConfiguredScaleOption = Annotated[ScaleName | None, typer.Option(help="Compute per run.", show_default="small")]
+ConfiguredScaleOption = Annotated[
+    ScaleName | None, typer.Option(help="Compute per run.", show_default="small", case_sensitive=False)
+]
 SourcePathOption = Annotated[str | None, typer.Option(help="Folder of the task.", show_default="task_src/…")]
 
 
@@ -101,7 +104,8 @@ def sample_task_config(
     config_dest: Annotated[Path, typer.Option(help="File to write.")] = Path("task_config.yaml"),
     scale: ConfiguredScaleOption = None,
     task_domain: Annotated[
-        list[str] | None, typer.Option(help="Only these domains (repeat the option).", show_default="all")
+        list[str] | None,
+        typer.Option(help="Only these domains (repeat the option).", show_default="all", callback=domain_name),
     ] = None,
     split: Annotated[
         SplitName, typer.Option(help="Meta-test: any, of other families (shift), or larger (scale).")
@@ -136,7 +140,7 @@ def get_discobench() -> None:
 
 
 def create_discobench(
-    task_name: Annotated[str, typer.Option(help="Task; see get-discobench.")],
+    task_name: Annotated[str, typer.Option(help="Task; see get-discobench.", callback=task_name)],
     test: TestOption = False,
     use_base: UseBaseOption = False,
     no_data: NoDataOption = False,
@@ -164,7 +168,9 @@ def create_discobench(
 
 
 def show(
-    task: Annotated[str, typer.Argument(help="DiscoBench task, configuration file, or a task's folder.")],
+    task: Annotated[
+        str, typer.Argument(help="DiscoBench task, configuration file, or a task's folder.", callback=task_name)
+    ],
 ) -> None:
     """Show what a task contains."""
     from rich.console import Console
@@ -199,7 +205,11 @@ def show(
 def count_tasks(
     scale: Annotated[
         ScaleName | None,
-        typer.Option(help="Only datasets that can be used here at this scale.", show_default="all datasets"),
+        typer.Option(
+            help="Only datasets that can be used here at this scale.",
+            show_default="all datasets",
+            case_sensitive=False,
+        ),
     ] = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="With --scale: there is a GPU.")] = False,
 ) -> None:

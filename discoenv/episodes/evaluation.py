@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from discoenv import arguments
 from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
 from discoenv.exams.host import Host
@@ -40,6 +41,7 @@ class Evaluation:
         spent_s: seconds for which learners have run so far.
 
     Raises:
+        ArgumentError: ``seed`` or ``budget_scale`` is out of range.
         NoBaseline: a dataset of the task has not been calibrated.
     """
 
@@ -54,6 +56,8 @@ class Evaluation:
         paired: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
+        seed = arguments.integer("seed", seed, least=0, most=2**63 - 1)
+        budget_scale = arguments.number("budget_scale", budget_scale, above=0)
         self.task = task
         self.domain = task.resolve()
         self._host = host

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discoenv import arguments
 from discoenv.episodes.record import EpisodeRecord, ScoreRecord, trusted_packs
+from discoenv.errors import DiscoenvError, RunError
 from discoenv.examiners.plotting import figure, save
 from discoenv.tasks.registry import load_pack
 
@@ -40,13 +42,23 @@ def plot_run(directory: Path, *, trust: bool = False) -> list[Path]:
         Paths of the pictures; the first is that of the scores.
 
     Raises:
-        RunError: the folder is not a run, or names packs that are not trusted.
+        RunError: the folder is not a run, is damaged, or names packs that are not trusted.
+        ArgumentError: nothing can be written there.
         PlotsMissing: matplotlib is not installed.
     """
     run = EpisodeRecord.load(directory)
     for pack in trusted_packs(run, trust=trust):
         load_pack(pack)
-    folder = directory / "pictures"
+    try:
+        return _plotted(run, arguments.writable("pictures", directory / "pictures"))
+    except DiscoenvError:
+        raise
+    except Exception as error:  # what a recorded file may do to a plotting library, or to a domain's own code
+        reason = f"{type(error).__name__}: {error}"
+        raise RunError(f"{directory}: no picture can be made of what is recorded here: {reason}") from error
+
+
+def _plotted(run: EpisodeRecord, folder: Path) -> list[Path]:
     made = _scores(run)
     folder.mkdir(exist_ok=True)
     paths = [save(made, folder / "scores.png")]

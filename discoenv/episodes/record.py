@@ -27,6 +27,7 @@ from discoenv.episodes import jsonl, version_1
 from discoenv.episodes.codec import SOMETIMES, Record
 from discoenv.errors import RunError
 from discoenv.examiners.plotting import ExamArtifacts
+from discoenv.json_text import loads
 from discoenv.machine.owner import boot_id, is_abandoned
 from discoenv.machine.regular import open_regular, read_text
 from discoenv.tasks.task import Task
@@ -244,6 +245,7 @@ class StepRecord(_Versioned):
         meta_test: at the end: a :class:`ScoreRecord` by dataset.
         reward_parts: at the end: what the reward was computed from; keys depend on the objective.
         infra_error: how the machine failed; the episode ended without a score.
+        reward_error: how the reward function failed; the step raised this, and the episode went on.
     """
 
     task: dict[str, Any] = field(default_factory=dict)
@@ -262,6 +264,7 @@ class StepRecord(_Versioned):
     meta_test: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
     reward_parts: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
     infra_error: str | None = field(default=None, metadata=SOMETIMES)
+    reward_error: str | None = field(default=None, metadata=SOMETIMES)
 
     def run(self, number: int, step: int) -> RunRecord | None:
         """The ``run`` that this step was; None if it was none.
@@ -460,7 +463,10 @@ class EpisodeRecord:
             parsed = SetupRecord.from_json(setup)
         except RunError as error:
             raise RunError(f"{directory / SETUP}: {error}") from None
-        result = ResultRecord.from_json(_read_json(directory / RESULT)) if (directory / RESULT).is_file() else None
+        try:
+            result = ResultRecord.from_json(_read_json(directory / RESULT)) if (directory / RESULT).is_file() else None
+        except RunError as error:
+            raise RunError(f"{directory / RESULT}: {error}") from None
         lines = jsonl.read(directory / EVENTS) if events else iter(())
         return cls(directory, task, parsed, result, tuple(map(EventRecord.from_json, lines)))
 
@@ -517,7 +523,16 @@ class EpisodeRecord:
         for path in sorted(folders[max(folders)].glob("*.py")):
             with open_regular(path) as file:
                 if file is not None:
-                    found[path.name] = file.read().decode()
+                    try:
+                        found[path.name] = file.read().decode()
+                    except UnicodeDecodeError as error:
+                        raise RunError(f"{path}: not UTF-8, so this is no module: {error}") from None
+        wanted = {f"{name}.py" for name in self.task.modules}
+        if found.keys() != wanted:
+            raise RunError(
+                f"{folders[max(folders)]}: holds {', '.join(found) or 'no modules'}, but those of the task are "
+                f"{', '.join(sorted(wanted))}; the run is damaged"
+            )
         return found
 
     def artifacts(self) -> list[ExamArtifacts]:
@@ -525,8 +540,9 @@ class EpisodeRecord:
         root = self.directory / "exams"
         found = []
         for path in root.glob("step_*/**/*.npz"):
-            step, side, *dataset = path.parent.relative_to(root).parts
-            found.append(ExamArtifacts(int(step[5:]), side, "/".join(dataset), int(path.stem), path))
+            step, *rest = path.parent.relative_to(root).parts
+            if step[5:].isdecimal() and path.stem.isdecimal() and len(rest) > 1:
+                found.append(ExamArtifacts(int(step[5:]), rest[0], "/".join(rest[1:]), int(path.stem), path))
         return sorted(found, key=lambda exam: (exam.step, exam.side, exam.dataset, exam.number))
 
     def owner_is_dead(self) -> bool:
@@ -581,7 +597,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if text is None:
         raise RunError(f"{path}: not a regular file; links are not followed")
     try:
-        content = json.loads(text)
+        content = loads(text)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):

@@ -11,7 +11,9 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
+from discoenv import arguments
 from discoenv.errors import InfraError
 from discoenv.exams import runner, secrets
 from discoenv.exams.compile_cache import CompileCache
@@ -101,7 +103,7 @@ class Host:
         SandboxUnavailable: the sandbox or the device does not work on this machine.
         SecretError: the secret cannot be read or written.
         UnknownSandbox: no sandbox has that name.
-        ValueError: ``device``, ``exams_at_once`` or ``gpu_sharers`` is out of range.
+        ArgumentError: an argument is of the wrong kind or out of range.
     """
 
     def __init__(
@@ -114,6 +116,22 @@ class Host:
         secret: Secret | str | Path | None = None,
         idle_examiners: int | None = None,
     ) -> None:
+        arguments.choice("device", device, get_args(DeviceChoice))
+        arguments.integer(
+            "gpu_sharers",
+            gpu_sharers,
+            least=1,
+            why="at least one exam must be able to use a GPU",
+        )
+        if exams_at_once is not None and not isinstance(exams_at_once, Cores):
+            why = "at least one exam must be able to run, a whole number of them"
+            exams_at_once = arguments.integer("exams_at_once", exams_at_once, least=1, why=why)
+        if idle_examiners is not None:
+            arguments.integer("idle_examiners", idle_examiners, least=0)
+        if not isinstance(sandbox, Sandbox):
+            arguments.names("sandbox", sandbox)
+        if secret is not None and not isinstance(secret, Secret):
+            arguments.path("secret", secret)
         self.cores = exams_at_once if isinstance(exams_at_once, Cores) else Cores(exams_at_once)
         self._devices = {gpu: devices.choose(device, prefer_gpu=gpu, sharers=gpu_sharers) for gpu in (False, True)}
         self.secret = secrets.chosen(secret)

@@ -28,6 +28,7 @@ from discoenv.experiment.layout import JobStatus, forget_result, plain, write_re
 from discoenv.machine import atomic
 from discoenv.machine.gpus import Broker, Gpu, gpus
 from discoenv.machine.owner import owner_tag
+from discoenv.text import guard_streams, printable
 
 #: A worker whose parent is gone may tidy up for so long, seconds.
 GRACE_S: Final = 5.0
@@ -104,7 +105,8 @@ def one_thread() -> dict[str, str]:
 
 
 def initialise() -> None:
-    """Set a worker process up: it ends with its parent, and leaves Ctrl-C to it."""
+    """Set a worker process up: it ends with its parent, leaves Ctrl-C to it, and prints any text."""
+    guard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
@@ -207,7 +209,7 @@ def _output(path: Path, *, echo: bool) -> Iterator[None]:
         return
     try:
         with (
-            path.open("w", encoding="utf-8", buffering=1) as file,
+            path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1) as file,
             contextlib.redirect_stdout(_Tee(sys.stdout, file) if echo else file),
             contextlib.redirect_stderr(_Tee(sys.stderr, file) if echo else file),
         ):
@@ -241,7 +243,7 @@ def _explain(logdir: Path) -> None:
 
 
 def _line(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}".strip()
+    text = printable(f"{type(error).__name__}: {error}".strip())
     return " ".join(text.split())[:500]
 
 

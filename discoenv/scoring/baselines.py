@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from discoenv import module_code
 from discoenv.errors import DomainError, NoBaseline, UnknownName
+from discoenv.json_text import loads
 from discoenv.machine import atomic, cache
 from discoenv.machine.hardware import fingerprint
 from discoenv.tasks.domain import Domain
@@ -210,7 +211,7 @@ def _read(path: Path, stamp: tuple[int, ...]) -> dict[str, Baseline]:
     if not stamp:
         return {}
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = loads(path.read_text(encoding="utf-8"))
         return {name: Baseline.model_validate(value) for name, value in content.items()}
     except (ValueError, AttributeError) as error:
         raise DomainError(f"{path}: not a file that `discoenv calibrate` wrote: {error}") from error

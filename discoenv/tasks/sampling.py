@@ -11,16 +11,18 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 import numpy as np
 
-from discoenv.errors import SamplingFailed, TaskError, UnknownName
+from discoenv import arguments
+from discoenv.errors import ArgumentError, SamplingFailed, TaskError
 from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
-from discoenv.tasks.specification import Scale, Split
-from discoenv.tasks.task import Start, Task
+from discoenv.tasks.specification import SCALES, Scale, Split
+from discoenv.tasks.task import MOST_SEEDS, Start, Task
+from discoenv.text import shown
 
 MAX_ATTEMPTS = 1000
 
@@ -38,6 +40,9 @@ class Sampling:
         p_base: probability that the modules start from the baseline implementation.
         train_seeds, test_seeds: exams per meta-train and meta-test dataset.
         split: how meta-test datasets differ from those of meta-train, see :func:`sample_choices`.
+
+    Raises:
+        ArgumentError, TaskError: a value is of the wrong kind or out of range.
     """
 
     p_edit: float = 0.3
@@ -46,6 +51,17 @@ class Sampling:
     train_seeds: int = 1
     test_seeds: int = 2
     split: Split = "random"
+
+    def __post_init__(self) -> None:
+        thresholds(self.p_data)
+        checked: dict[str, Any] = {"p_data": tuple(map(float, self.p_data))}
+        for name in ("p_edit", "p_base"):
+            checked[name] = arguments.number(name, getattr(self, name), least=0, most=1)
+        for name in ("train_seeds", "test_seeds"):
+            checked[name] = arguments.integer(name, getattr(self, name), least=1, most=MOST_SEEDS)
+        checked["split"] = arguments.choice("split", self.split, get_args(Split))
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
 class SampledChoices(NamedTuple):
@@ -164,7 +180,7 @@ def sample_choices(
     train, either = thresholds(p_data)
     names = get_domains() if domains is None else sorted(domains)
     _check_probabilities(p_edit=p_edit, p_base=p_base)
-    _check_choices(split, max_attempts, domains=names, objectives=objectives, backends=backends)
+    _check_choices(scale, split, max_attempts, domains=names, objectives=objectives, backends=backends)
     random = rng.random
     for _ in range(max_attempts):
         domain = get_domain(names[_index(random(), len(names))])
@@ -278,15 +294,18 @@ def _has_two(domain: Domain, backend: str, datasets: Sequence[str], usable: Usab
 
 
 def _check_probabilities(*, p_edit: float, p_base: float) -> None:
-    if not 0 <= p_edit <= 1 or not 0 <= p_base <= 1:
-        raise TaskError(f"p_edit and p_base are probabilities; they are {p_edit} and {p_base}")
+    probabilities = [arguments.as_number(p) for p in (p_edit, p_base)]
+    if not all(p is not None and 0 <= p <= 1 for p in probabilities):
+        raise TaskError(f"p_edit and p_base are probabilities; they are {shown(p_edit)} and {shown(p_base)}")
 
 
-def _check_choices(split: str, max_attempts: int, **candidates: Sequence[str] | None) -> None:
-    if split not in _SIDES:
-        raise UnknownName("split", split, list(_SIDES))
-    if max_attempts < 1:
-        raise TaskError(f"max_attempts is {max_attempts}; at least 1 is needed")
+def _check_choices(scale: str, split: str, max_attempts: int, **candidates: Sequence[str] | None) -> None:
+    try:
+        arguments.integer("max_attempts", max_attempts, least=1, why="at least 1 is needed, a whole number")
+        arguments.choice("scale", scale, SCALES)
+        arguments.choice("split", split, get_args(Split))
+    except ArgumentError as error:
+        raise TaskError(str(error)) from None
     for key, names in candidates.items():
         if names is not None and len(names) == 0:
             raise TaskError(f"{key}: there is none to draw from")
@@ -298,17 +317,20 @@ def thresholds(p_data: Sequence[float]) -> tuple[float, float]:
     Raises:
         TaskError: ``p_data`` is neither three weights nor two probabilities.
     """
-    if len(p_data) in (2, 3) and all(math.isfinite(p) and p >= 0 for p in p_data):
-        train, test = p_data[0], p_data[1]
-        if len(p_data) == 3:
-            total = train + test + p_data[2]  # not sum(), which rounds differently from Python 3.12 on
+    given: Any = p_data
+    weights = [arguments.as_number(each) for each in given] if isinstance(given, (Sequence, np.ndarray)) else []
+    known = [weight for weight in weights if weight is not None and weight >= 0]
+    if len(known) == len(weights) in (2, 3):
+        train, test = known[0], known[1]
+        if len(known) == 3:
+            total = train + test + known[2]  # not sum(), which rounds differently from Python 3.12 on
             if 0 < total < math.inf:
                 return train / total, (train + test) / total
         elif 0 < train + test <= 1 + 1e-9:
             return train, train + test
     raise TaskError(
         "p_data must be three weights (meta-train, meta-test, neither), or two probabilities (meta-train, meta-test) "
-        f"with a sum of at most 1, not {p_data}"
+        f"with a sum of at most 1, not {shown(p_data)}"
     )
 
 

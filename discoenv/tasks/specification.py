@@ -72,6 +72,7 @@ class Dataset(_Record):
         family: what it has in common with some of the others; splits of the kind ``shift`` keep families apart. None:
             it is a family of one.
         size: how large a problem it is, in the domain's ``size_unit``; splits of the kind ``scale`` need it.
+        aliases: further names of it, such as DiscoGen's, which tasks may use; they are read as its own name.
     """
 
     source: Literal["offline", "download"]
@@ -81,6 +82,7 @@ class Dataset(_Record):
     requires: tuple[str, ...] = ()
     family: str | None = None
     size: float | None = Field(default=None, gt=0)
+    aliases: tuple[str, ...] = ()
 
     @property
     def to_fetch(self) -> tuple[downloads.File, ...]:
