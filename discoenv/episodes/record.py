@@ -234,7 +234,7 @@ class StepRecord(_Versioned):
         run_directory: where the episode is recorded; null without a record.
         integrity: an :class:`IntegrityRecord`.
         device: what learners train on: ``cpu``, or the product name of the GPU.
-        compute_spent_s: running time of all learners of the episode so far, in seconds.
+        compute_spent_s: compute that the exams of the episode have spent so far, in seconds.
         duration_s: wall-clock time of the reset or step, in seconds.
         changed: names of the files that the action changed; left out if it was refused, and after a reset.
         refused: why the action was refused; left out if it was taken.

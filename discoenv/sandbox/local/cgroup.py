@@ -263,17 +263,20 @@ class Meter:
         if self._version == 2:
             resident = values.get("anon", 0) + values.get("shmem", 0)
             peak = _number(memory / "memory.peak")
-            out_of_memory = _counters(memory / "memory.events").get("oom_kill", 0)
+            events = _counters(memory / "memory.events")
+            # `oom` counts at the group whose limit was met and above it, `oom_kill` where the killed process was.
+            killed, own = events.get("oom_kill", 0), events.get("oom", 0)
             self.cpu_s = max(self.cpu_s, _counters(memory / "cpu.stat").get("usage_usec", 0) / 1e6)
         else:
             resident = values.get("total_rss", 0) + values.get("total_shmem", 0)
             peak = _number(memory / "memory.max_usage_in_bytes")
-            out_of_memory = _counters(memory / "memory.oom_control").get("oom_kill", 0)
+            killed = _counters(memory / "memory.oom_control").get("oom_kill", 0)
+            own = sum(_number(memory / f"memory.{kind}failcnt") for kind in ("", "memsw."))
             if "cpuacct" in self._groups:
                 self.cpu_s = max(self.cpu_s, _number(self._groups["cpuacct"] / "cpuacct.usage") / 1e9)
         self.peak_memory_bytes = max(self.peak_memory_bytes, resident, peak - in_files)
-        if out_of_memory:
-            return "memory"
+        if killed:
+            return "memory" if own else "machine_memory"
         # A program that meets the limit once sees EAGAIN and may cope; one that keeps on forking is stopped.
         if _counters(pids / "pids.events").get("max", 0) > self._processes:
             return "processes"

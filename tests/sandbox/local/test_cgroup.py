@@ -11,7 +11,7 @@ import pytest
 
 from discoenv.machine.owner import is_abandoned, owner_tag
 from discoenv.sandbox import Limits
-from discoenv.sandbox.local.cgroup import CgroupPlace, CgroupTree, find_place, reap, usable_place
+from discoenv.sandbox.local.cgroup import CgroupPlace, CgroupTree, Meter, find_place, reap, usable_place
 
 
 def write(file: Path, text: str) -> None:
@@ -107,6 +107,23 @@ def test_version_2_limits_and_counters(tmp_path: Path, monkeypatch: pytest.Monke
     assert tree.sample() == "processes"
     (group / "memory.events").write_text("oom 1\noom_kill 1\n")
     assert tree.sample() == "memory"
+
+
+def test_version_2_memory_that_ran_out_elsewhere_is_not_the_command_s(tmp_path: Path) -> None:
+    (tmp_path / "memory.events").write_text("oom 0\noom_kill 1\n")
+    assert Meter(2, dict.fromkeys(("memory", "pids", "cpu", "cpuacct"), tmp_path), 10).sample() == "machine_memory"
+
+
+@pytest.mark.parametrize(
+    ("met", "reason"), [({}, "machine_memory"), ({"failcnt": 3}, "memory"), ({"memsw.failcnt": 1}, "memory")]
+)
+def test_version_1_memory_is_the_command_s_if_its_own_limit_was_met(
+    tmp_path: Path, met: dict[str, int], reason: str
+) -> None:
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    for name in ("failcnt", "memsw.failcnt"):
+        (tmp_path / f"memory.{name}").write_text(f"{met.get(name, 0)}\n")
+    assert Meter(1, {"memory": tmp_path, "pids": tmp_path}, 10).sample() == reason
 
 
 def test_a_real_group_is_made_and_removed() -> None:
