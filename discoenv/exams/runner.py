@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discoenv.errors import InfraError, LearnerStarved, SandboxError
-from discoenv.exams import compile_cache, learner_environment, reported
+from discoenv.exams import compile_cache, imports, learner_environment, reported
 from discoenv.exams.budget import Budget, Use, most_wall_s
 from discoenv.exams.compile_cache import CompileCache
 from discoenv.exams.examiner_client import (
@@ -443,6 +443,8 @@ class ExamRun:
             on_gpu = self._place.device.broker is not None
             if on_gpu or record.spent_s < spec.budget_s or not self._again:
                 raise LearnerStarved(_starvation(record))
+        if record.status == "gone" and _perhaps_imports(record.last.stderr):
+            imports.require(self._place.sandbox, self._domain, self._workspace / spec.dataset)
         if _killed(record) and not self._again:
             raise InfraError("the learner was killed by SIGKILL, by whom is not known")
         status, message, traceback = verdict(
@@ -554,6 +556,11 @@ class _Record:
 def _fields(clock: CpuClock | None) -> dict[str, object] | None:
     """A clock as it is sent to the examiner."""
     return None if clock is None else dict(vars(clock))
+
+
+def _perhaps_imports(stderr: str) -> bool:
+    """Whether a learner may have ended because an import failed; that is its own word, and only a reason to look."""
+    return "Traceback" not in stderr or "ImportError" in stderr or "ModuleNotFoundError" in stderr
 
 
 def _killed(record: _Record) -> bool:
