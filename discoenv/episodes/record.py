@@ -324,8 +324,8 @@ class SetupRecord(_Versioned):
     Attributes:
         episode_seed: seed of the episode; exam seeds are derived from it and the secret.
         sandbox: name of the provider that learners run in.
-        budget_scale: compute budget of one exam, as a multiple of what the baseline needs, beside an allowance for start
-            and compilation.
+        budget_scale: compute budget of one exam, as a multiple of what the baseline needs, beside an allowance for its
+            start.
         task_id: a name of the task that depends on all of it.
         device: what learners train on: ``cpu``, or the product name of the GPU.
         max_steps: actions of the episode.

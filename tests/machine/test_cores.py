@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -190,7 +191,7 @@ def test_a_core_that_others_use_is_taken_last(tmp_path: Path, monkeypatch: pytes
     mine = sorted(os.sched_getaffinity(0))
     for busy in mine:
         ticks, now = dict.fromkeys(mine, 1000), [50.0]
-        monkeypatch.setattr(cores.time, "monotonic", lambda now=now: now[0])
+        monkeypatch.setattr(time, "monotonic", lambda now=now: now[0])
         monkeypatch.setattr(cores, "_idle_ticks", lambda ticks=ticks: dict(ticks))
         load = cores.CoreLoad()
         now[0] += 1.0
