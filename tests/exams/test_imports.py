@@ -12,7 +12,7 @@ from discoenv.errors import InfraError
 from discoenv.exams import imports
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
-from discoenv.sandbox.base import Sandbox
+from discoenv.sandbox.base import Command, Limits, Outcome, Sandbox
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules, materialise
@@ -76,9 +76,14 @@ def test_needed_packages_are_those_that_files_cannot_do_without(tmp_path: Path) 
 
 
 def test_what_works_is_tried_once_and_what_does_not_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = []
+    tried: list[Command] = []
     run = sandbox.run
-    monkeypatch.setattr(sandbox, "run", lambda *arguments: (tried.append(arguments), run(*arguments))[1])
+
+    def noted(command: Command, limits: Limits) -> Outcome:
+        tried.append(command)
+        return run(command, limits)
+
+    monkeypatch.setattr(sandbox, "run", noted)
     for _ in range(2):
         assert imports.failing(sandbox, ["json"], family="") == {}
     for _ in range(2):

@@ -15,6 +15,8 @@ import pytest
 
 from discoenv.errors import InfraError, LearnerStarved
 from discoenv.exams import runner
+from discoenv.exams.budget import Use
+from discoenv.exams.examiner_client import Reply, Training
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.runner import ExamRun
@@ -100,7 +102,11 @@ def test_a_starved_exam_that_could_not_spend_its_budget_is_no_timeout(
     run: Run, monkeypatch: pytest.MonkeyPatch, starved: None
 ) -> None:
     use = runner._Record.use
-    monkeypatch.setattr(runner._Record, "use", lambda self, used: use(self, {**used, "spent_s": 0.1}))
+
+    def little(self: runner._Record, used: Use) -> None:
+        use(self, Use(spent_s=0.1, starved_s=used["starved_s"], watched_s=used["watched_s"]))
+
+    monkeypatch.setattr(runner._Record, "use", little)
     with pytest.raises(LearnerStarved, match=r"no core, for .* s: other programs use the cores .* lower exams_at_once"):
         run("while True: pass\n", budget_s=0.5)
 
@@ -140,11 +146,12 @@ def test_a_learner_that_someone_kills_once_is_not_judged_by_it(
 
     monkeypatch.setattr(ExamRun, "_end", killed)
     train = runner._Record.train
-    monkeypatch.setattr(
-        runner._Record,
-        "train",
-        lambda self, reply: train(self, {**reply, "status": reply["status"] if len(attempts) > 1 else "gone"}),
-    )
+
+    def gone(self: runner._Record, reply: Training) -> None:
+        status: Reply = reply["status"] if len(attempts) > 1 else "gone"
+        train(self, Training(status=status, message="", training_s=reply["training_s"], use=reply["use"]))
+
+    monkeypatch.setattr(runner._Record, "train", gone)
     assert run().status == "ok"
     assert attempts == [False, True]
 
@@ -162,7 +169,8 @@ def test_memory_that_others_took_is_never_a_score(
             return getattr(self.running, name)
 
         def kill(self) -> Outcome:
-            return replace(self.running.kill(), reason="machine_memory", exit_code=None)
+            outcome: Outcome = self.running.kill()
+            return replace(outcome, reason="machine_memory", exit_code=None)
 
     monkeypatch.setattr(sandbox, "start", lambda command, limits: Killed(start(command, limits)))
     with pytest.raises(
