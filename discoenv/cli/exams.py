@@ -139,7 +139,7 @@ def exam(
     workspace: Annotated[Path, typer.Argument(help="A task's folder, as materialised.")] = Path(),
     dataset: DatasetsOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Which exams: held-out data follow from it and your secret.")] = 0,
-    budget: Annotated[float, typer.Option(min=0, help="Most seconds of training and answering per exam.")] = 3600.0,
+    budget: Annotated[float, typer.Option(min=0, help="Compute budget of an exam, in CPU seconds.")] = 3600.0,
     device: DeviceOption = DeviceName.AUTO,
     sandbox: SandboxOption = "auto",
 ) -> None:
