@@ -543,10 +543,16 @@ class EpisodeRecord:
         return found
 
     def artifacts(self) -> list[ExamArtifacts]:
-        """What examiners saved of the exams, by step; exams of which nothing was saved are not listed."""
+        """What examiners saved of the exams, by step; exams of which nothing was saved are not listed.
+
+        Links are not followed.
+        """
         root = self.directory / "exams"
         found = []
         for path in root.glob("step_*/**/*.npz"):
+            below = [path, *path.parents][: len(path.relative_to(self.directory).parts)]
+            if not path.is_file() or any(each.is_symlink() for each in below):
+                continue
             step, *rest = path.parent.relative_to(root).parts
             if step[5:].isdecimal() and path.stem.isdecimal() and len(rest) > 1:
                 found.append(ExamArtifacts(int(step[5:]), rest[0], "/".join(rest[1:]), int(path.stem), path))

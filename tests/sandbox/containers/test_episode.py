@@ -16,6 +16,7 @@ from discoenv.tasks.domain import Domain
 from tests.conftest import each_exam
 from tests.real_domains import base_source, tiny_module, tiny_task
 from tests.sandbox.providers import CONTAINERS
+from tests.test_secret import played
 
 pytestmark = pytest.mark.docker
 #: Reward, raw value and statuses of the exams.
@@ -58,6 +59,13 @@ def scores(engine: Engine, domain: str, family: str) -> tuple[Score, list[Score]
 def test_forecasting_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
     here, contained = scores(engine, "GreenhouseGasPrediction", "sklearn")
     assert contained == [here, here]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_seed_gives_the_same_task_and_scores_as_in_bubblewrap() -> None:
+    contained = played(CONTAINERS.name)
+    assert contained == played("bubblewrap")
+    assert contained[1] != 0
 
 
 @pytest.mark.slow
