@@ -116,8 +116,8 @@ def rehearse(
                             row |= {"starting_s": each.starting_s, "whole_s": each.whole_s}
                     found.append(row)
                     _console.print(_rehearsed(row), markup=False)
-    if out is not None:
-        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                    if out is not None:  # so that what was found is kept if this is stopped
+                        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if any(row["status"] not in ("ok", "unavailable") for row in found):
         raise SystemExit(1)
 
