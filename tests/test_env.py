@@ -35,7 +35,7 @@ from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.machine import speed
 from discoenv.sandbox.base import Sandbox
-from discoenv.scoring import baselines, calibration
+from discoenv.scoring import baselines, budgets, calibration
 from discoenv.scoring.scores import Score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, Task
@@ -82,7 +82,10 @@ def test_reset_describes_the_task(make_env: MakeEnv, task: Task) -> None:
     assert all("NotImplementedError" in text for text in observation["files"].values())
     assert observation["score"] == 0
     assert observation["steps_left"] == 5
-    for part in ("# Toy regression", "You may edit model.py, features.py", "You have 5 actions", "* Line: 30 s"):
+    setting = task.setting("Line")
+    budget_s = budgets.budget_s(setting, baselines.entry(setting), None, scale=2.0)
+    budget = f"* Line: {budget_s:.3g} s\n"
+    for part in ("# Toy regression", "You may edit model.py, features.py", "You have 5 actions", budget):
         assert part in observation["text"]
     assert Task.parse(info["task"]) == task
     assert info["task_id"] == task.task_id
