@@ -24,14 +24,14 @@ from discoenv.agents.llm.budget import Budget, Ledger, Prices
 from discoenv.agents.llm.chat import ChatModel, ToolCalls
 from discoenv.errors import DiscoenvError
 from discoenv.exams.spec import Progress
-from discoenv.tasks.names import domain_name, sandbox_name, task_name
+from discoenv.tasks.names import domain_name, sandbox_name, scale_name, task_name
 from discoenv.tasks.specification import Scale
 from discoenv.text import guard_streams
 
 SandboxName = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …", callback=sandbox_name)]
 TaskName = Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.", callback=task_name)]
 DomainName = Annotated[str, typer.Option(help="Domain of a sampled task; default: any.", callback=domain_name)]
-ScaleText = Annotated[str, typer.Option(help="tiny, small or full; default: the task's.", callback=str.lower)]
+ScaleText = Annotated[str, typer.Option(help="tiny, small or full; default: the task's.", callback=scale_name)]
 RunsFolder = Annotated[Path, typer.Option(help="Where the run directory is written.")]
 Resume = Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")]
 ExamsAtOnce = Annotated[int | None, typer.Option(min=1, help="Exams to run concurrently; default: one per core.")]
