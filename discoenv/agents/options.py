@@ -124,7 +124,8 @@ class EnvOptions:
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """A function for :func:`typer.run`: arguments that are dataclasses of options become their fields.
 
-    Errors of :class:`discoenv.errors.DiscoenvError` are printed as one message, without a traceback.
+    Errors of :class:`discoenv.errors.DiscoenvError`, and files that cannot be used, are printed as one message, without
+    a traceback.
     """
     guard_streams()
     hints = get_type_hints(function, include_extras=True)
@@ -151,7 +152,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             filled[name] = cast(Any, group)(**given)
         try:
             function(**filled, **values)
-        except DiscoenvError as error:
+        except (DiscoenvError, OSError) as error:
             console = Console(stderr=True, emoji=False)
             console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None

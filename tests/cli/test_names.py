@@ -75,6 +75,22 @@ def test_what_does_not_fit_together_is_one_line(script: str, arguments: list[str
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("bench run -r . --agents baseline --seeds 3", "--agents, --seeds has no effect beside --resume"),
+        ("bench run --agents baseline --tasks BayesianOptimisation_all --domain OnPolicyRL", "--domain has no effect"),
+        ("bench run --agents baseline --tasks DiscoBench --task-seed 1", "--task-seed has no effect without --tasks s"),
+        ("count-tasks --gpu", "--gpu has no effect without --scale"),
+        ("mcp --port 1234", "--port has no effect without --http"),
+    ],
+)
+def test_an_option_without_effect_is_one_line(capsys: pytest.CaptureFixture[str], arguments: str, message: str) -> None:
+    written = fails(capsys, *arguments.split())
+    assert message in written
+    assert written.count("\n") == 1
+
+
 def test_options_of_agents_are_refused_as_arguments_are(tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text(Task.parse({**GASES, "scale": "tiny"}).to_yaml())
     with pytest.raises(ArgumentError, match="scale is small, but the task says scale: tiny"):
@@ -87,7 +103,7 @@ def test_options_of_agents_are_refused_as_arguments_are(tmp_path: Path) -> None:
 def test_datasets_go_by_discogens_names_too() -> None:
     task = Task.parse(GASES)
     assert (task.meta_train, task.meta_test) == (("BoxModel/CO2", "BoxModel/N2O"), ("BoxModel/CH4",))
-    assert Task(**GASES) == task  # type: ignore[arg-type]
+    assert Task(**GASES) == task
     assert read_task({"train_task_id": ["CO2", "N2O"], "test_task_id": "CH4", "change_model": True}) == task
     config = create_config("GreenhouseGasPrediction")
     config |= {"train_task_id": ["CO2", "N2O"], "test_task_id": ["CH4"], "change_model": True}
