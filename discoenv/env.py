@@ -19,14 +19,13 @@ from discoenv.exams.spec import Progress
 from discoenv.machine import scratch
 from discoenv.machine.devices import DeviceChoice
 from discoenv.sandbox import SandboxChoice
-from discoenv.scoring import baselines
+from discoenv.scoring import offered
 from discoenv.spaces import action_space, observation_space
-from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task, require_agreement
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.sampling import Sampling, sample_task
 from discoenv.tasks.specification import SCALES, Scale
-from discoenv.tasks.task import Setting, Task
+from discoenv.tasks.task import Task
 from discoenv.text import shown
 from discoenv.time_limit import time_limits
 
@@ -206,18 +205,13 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         return parsed
 
     def _sample(self) -> Task:
-        """A task whose datasets all have baselines."""
-
-        def usable(domain: Domain, backend: str, dataset: str) -> bool:
-            setting = Setting(domain, backend, dataset, self._scale)
-            return baselines.has_entry(setting, self.host.device(setting.wants_gpu).name)
-
+        """A task whose datasets all have baselines that can be told from their floors."""
         return sample_task(
             self.np_random,
             domains=self._domains,
             scale=self._scale,
             objectives=self._objectives,
-            usable=usable,
+            usable=offered.usable(self._scale, lambda setting: self.host.device(setting.wants_gpu).name),
             gpu=self.host.has_gpu,
             **asdict(self._sampling),
         )

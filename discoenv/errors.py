@@ -34,6 +34,7 @@
         ├── RewardFailed          as above
         └── MachineError          this computer failed, or something of ours on it
             ├── InfraError        an exam could not be held
+            │   └── LearnerStarved  others kept its learner from running
             ├── EpisodeSpoilt     an episode says nothing about the agent that played it
             ├── WrongData         generated data differ from what they are on every other machine
             └── SandboxError      a sandbox failed, not the code inside
@@ -204,6 +205,10 @@ class MachineError(Inconclusive, RuntimeError):
 
 class InfraError(MachineError):
     """Something of ours failed (examiner, sandbox, disk), not the agent's code. Retried; never a score."""
+
+
+class LearnerStarved(InfraError):
+    """A learner did not get enough of a core to be judged: others use the cores, or a quota throttles them."""
 
 
 class EpisodeSpoilt(MachineError):

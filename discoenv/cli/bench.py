@@ -97,7 +97,7 @@ def run(
     max_steps: Annotated[int, typer.Option(min=1, help="Actions per episode, the submission included.")] = 10,
     sandbox: Annotated[str, typer.Option(help="Provider, or several, the first that works on a node.")] = "auto",
     device: Annotated[DeviceName, typer.Option(help="What to train on.", case_sensitive=False)] = DeviceName.AUTO,
-    budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 3.0,
+    budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 2.0,
     exams_at_once: Annotated[
         int | None, typer.Option(min=1, help="Exams to run concurrently, per cell's process; default: cores.")
     ] = None,

@@ -27,6 +27,10 @@ class Commands(DeferredGroup):
         "calibrate": Deferred(
             "exams:calibrate", "Measure floors and baselines, and write them where tasks look for them."
         ),
+        "rehearse": Deferred(
+            "exams:rehearse",
+            "Run short exams with a scale's settings: do they start, in what memory, and how long do whole ones last?",
+        ),
         "exam": Deferred(
             "exams:exam",
             'Run the exams of a workspace that was edited by hand; prints {"results": …, "errors": …} as JSON.',

@@ -17,7 +17,7 @@ from discoenv.tasks.names import domain_name, sandbox_name
 
 if TYPE_CHECKING:
     from discoenv.machine.devices import DeviceChoice
-    from discoenv.tasks.specification import Scale
+    from discoenv.tasks.specification import Scale, Split
 
 
 def require_effect(context: typer.Context, void: Iterable[str], because: str) -> None:
@@ -50,6 +50,15 @@ class ScaleName(StrEnum):
     TINY = "tiny"
     SMALL = "small"
     FULL = "full"
+
+
+class SplitName(StrEnum):
+    """How the datasets of a sampled task are split."""
+
+    _value_: Split
+    RANDOM = "random"
+    SHIFT = "shift"
+    SCALE = "scale"
 
 
 class DeviceName(StrEnum):

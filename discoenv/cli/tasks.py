@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discoenv import objectives
-from discoenv.cli.options import ScaleName, require_effect
+from discoenv.cli.options import ScaleName, SplitName, require_effect
 from discoenv.errors import TaskError
 from discoenv.tasks.names import domain_name, task_name
 from discoenv.tasks.registry import get_domains
 
 if TYPE_CHECKING:
+    from discoenv.tasks.specification import Scale
     from discoenv.tasks.task import Selection, Task, TaskSide
 
 *_MOST, _LAST = objectives.names()
@@ -106,6 +107,9 @@ def sample_task_config(
         list[str] | None,
         typer.Option(help="Only these domains (repeat the option).", show_default="all", callback=domain_name),
     ] = None,
+    split: Annotated[
+        SplitName, typer.Option(help="Meta-test: any, of other families (shift), or larger (scale).")
+    ] = SplitName.RANDOM,
 ) -> None:
     """Draw a random task and write its configuration."""
     from discoenv.discogen import api
@@ -121,6 +125,7 @@ def sample_task_config(
         seed=seed,
         scale=(scale or ScaleName.SMALL).value,
         domains=task_domain or None,
+        split=split.value,
     )
     _save(config, config_dest)
     typer.echo(f"{config_dest}: a task of {domain}. To create it:")
@@ -190,6 +195,7 @@ def show(
         "start": f"{found.start}: {start}",
         "scale": found.scale,
         "scored by": _metrics(found),
+        **_doubts(found),
     }
     for key, value in rows.items():
         table.add_row(key, value)
@@ -233,6 +239,27 @@ def count_tasks(
         "Scales, seeds and thresholds are not counted.",
         highlight=False,
     )
+    if scale is not None:
+        _print_doubted(scale.value)
+
+
+def _print_doubted(scale: Scale) -> None:
+    """Name the datasets that the sampler leaves out, and why."""
+    from rich.console import Console
+
+    from discoenv.scoring import offered
+    from discoenv.tasks.registry import get_domain
+
+    lines = [
+        f"{name}, {backend}, {dataset}: {why}"
+        for name in get_domains()
+        for (backend, dataset), why in offered.doubted(get_domain(name), scale).items()
+    ]
+    if lines:
+        text = "\n".join(
+            [f"\nNot sampled at scale {scale}, because a better module can hardly be told from luck:", *lines]
+        )
+        Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _title(task: Selection, name: str) -> str:
@@ -251,6 +278,18 @@ def _datasets(task: TaskSide | Task) -> dict[str, str]:
         side: f"{', '.join(names)} ({seeds} {'seed' if seeds == 1 else 'seeds'} each)"
         for side, (names, seeds) in runs.items()
     }
+
+
+def _doubts(task: TaskSide | Task) -> dict[str, str]:
+    """Datasets of a task on which scores mean little."""
+    from discoenv.scoring import offered
+    from discoenv.tasks.task import TaskSide
+
+    domain = task.resolve()
+    datasets = task.datasets if isinstance(task, TaskSide) else (*task.meta_train, *task.meta_test)
+    doubted = offered.doubted(domain, task.scale)
+    lines = [f"{name}: {doubted[task.backend, name]}" for name in datasets if (task.backend, name) in doubted]
+    return {"scores that mean little": "\n".join(lines)} if lines else {}
 
 
 def _objective(task: Selection) -> str:

@@ -36,9 +36,10 @@ class EpisodeLimits:
 
     Attributes:
         max_steps: actions per episode.
-        budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
-        compute_budget_s: seconds for which learners may run over all ``run`` commands of the episode, from their start
-            to their end, so with the examiner's own work; None: unlimited.
+        budget_scale: compute budget of one exam, as a multiple of the CPU seconds of the baseline, beside an allowance
+            for start and compilation.
+        compute_budget_s: seconds of compute that exams may spend over all ``run`` commands of the episode, counted as
+            for the budget of one; None: unlimited.
         max_file_bytes: largest module, in bytes of UTF-8.
         paired: under any objective, exams run alone on the machine, and the baseline is measured anew right after the
             exams of each dataset, with their seeds.
@@ -48,7 +49,7 @@ class EpisodeLimits:
     """
 
     max_steps: int = 10
-    budget_scale: float = 3.0
+    budget_scale: float = 2.0
     compute_budget_s: float | None = None
     max_file_bytes: int = 64 << 10
     paired: bool = False
@@ -135,6 +136,7 @@ class Episode:
             task,
             max_steps=limits.max_steps,
             budgets=budgets,
+            hidden_costs=self._evaluation.hidden_costs(),
             max_file_bytes=limits.max_file_bytes,
             compute_budget_s=limits.compute_budget_s,
         )

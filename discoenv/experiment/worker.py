@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -27,6 +26,7 @@ from discoenv.exams import learner_environment
 from discoenv.experiment.layout import JobStatus, forget_result, plain, write_result
 from discoenv.machine import atomic
 from discoenv.machine.gpus import Broker, Gpu, gpus
+from discoenv.machine.locks import machine_folder
 from discoenv.machine.owner import owner_tag
 from discoenv.text import guard_streams, printable
 
@@ -186,7 +186,7 @@ def _device(terms: WorkerSettings) -> Iterator[str]:
         raise ExperimentError("use_gpu: this machine has no GPU that may be used (see CUDA_VISIBLE_DEVICES)")
     numbers = range(len(visible)) if terms.gpu_ids is None else terms.gpu_ids
     devices = [Gpu(f"cuda-{number}", "", 0, number) for number in numbers]
-    broker = Broker(devices, Path(tempfile.gettempdir()) / "discoenv-experiment-gpus")
+    broker = Broker(devices, machine_folder("discoenv-experiment-gpus"))
     with broker.lease(timeout_s=float("inf"), sharers=terms.gpu_slots) as lease:
         yield f"cuda:{lease.gpu.minor}"
 
