@@ -92,7 +92,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         device: DeviceChoice = "auto",
         secret: Secret | str | Path | None = None,
         runs_dir: str | Path | None = "runs",
-        reward_fn: objectives.RewardFunction | None = None,
+        reward_fn: objectives.SimpleRewardFunction | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         render_mode: str | None = None,
     ) -> None:

@@ -41,9 +41,11 @@ class Reward:
     parts: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: (task, scores of a side's datasets, module texts by file name) -> reward, or its value alone. An episode is rewarded
-#: for its meta-test side; a ``run`` reports what the meta-train side would be worth.
-RewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward | float]"
+#: (task, scores of a side's datasets, module texts by file name) -> reward. An episode is rewarded for its meta-test
+#: side; a ``run`` reports what the meta-train side would be worth.
+RewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward]"
+#: The same, but the value of the reward alone will do.
+SimpleRewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward | float]"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def names() -> list[str]:
     return sorted({*_REGISTRY, *entry_points.find(GROUP)})
 
 
-def compute(function: RewardFunction, task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
+def compute(function: SimpleRewardFunction, task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """What a reward function makes of the scores of a side: its :class:`Reward`, or one of the number it returned.
 
     Raises:

@@ -850,7 +850,7 @@ def test_the_environment_is_made_by_gymnasium(sandbox: Sandbox, task: Task) -> N
 def test_an_episode_that_a_time_limit_cuts_short_is_scored(
     make: str, task: Task, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    shared = {"task": task, "sandbox": sandbox, "runs_dir": None}
+    shared: dict[str, Any] = {"task": task, "sandbox": sandbox, "runs_dir": None}
     env: gymnasium.Env[Any, Any]
     if make == "wrapper":
         env = gymnasium.wrappers.TimeLimit(gymnasium.make("DiscoGen-v0", **shared), 1)

@@ -19,7 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from discoenv.cli.options import DeviceName, ScaleName, ScaleOption
+from discoenv.cli.options import DeviceName, ScaleName, ScaleOption, require_effect
 from discoenv.errors import BenchError
 from discoenv.tasks.names import domain_name
 
@@ -49,6 +49,10 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Play cells ag
 CellTimeout = Annotated[float | None, typer.Option(min=1, help="Seconds after which a cell has failed. Not on Dask.")]
 
 
+#: Options that say where cells are run, which a benchmark that goes on takes, too.
+_MEANS: Final = ("workers", "dask", "gpus_per_cell", "memory_per_cell", "retries", "retry_failed", "cell_timeout")
+
+
 @dataclass(frozen=True)
 class _Means:
     """Where cells are run."""
@@ -70,6 +74,7 @@ class _Means:
 
 @bench.command()
 def run(
+    context: typer.Context,
     agents: Annotated[
         list[str] | None, typer.Option(help="Agents, separated by commas, options after a colon.")
     ] = None,
@@ -120,10 +125,17 @@ def run(
 
     means = _Means(workers, dask, gpus_per_cell, memory_per_cell, retries, retry_failed, cell_timeout)
     if resume_directory is not None:
+        others = {each.name or "" for each in context.command.params} - {"resume_directory", *_MEANS}
+        require_effect(context, others, "beside --resume")
         _run(Benchmark(resume_directory), means)
         return
     if not agents or not tasks:
         raise BenchError("give --agents and --tasks to compare, or -r DIR to continue a benchmark")
+    kinds = [part.strip() for each in tasks for part in each.split(",")]
+    if not any(each.startswith("sampled:") for each in kinds):
+        require_effect(context, ["task_seed"], "without --tasks sampled:N")
+        if "DiscoBench" not in kinds:
+            require_effect(context, ["domain"], "without --tasks DiscoBench or sampled:N")
     packs = [str(each.resolve()) for each in pack or []]
     for each in packs:
         load_pack(each)

@@ -20,7 +20,7 @@ import yaml
 
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
-from discoenv.tasks.domain import Domain
+from discoenv.tasks.domain import Domain, read_utf8
 from discoenv.tasks.specification import (
     Backend,
     Dataset,
@@ -52,7 +52,7 @@ class DiscogenDomain(Domain):
         for folder in dict.fromkeys((backend, "default")):
             path = self.directory / "templates" / folder / kind / f"{module}.py"
             if path.is_file():
-                return path.read_text(encoding="utf-8")
+                return read_utf8(path)
         raise DomainError(f"{self.directory}/templates/default/{kind}/{module}.py: the file is missing")
 
     def fixed_texts(self, dataset: str, *, backend: str) -> dict[str, str]:
@@ -104,7 +104,7 @@ class DiscogenDomain(Domain):
     def installer(self) -> str | None:
         """``utils/install.sh``, if the domain has one."""
         path = self.directory / "utils" / "install.sh"
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        return read_utf8(path) if path.is_file() else None
 
     def description(self) -> str:
         """``utils/description.md``."""
@@ -195,5 +195,5 @@ def _requirements(path: Path) -> list[str]:
     """Package requirements of a requirements.txt, without options and comments."""
     if not path.is_file():
         return []
-    lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.partition("#")[0].strip() for line in read_utf8(path).splitlines()]
     return [line for line in lines if line and not line.startswith("-")]

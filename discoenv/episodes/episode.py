@@ -23,7 +23,7 @@ from discoenv.exams.spec import Progress
 from discoenv.scoring.scores import Score
 from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import initial_modules
-from discoenv.text import shown
+from discoenv.text import printable, shown
 
 Info = dict[str, Any]
 _MAX_STEPS = "an episode needs at least 1 action, a whole number of them"
@@ -108,7 +108,7 @@ class Episode:
         *,
         seed: int,
         limits: EpisodeLimits,
-        reward_fn: objectives.RewardFunction | None = None,
+        reward_fn: objectives.SimpleRewardFunction | None = None,
         runs_dir: Path | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
@@ -185,6 +185,7 @@ class Episode:
             reward, terminated, truncated = 0.0, False, True
             outcome["infra_error"] = str(error)
             self.text = f"The machine failed, and the episode ends without a score: {error}\n"
+        self.text = printable(self.text)  # learners say what they like
         report = self._report(begin, **outcome)
         if self._recorder is not None:
             self._recorder.modules(self.steps, self.modules)

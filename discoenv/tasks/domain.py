@@ -117,7 +117,7 @@ class Domain:
         for folder in self._lineage(backend):
             path = self.directory / "templates" / folder / f"{module}.py"
             if path.is_file():
-                return path.read_text(encoding="utf-8")
+                return read_utf8(path)
         entry = self.specification.modules.get(module)
         if entry is not None and entry.base is not None:
             return kits.base_source(entry.base)
@@ -131,7 +131,7 @@ class Domain:
     def fixed_texts(self, dataset: str, *, backend: str) -> dict[str, str]:
         """Text of each fixed file of a dataset's folder, by relative path."""
         return {
-            name: self.file(name, dataset=dataset, backend=backend).read_text(encoding="utf-8")
+            name: read_utf8(self.file(name, dataset=dataset, backend=backend))
             for name in self.specification.fixed_files
         }
 
@@ -348,13 +348,25 @@ class Domain:
 
     @staticmethod
     def _text(path: Path) -> str:
-        return path.read_text(encoding="utf-8").strip() + "\n"
+        return read_utf8(path).strip() + "\n"
+
+
+def read_utf8(path: Path) -> str:
+    """The text of a domain's file.
+
+    Raises:
+        DomainError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DomainError(f"{path}: cannot be read as text: {error}") from error
 
 
 def read_candidates(folder: Path) -> dict[str, dict[str, str]]:
     """The candidates in a folder, as :meth:`Domain.candidates` gives them; none if the folder does not exist."""
     return {
-        each.name: {path.name: path.read_text(encoding="utf-8") for path in sorted(each.glob("*.py"))}
+        each.name: {path.name: read_utf8(path) for path in sorted(each.glob("*.py"))}
         for each in sorted(folder.glob("*"))
         if each.is_dir() and not each.name.startswith(("_", "."))
     }
