@@ -22,7 +22,7 @@ from discoenv.scoring import baselines
 from discoenv.spaces import action_space, observation_space
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task
-from discoenv.tasks.registry import get_domain
+from discoenv.tasks.registry import get_domain, load_packs
 from discoenv.tasks.sampling import Sampling, sample_task
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Setting, Task
@@ -49,7 +49,10 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         task: a :class:`Task`; a dict or the path of a YAML file, in its form or in DiscoGen's; or the name of a
             DiscoBench task. DiscoGen's form and DiscoBench tasks lack some fields, which come from ``scale``,
             ``sampling`` and the first ``objective``. None samples a task at each reset.
-        scale: scale of sampled tasks: ``tiny``, ``small`` or ``full``.
+        packs: packs of further domains, see :func:`discoenv.load_pack`: a path or several, ``<path>=<interpreter>``
+            for one that needs another Python.
+        scale: scale of sampled tasks: ``tiny``, ``small`` or ``full``; None: ``small``, and for domains of packs the
+            one that they have.
         objective: objective of sampled tasks, or several to draw from (see :mod:`discoenv.objectives`).
         max_steps: actions per episode; None: as in ``limits``, which by default allow 10.
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
@@ -76,7 +79,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         domain: str | Sequence[str] | None = None,
         task: Task | Mapping[str, Any] | str | Path | None = None,
         *,
-        scale: Scale = "small",
+        packs: str | Path | Sequence[str | Path] = (),
+        scale: Scale | None = None,
         objective: str | Sequence[str] = "performance",
         max_steps: int | None = None,
         sampling: Sampling | Mapping[str, Any] = Sampling(),  # noqa: B008 - it cannot be changed
@@ -99,13 +103,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self.limits = replace(self.limits, max_steps=max_steps)
         self.action_space = action_space()
         self.observation_space = observation_space(self.limits.max_steps)
+        load_packs(packs)
         self._domains = [domain] if isinstance(domain, str) else domain
         for name in self._domains or []:
             get_domain(name)
         self._objectives = [objective] if isinstance(objective, str) else list(objective)
         for name in self._objectives:
             objectives.get(name)
-        self._scale: Scale = scale
+        self._scale = scale
         self._task = None if task is None else self._parsed(task)
         self.host = host or Host(sandbox, device=device, secret=secret)
         self._owns_host = host is None
@@ -162,7 +167,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self.host.close()
 
     def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
-        defaults = {"scale": self._scale, "train_seeds": self._sampling.train_seeds}
+        defaults: dict[str, Any] = {"train_seeds": self._sampling.train_seeds}
+        if self._scale is not None:
+            defaults["scale"] = self._scale
+        if self._domains is not None and len(self._domains) == 1:
+            defaults["domain"] = self._domains[0]
         parsed = read_task(
             task, {**defaults, "test_seeds": self._sampling.test_seeds, "objective": self._objectives[0]}
         )
@@ -171,10 +180,12 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         return parsed
 
     def _sample(self) -> Task:
-        """A task whose datasets all have baselines."""
+        """A task whose datasets all have baselines, and whose learners find what they import."""
 
         def usable(domain: Domain, backend: str, dataset: str) -> bool:
-            setting = Setting(domain, backend, dataset, self._scale)
+            if not self.host.sandbox.own_packages and domain.missing_for_training(dataset):
+                return False
+            setting = Setting(domain, backend, dataset, self._scale or domain.default_scale)
             return baselines.has_entry(setting, self.host.device(setting.wants_gpu).name)
 
         return sample_task(

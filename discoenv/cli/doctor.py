@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from discoenv.machine import packages
 from discoenv.sandbox import checks
 from discoenv.sandbox.base import Check
 from discoenv.tasks.registry import get_domain, get_domains
@@ -44,9 +43,9 @@ def doctor(
         table.add_row(mark, check.name, escape(check.detail), escape(check.fix))
     for name in get_domains():
         domain = get_domain(name)
-        missing = packages.missing(domain.specification.requirements)
+        missing = domain.missing_requirements()
         state = f"{len(domain.datasets)} datasets, {len(domain.modules)} modules"
-        install = f"pip install 'discoenv[{domain.specification.extra}]'" if missing else ""
+        install = domain.how_to_install if missing else ""
         detail = f"needs {', '.join(missing)}" if missing else state
         table.add_row("[red]✗[/]" if missing else "[green]✓[/]", name, escape(detail), escape(install))
     _console.print(table)

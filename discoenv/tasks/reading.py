@@ -11,7 +11,7 @@ import yaml
 
 from discoenv.errors import TaskError
 from discoenv.tasks import discobench
-from discoenv.tasks.registry import get_domains
+from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.task import Task
 
 #: Other forms of a task: keys of which it has at least one, and the function that reads it, imported when needed. It
@@ -27,7 +27,8 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
 
     Args:
         task: the task.
-        defaults: fields of :class:`Task` for a DiscoBench task, and for what a mapping in another form leaves out.
+        defaults: fields of :class:`Task` for a DiscoBench task, and for what a mapping in another form leaves out;
+            ``domain`` is the one that such a mapping is of, if it fits several.
 
     Raises:
         TaskError: it cannot be read, or is not valid.
@@ -37,7 +38,7 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
         return task
     defaults = defaults or {}
     if isinstance(task, str) and _is_name(task):
-        return discobench.discobench_task(task, **defaults)
+        return discobench.discobench_task(task, **{key: value for key, value in defaults.items() if key != "domain"})
     source = "task" if isinstance(task, Mapping) else str(task)
     content = task if isinstance(task, Mapping) else read_file(task)
     for keys, reader in READERS.items():
@@ -46,7 +47,15 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
             read: Callable[[Mapping[str, Any], Mapping[str, Any], str], Task]
             read = getattr(importlib.import_module(module), name)
             return read(content, defaults, source)
-    return Task.parse(dict(content), source)
+    return Task.parse(_with_scale(dict(content)), source)
+
+
+def _with_scale(content: dict[str, Any]) -> dict[str, Any]:
+    """A task as a mapping; one that leaves its scale out has the domain's default one."""
+    name = content.get("domain")
+    if "scale" in content or name not in get_domains():
+        return content
+    return {**content, "scale": get_domain(name).default_scale}
 
 
 def read_file(path: str | Path) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class Dataset(_Record):
         gpu: scales at which it cannot train usefully on a CPU.
         requires: packages, by the names that they are imported by, that this dataset needs and others do not, beside
             those that readers of ``data`` need.
+        sampled: whether tasks that are sampled may have it; others are played where a task names them.
     """
 
     source: Literal["offline", "download"]
@@ -73,6 +74,7 @@ class Dataset(_Record):
     files: tuple[downloads.File, ...] = ()
     gpu: tuple[Scale, ...] = ()
     requires: tuple[str, ...] = ()
+    sampled: bool = True
 
     @property
     def to_fetch(self) -> tuple[downloads.File, ...]:
