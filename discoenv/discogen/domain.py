@@ -403,8 +403,9 @@ class DiscogenDomain(Domain):
 
     @staticmethod
     def _prompts(content: Mapping[str, Any], modules: list[str]) -> dict[str, str]:
-        """What ``task_information.yaml`` says of each module."""
-        return {name: str(content[f"{name}_prompt"]) for name in modules if f"{name}_prompt" in content}
+        """What ``task_information.yaml`` says of each module; that of ``networks`` is ``network_prompt`` in places."""
+        keys = {name: (f"{name}_prompt", f"{name.removesuffix('s')}_prompt") for name in modules}
+        return {name: str(content[key]) for name, both in keys.items() for key in both if key in content}
 
     def _datasets(self, config: Mapping[str, Any]) -> dict[str, Dataset]:
         """The datasets, each with each model; those that are not configured are not sampled."""
