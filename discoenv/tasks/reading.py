@@ -38,7 +38,8 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
         return task
     defaults = defaults or {}
     if isinstance(task, str) and _is_name(task):
-        return discobench.discobench_task(task, **{key: value for key, value in defaults.items() if key != "domain"})
+        settings = {key: value for key, value in defaults.items() if key != "domain"}
+        return discobench.discobench_task(_in_pack(task, str(defaults.get("domain", ""))), **settings)
     source = "task" if isinstance(task, Mapping) else str(task)
     content = task if isinstance(task, Mapping) else read_file(task)
     for keys, reader in READERS.items():
@@ -48,6 +49,12 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
             read = getattr(importlib.import_module(module), name)
             return read(content, defaults, source)
     return Task.parse(_with_scale(dict(content)), source)
+
+
+def _in_pack(name: str, domain: str) -> str:
+    """The name of a DiscoBench task; one without a pack is of the pack of ``domain``, if that has such a task."""
+    pack, _, _ = domain.rpartition("/")
+    return f"{pack}/{name}" if pack and f"{pack}/{name}" in discobench.get_discobench_tasks() else name
 
 
 def _with_scale(content: dict[str, Any]) -> dict[str, Any]:
