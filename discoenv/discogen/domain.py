@@ -72,7 +72,7 @@ except BaseException as error:
 #: Packages that fetch data while a program trains, which a sandbox does not let it do.
 _FETCHING: Final = frozenset({"huggingface_hub", "ogbench"})
 #: Domains, and datasets as ``<domain>/<dataset>``, of the package discogen that train within an hour on two cores of a
-#: CPU, although their requirements name CUDA: measured.
+#: CPU, although their requirements name CUDA: measured, or extrapolated from a part of the training.
 _ON_CPU: Final = frozenset(
     {"BayesianOptimisation", "GreenhouseGasPrediction", "NeuralCellularAutomata/MatrixOperations", "OffPolicyRL"}
 )
@@ -403,9 +403,9 @@ class DiscogenDomain(Domain):
 
     @staticmethod
     def _prompts(content: Mapping[str, Any], modules: list[str]) -> dict[str, str]:
-        """What ``task_information.yaml`` says of each module; that of ``networks`` is ``network_prompt`` in places."""
-        keys = {name: (f"{name}_prompt", f"{name.removesuffix('s')}_prompt") for name in modules}
-        return {name: str(content[key]) for name, both in keys.items() for key in both if key in content}
+        """What ``task_information.yaml`` says of each module; that of ``networks`` is ``network_prompts`` in places."""
+        keys = {key.removesuffix("s").removesuffix("_prompt").removesuffix("s"): key for key in content}
+        return {name: str(content[keys[short]]) for name in modules if (short := name.removesuffix("s")) in keys}
 
     def _datasets(self, config: Mapping[str, Any]) -> dict[str, Dataset]:
         """The datasets, each with each model; those that are not configured are not sampled."""

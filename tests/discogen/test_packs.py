@@ -145,6 +145,7 @@ class TestNames:
         expected = Task(domain=GUESS, modules=("guess",), scale="full", **_sides())
         assert read_task(f"{GUESS}_guess") == read_task(f"{GUESS}_all") == expected
         assert task_from_config(GUESS, example_config(GUESS)) == expected
+        assert read_task("Guess_all", {"domain": GUESS}) == expected
         workspace = discoenv.create_discobench(f"{GUESS}_all")
         assert workspace == folder / "task_src" / f"{GUESS}_all"
         assert read(workspace).domain == GUESS
@@ -374,6 +375,12 @@ class TestModels:
             assert result.metrics[WORST] == pytest.approx(expected)
             assert score(setting.metric, entry, [result]).normalised == pytest.approx(expected)
         assert examine(workspace, domain, "B_large").metrics == {"forgot": 0.5, "kept.all": 9.0, "utility": 9.0}
+
+    def test_an_agent_reads_which_metrics_there_are(self, domain: Domain, folder: Path) -> None:
+        text = (create_task(GUESS, config_dict=CONFIG) / "description.md").read_text()
+        assert "`forgot` (as printed; lower is better), `kept.all` (as printed; higher is better)" in text
+        assert "as good as the worst" in text
+        assert "A small model." in text
 
     def test_a_metric_that_is_not_printed_is_named(self, domain: Domain, folder: Path) -> None:
         workspace = create_task(GUESS, config_dict={**CONFIG, "train_model_id": "large"})
