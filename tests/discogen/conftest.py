@@ -103,7 +103,8 @@ def make_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePack:
             "datasets/A/make_dataset.py": MAKE_DATASET.replace("NUMBERS", "2, 2"),
             "datasets/B/description.md": "Threes.\n",
             "datasets/B/make_dataset.py": MAKE_DATASET.replace("NUMBERS", "3, 3"),
-        } | dict(files)
+        }
+        all_files.update(files)
         for path, text in all_files.items():
             if text is not None:
                 file = tmp_path / "guessing" / "domains" / name / path
