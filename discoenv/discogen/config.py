@@ -83,7 +83,7 @@ class Configuration(BaseModel):
             "source_path": f"{SOURCE_ROOT}/{domain.name}",
             "scale": domain.default_scale,
             **{key: value for key, value in config.items() if key in plain},
-            **(_with_models(domain, config, source) if models else {}),
+            **_datasets(domain, config, source),
             "domain": domain.name,
             "modules": tuple(module for key, module in changes.items() if config.get(key, False)),
         }
@@ -143,14 +143,23 @@ class Configuration(BaseModel):
         }
 
 
-def _with_models(domain: Domain, config: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The datasets of both sides, each with its model."""
+def _datasets(domain: Domain, config: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The datasets of both sides, by their own names and each with its model if the domain has models."""
     found = {}
     for side in _SIDES:
         names, models = config.get(f"{side}_task_id"), config.get(f"{side}_model_id")
-        if isinstance(names, str | list | tuple):
-            found[f"{side}_task_id"] = domain.with_models(names, models, f"{source}: {side}_model_id")
+        if domain.models and isinstance(names, str | list | tuple):
+            names = domain.with_models(names, models, f"{source}: {side}_model_id")
+        if f"{side}_task_id" in config:
+            found[f"{side}_task_id"] = _canonical(domain, names)
     return found
+
+
+def _canonical(domain: Domain, datasets: Any) -> Any:
+    """Names of datasets, for those that are given by an alias their own; anything that is no name as it is."""
+    if isinstance(datasets, (list, tuple)):
+        return tuple(_canonical(domain, each) for each in datasets)
+    return domain.canonical(datasets) if isinstance(datasets, str) else datasets
 
 
 def task_from_config(domain: str, config: Mapping[str, Any], source: str = "config") -> Task:
@@ -303,6 +312,6 @@ def _fits(domain: Domain, config: Mapping[str, Any]) -> bool:
         if f"{side}_model_id" in config and not domain.models:
             return False
     known = {*domain.datasets, *(domain.without_model(name)[0] for name in domain.datasets)}
-    if not (modules <= set(domain.modules) and datasets <= known):
+    if not (modules <= set(domain.modules) and {domain.canonical(name) for name in datasets} <= known):
         return False
     return "scale" not in config or any(config["scale"] in domain.scales(name) for name in domain.datasets)

@@ -41,6 +41,7 @@ from discoenv.tasks.specification import (
     Scale,
     Specification,
 )
+from discoenv.tasks.yaml_text import load_untrusted
 
 #: Name of the metric of a dataset that has several: the smallest of their normalised values.
 WORST: Final = "worst normalised metric"
@@ -213,6 +214,12 @@ class DiscogenDomain(Domain):
         """``full`` only."""
         return ["full"]
 
+    @property
+    def installer(self) -> str | None:
+        """``utils/install.sh``, if the domain has one."""
+        path = self.directory / "utils" / "install.sh"
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
     def description(self) -> str:
         """``utils/description.md``."""
         return self._text(self.directory / "utils" / "description.md")
@@ -358,7 +365,7 @@ class DiscogenDomain(Domain):
     @staticmethod
     def _read_path(path: Path) -> dict[str, Any]:
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = load_untrusted(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DomainError(f"{path}: the file is missing; a DiscoGen domain has it") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
