@@ -21,8 +21,9 @@ from discoenv.machine.devices import DeviceChoice
 from discoenv.sandbox import SandboxChoice
 from discoenv.scoring import offered
 from discoenv.spaces import action_space, observation_space
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task, require_agreement
-from discoenv.tasks.registry import get_domain
+from discoenv.tasks.registry import get_domain, load_packs
 from discoenv.tasks.sampling import Sampling, sample_task
 from discoenv.tasks.specification import SCALES, Scale
 from discoenv.tasks.task import Task
@@ -53,7 +54,10 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         task: a :class:`Task`; a dict or the path of a YAML file, in its form or in DiscoGen's; or the name of a
             DiscoBench task. What it leaves out comes from ``scale``, the first ``objective``, and the seeds of
             ``sampling``; where it contradicts them, that is an error. None samples a task at each reset.
-        scale: scale of tasks: ``tiny``, ``small`` or ``full``; None: that of the task, else ``small``.
+        packs: packs of further domains, see :func:`discoenv.load_pack`: a path or several, ``<path>=<interpreter>``
+            for one that needs another Python.
+        scale: scale of tasks: ``tiny``, ``small`` or ``full``; None: that of the task, else ``small``, and for domains
+            of packs the one that they have.
         objective: objective of tasks, or several to draw from (see :mod:`discoenv.objectives`); None: that of the task,
             else ``performance``.
         max_steps: actions per episode; None: as in ``limits``, which by default allow 10.
@@ -82,6 +86,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         domain: str | Sequence[str] | None = None,
         task: Task | Mapping[str, Any] | str | Path | None = None,
         *,
+        packs: str | Path | Sequence[str | Path] = (),
         scale: Scale | None = None,
         objective: str | Sequence[str] | None = None,
         max_steps: int | None = None,
@@ -105,13 +110,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self.limits = replace(self.limits, max_steps=max_steps)
         self.action_space = action_space()
         self.observation_space = observation_space(self.limits.max_steps)
+        load_packs(_paths(packs))
         self._domains = None if domain is None else arguments.names("domain", domain)
         for name in self._domains or ():
             get_domain(name)
         self._objectives = ("performance",) if objective is None else arguments.names("objective", objective)
         for name in self._objectives:
             objectives.get(name)
-        self._scale: Scale = "small" if scale is None else cast(Scale, arguments.choice("scale", scale, SCALES))
+        self._scale = None if scale is None else cast(Scale, arguments.choice("scale", scale, SCALES))
         #: Fields that were asked for, and the values that the task may have there.
         self._asked: dict[str, Sequence[Any]] = {name: (getattr(self._sampling, name),) for name in given}
         self._asked |= {} if scale is None else {"scale": (scale,)}
@@ -196,8 +202,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
         """A task, with what it leaves out as it was asked for, and checked against that."""
-        defaults = {"scale": self._scale, "objective": self._objectives[0]}
+        defaults: dict[str, Any] = {"objective": self._objectives[0]}
         defaults |= {name: getattr(self._sampling, name) for name in ("train_seeds", "test_seeds")}
+        defaults |= {} if self._scale is None else {"scale": self._scale}
+        if self._domains is not None and len(self._domains) == 1:
+            defaults["domain"] = self._domains[0]
         parsed = read_task(task, defaults)
         require_agreement(parsed, {name: values for name, values in self._asked.items() if name in Task.model_fields})
         parsed.resolve()
@@ -205,13 +214,19 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         return parsed
 
     def _sample(self) -> Task:
-        """A task whose datasets all have baselines that can be told from their floors."""
+        """A task whose datasets all have baselines that can be told from their floors, and whose imports are there."""
+        offers = offered.usable(self._scale, lambda setting: self.host.device(setting.wants_gpu).name)
+
+        def usable(domain: Domain, backend: str, dataset: str) -> bool:
+            found = self.host.sandbox.own_packages or not domain.missing_for_training(dataset)
+            return found and offers(domain, backend, dataset)
+
         return sample_task(
             self.np_random,
             domains=self._domains,
             scale=self._scale,
             objectives=self._objectives,
-            usable=offered.usable(self._scale, lambda setting: self.host.device(setting.wants_gpu).name),
+            usable=usable,
             gpu=self.host.has_gpu,
             **asdict(self._sampling),
         )
@@ -228,3 +243,16 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         """End what runs. The episode can be looked at, and cannot go on."""
         if self._episode is not None:
             self._episode.end()
+
+
+def _paths(packs: Any) -> list[str | Path]:
+    """The argument ``packs`` as a list.
+
+    Raises:
+        ArgumentError: it is neither a path nor several.
+    """
+    if isinstance(packs, str | Path):
+        return [packs]
+    if isinstance(packs, Sequence) and all(isinstance(each, str | Path) for each in packs):
+        return list(packs)
+    raise ArgumentError(f"packs is {shown(packs)}; it must be the path of a pack, or a list of such paths")

@@ -21,6 +21,7 @@ from discoenv.errors import ActionError, InfraError, RewardFailed
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.scoring.scores import Score
+from discoenv.tasks.registry import spelling
 from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import initial_modules
 from discoenv.text import printable, shown
@@ -317,7 +318,7 @@ class Episode:
             budget_scale=self.limits.budget_scale,
             max_steps=self.limits.max_steps,
             compute_budget_s=self.limits.compute_budget_s,
-            packs=(str(domain.directory.parent),) if domain.pack else (),
+            packs=(spelling(domain),) if domain.pack else (),
             reward_fn=None if self._reward_fn is None else objectives.function_name(self._reward_fn),
             secret=self._host.secret.commitment,
         )

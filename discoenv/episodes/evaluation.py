@@ -44,6 +44,7 @@ class Evaluation:
     Raises:
         ArgumentError: ``seed`` or ``budget_scale`` is out of range.
         NoBaseline: a dataset of the task has not been calibrated.
+        DatasetUnavailable: its learners would not find a package that they import.
     """
 
     def __init__(
@@ -64,6 +65,9 @@ class Evaluation:
         self._host = host
         settings = [task.setting(dataset) for dataset in (*task.meta_train, *task.meta_test)]
         self.device = host.device(any(setting.wants_gpu for setting in settings)).name
+        if not host.sandbox.own_packages:
+            for setting in settings:
+                self.domain.require_packages(setting.dataset)
         self.entries = {setting.dataset: baselines.entry(setting, self._device_of(setting)) for setting in settings}
         self.directory = scratch.make()
         try:

@@ -111,9 +111,9 @@ def _versions(domain: Domain, dataset: str) -> dict[str, str]:
     names += [packages.provider(module) for module in specification.datasets[dataset].packages]
     if "jax" in names:
         names.append("jaxlib")
-    missing = packages.missing(names)
+    missing = [] if domain.self_reported or domain.python else packages.missing(names)
     if missing:
-        raise InfraError(f"{missing[0]} is not installed; pip install 'discoenv[{specification.extra}]'")
+        raise InfraError(f"{missing[0]} is not installed; {domain.how_to_install}")
     return {"python": platform.python_version(), **packages.versions(["discoenv", *names])}
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from discoenv.errors import ArgumentError, TaskError
 from discoenv.tasks import discobench
-from discoenv.tasks.registry import get_domains
+from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.task import Task
 from discoenv.tasks.yaml_text import load_untrusted
 from discoenv.text import shown
@@ -30,7 +30,8 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
     Args:
         task: the task.
         defaults: fields of :class:`Task` for what the task leaves out; a :class:`Task` leaves out what was not given
-            when it was made.
+            when it was made. ``domain`` is the one that a mapping in another form is of, if it fits several. Without a
+            scale, it is :attr:`Domain.default_scale`.
 
     Raises:
         TaskError: it cannot be read, or is not valid.
@@ -38,12 +39,14 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
     """
     defaults = defaults or {}
     if isinstance(task, Task):
-        missing = {key: value for key, value in defaults.items() if key not in task.model_fields_set}
-        return task if not missing else Task.parse({**task.model_dump(exclude_unset=True), **missing})
+        given = task.model_dump(exclude_unset=True)
+        filled = _with_scale({**defaults, **given})
+        return task if filled.keys() == given.keys() else Task.parse(filled)
     if not isinstance(task, (Mapping, str, Path)):
         raise TaskError(f"task is {shown(task)}; it must be a Task, a mapping, a YAML file or a DiscoBench task's name")
     if isinstance(task, str) and _is_name(task):
-        return discobench.discobench_task(task, **defaults)
+        settings = {key: value for key, value in defaults.items() if key != "domain"}
+        return discobench.discobench_task(_in_pack(task, str(defaults.get("domain", ""))), **settings)
     source = "task" if isinstance(task, Mapping) else str(task)
     content = task if isinstance(task, Mapping) else read_file(task)
     for keys, reader in READERS.items():
@@ -52,7 +55,21 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
             read: Callable[[Mapping[str, Any], Mapping[str, Any], str], Task]
             read = getattr(importlib.import_module(module), name)
             return read(content, defaults, source)
-    return Task.parse({**defaults, **content}, source)
+    return Task.parse(_with_scale({**defaults, **content}), source)
+
+
+def _in_pack(name: str, domain: str) -> str:
+    """The name of a DiscoBench task; one without a pack is of the pack of ``domain``, if that has such a task."""
+    pack, _, _ = domain.rpartition("/")
+    return f"{pack}/{name}" if pack and f"{pack}/{name}" in discobench.get_discobench_tasks() else name
+
+
+def _with_scale(content: dict[str, Any]) -> dict[str, Any]:
+    """A task as a mapping; one that leaves its scale out has the domain's default one."""
+    name = content.get("domain")
+    if "scale" in content or name not in get_domains():
+        return content
+    return {**content, "scale": get_domain(name).default_scale}
 
 
 def require_agreement(task: Task, wanted: Mapping[str, Sequence[Any]], void: Sequence[str] = ()) -> None:

@@ -74,13 +74,14 @@ class SampledChoices(NamedTuple):
     backend: str
     objective: str
     start: Start
+    scale: Scale
 
 
 def sample_task(
     rng: np.random.Generator,
     *,
     domains: Sequence[str] | None = None,
-    scale: Scale = "small",
+    scale: Scale | None = None,
     p_edit: float = 0.3,
     p_data: Sequence[float] = (0.4, 0.4, 0.2),
     p_base: float = 0.0,
@@ -126,7 +127,7 @@ def sample_task(
         backend=choices.backend,
         objective=choices.objective,
         start=choices.start,
-        scale=scale,
+        scale=choices.scale,
         baseline_scale=baseline_scale,
         train_seeds=train_seeds,
         test_seeds=test_seeds,
@@ -137,7 +138,7 @@ def sample_choices(
     rng: np.random.Generator,
     *,
     domains: Sequence[str] | None = None,
-    scale: Scale = "small",
+    scale: Scale | None = None,
     p_edit: float = 0.3,
     p_data: Sequence[float] = (0.4, 0.4, 0.2),
     p_base: float = 0.0,
@@ -158,7 +159,7 @@ def sample_choices(
     Args:
         rng: source of randomness.
         domains: candidates, sampled uniformly; None: all that have two such datasets.
-        scale: datasets that lack this scale are not sampled.
+        scale: datasets that lack this scale are not sampled; None: each domain's :attr:`Domain.default_scale`.
         p_edit: probability that a module is editable.
         p_data: three weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities, for
             meta-train and meta-test, whose sum is at most 1.
@@ -184,7 +185,8 @@ def sample_choices(
     random = rng.random
     for _ in range(max_attempts):
         domain = get_domain(names[_index(random(), len(names))])
-        available: Sequence[str] = _available(domain, scale, gpu, download)
+        chosen_scale = scale or domain.default_scale
+        available: Sequence[str] = _available(domain, chosen_scale, gpu, download, domain.fetched())
         known = domain.backends
         chosen = known if backends is None else sorted(backends)
         ready = [each for each in chosen if usable is None or _has_two(domain, each, available, usable)]
@@ -208,15 +210,9 @@ def sample_choices(
             continue
         if reserved and discobench.identity(editable, meta_train, meta_test) in reserved:
             continue
-        return SampledChoices(domain, editable, meta_train, meta_test, backend, objective, start)
+        return SampledChoices(domain, editable, meta_train, meta_test, backend, objective, start, chosen_scale)
     if not _can_split(domain, available, split):
-        where = (
-            f"scale {scale} with backend {backend} ({'' if download else 'offline, '}{'' if gpu else 'without a GPU, '}"
-        )
-        raise SamplingFailed(
-            f"{domain.name}: a task needs {_NEEDED[split]}, but only {list(available)} can be used here at {where}"
-            f"and calibrated: see `discoenv calibrate {domain.name} --scale {scale} --local`)"
-        )
+        raise SamplingFailed(_too_few(domain, backend, available, chosen_scale, split, gpu=gpu, download=download))
     raise SamplingFailed(
         f"{domain.name}: {max_attempts} draws gave no task with a module, a meta-train and a meta-test dataset out of "
         f"{len(available)} available ones{'' if allow_discobench else ', other than those of DiscoBench'}; "
@@ -288,6 +284,48 @@ def _can_split(domain: Domain, datasets: Sequence[str], split: Split) -> bool:
     return len({entry.family or name for name, entry in entries.items()} if split == "shift" else entries) >= 2
 
 
+def _too_few(
+    domain: Domain, backend: str, available: Sequence[str], scale: Scale, split: Split, *, gpu: bool, download: bool
+) -> str:
+    """Why a domain has too few datasets, and what to do."""
+    begin = f"{domain.name}: a task needs {_NEEDED[split]}, but only {list(available)} can be used "
+    if scale not in {each for dataset in domain.datasets for each in domain.scales(dataset)}:
+        known = list(dict.fromkeys(each for dataset in domain.datasets for each in domain.scales(dataset)))
+        return f"{begin}here at scale {scale}{domain.scale_note}: leave the scale out, or take {' or '.join(known)}"
+    if not domain.self_reported:
+        return (
+            f"{begin}here at scale {scale} with backend {backend} ({'' if download else 'offline, '}"
+            f"{'' if gpu else 'without a GPU, '}and calibrated: see "
+            f"`discoenv calibrate {domain.name} --scale {scale} --local`)"
+        )
+    why: dict[str, list[str]] = {}
+    for name in domain.datasets:
+        if name not in available:
+            why.setdefault(_obstacle(domain, name, scale, gpu=gpu, download=download), []).append(name)
+    reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in why.items() if reason)
+    install = f" {domain.how_to_install}." if any("cannot be imported" in reason for reason in why) else ""
+    return (
+        f"{begin}here with backend {backend} ({reasons}).{install} Tasks that name their datasets may have any of them"
+    )
+
+
+def _obstacle(domain: Domain, dataset: str, scale: Scale, *, gpu: bool, download: bool) -> str:
+    """What keeps a dataset of a pack from being sampled here; empty: others are sampled in its place."""
+    entry = domain.specification.datasets[dataset]
+    if not entry.sampled:
+        return ""
+    if not gpu and domain.needs_gpu(dataset, scale):
+        return "needs a GPU"
+    if not download and domain.needs_network(dataset):
+        return domain.needs_network(dataset)
+    missing = domain.missing_for_training(dataset)
+    if missing:
+        return f"needs {' and '.join(missing)}, which cannot be imported"
+    if not download and entry.source == "download" and dataset not in domain.fetched():
+        return f"run `discoenv data fetch {domain.name} {dataset}` first"
+    return "no baseline is published"
+
+
 def _has_two(domain: Domain, backend: str, datasets: Sequence[str], usable: Usable) -> bool:
     """Whether a task can be made: with a dataset on each side."""
     return backend in domain.backends and sum(usable(domain, backend, dataset) for dataset in datasets) >= 2
@@ -299,10 +337,11 @@ def _check_probabilities(*, p_edit: float, p_base: float) -> None:
         raise TaskError(f"p_edit and p_base are probabilities; they are {shown(p_edit)} and {shown(p_base)}")
 
 
-def _check_choices(scale: str, split: str, max_attempts: int, **candidates: Sequence[str] | None) -> None:
+def _check_choices(scale: str | None, split: str, max_attempts: int, **candidates: Sequence[str] | None) -> None:
     try:
         arguments.integer("max_attempts", max_attempts, least=1, why="at least 1 is needed, a whole number")
-        arguments.choice("scale", scale, SCALES)
+        if scale is not None:
+            arguments.choice("scale", scale, SCALES)
         arguments.choice("split", split, get_args(Split))
     except ArgumentError as error:
         raise TaskError(str(error)) from None
@@ -339,7 +378,7 @@ def available_datasets(domain: Domain, scale: str, *, gpu: bool = False, downloa
 
     One that requires a package which is not installed cannot be used.
     """
-    return list(_available(domain, scale, gpu, download))
+    return list(_available(domain, scale, gpu, download, domain.fetched()))
 
 
 def count_tasks(modules: int, datasets: int, *, backends: int, objectives: int, starts: int = 2) -> int:
@@ -353,11 +392,14 @@ def count_tasks(modules: int, datasets: int, *, backends: int, objectives: int, 
 
 
 @functools.cache
-def _available(domain: Domain, scale: str, gpu: bool, download: bool) -> tuple[str, ...]:
+def _available(
+    domain: Domain, scale: str, gpu: bool, download: bool, fetched: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
     return tuple(
         name
         for name, dataset in domain.specification.datasets.items()
-        if (download or dataset.source == "offline")
+        if dataset.sampled
+        and (download or ((dataset.source == "offline" or name in fetched) and not domain.needs_network(name)))
         and (gpu or not domain.needs_gpu(name, scale))
         and scale in domain.scales(name)
         and not domain.missing_packages(name)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from discoenv.errors import DiscoenvError, TaskError, UnknownName
+from discoenv.errors import DiscoenvError, TaskError
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import Metric, Scale
@@ -100,8 +100,7 @@ class Selection(BaseModel):
             domain.require(module=module)
         for dataset in self._datasets():
             domain.require(dataset=dataset)
-            if self.scale not in domain.scales(dataset):
-                raise UnknownName("scale", self.scale, domain.scales(dataset), f"{domain.name}, dataset {dataset}")
+            domain.require_scale(dataset, self.scale)
         return domain
 
     def setting(self, dataset: str) -> Setting:
