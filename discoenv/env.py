@@ -15,17 +15,18 @@ from discoenv.episodes.episode import Episode, EpisodeLimits, Info
 from discoenv.exams.host import Host
 from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import Progress
-from discoenv.machine import scratch
-from discoenv.machine.devices import DeviceChoice
+from discoenv.machine import devices, scratch
+from discoenv.machine.devices import Device, DeviceChoice
 from discoenv.sandbox import SandboxChoice
-from discoenv.scoring import baselines
+from discoenv.scoring import baselines, seeds
+from discoenv.scoring.scores import Reference, Scoring
 from discoenv.spaces import action_space, observation_space
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.sampling import Sampling, sample_task
 from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Setting, Task
+from discoenv.tasks.task import Setting, Side, Task
 
 Observation = dict[str, Any]
 _Settings = TypeVar("_Settings", Sampling, EpisodeLimits)
@@ -40,9 +41,10 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     The reward is 0 until the episode ends. It ends ``terminated`` by ``submit``, or ``truncated`` when ``max_steps`` or
     ``limits.compute_budget_s`` are spent; either way the current files are trained and scored on the meta-test
-    datasets. By default the reward is the mean over these of normalised scores clipped to [−1, 10]; see
-    :mod:`discoenv.objectives`. If the machine fails (at an exam: twice), the episode ends ``truncated`` with
-    ``info["infra_error"]`` and reward 0: discard such an episode, it says nothing about the agent.
+    datasets. By default the reward is the mean over exams of what they are worth: a failed one −1, a score n below the
+    floor n/(1 − n), up to the baseline n, above it 1 + ln n; see :mod:`discoenv.objectives`. If the machine fails (at
+    an exam: twice), the episode ends ``truncated`` with ``info["infra_error"]`` and reward 0: discard such an episode,
+    it says nothing about the agent.
 
     Args:
         domain: name of a domain, or several to draw from; None: all. Ignored if ``task`` is given.
@@ -54,6 +56,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         max_steps: actions per episode; None: as in ``limits``, which by default allow 10.
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
         limits: what bounds an episode, an :class:`EpisodeLimits` or its fields.
+        reference: what scores are compared with: ``shipped``, the baseline that the domain ships; or ``paired``, the
+            base modules in the same exams, which takes out what the seed does to both, and costs the exams of the base
+            modules, once per exam on this machine.
+        transform: what exams are worth to the objective ``performance``: ``ordered``, as above; or ``linear``, the
+            normalised score of a dataset clipped to [−1, 10], for which a failed exam counts as the floor, 0.
         host: where exams run. Environments may share it, and its creator closes it.
         sandbox, device, secret: without a ``host``, those of a host that is made for this environment (see
             :class:`Host`). By default exams come from this user's own secret.
@@ -81,6 +88,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         max_steps: int | None = None,
         sampling: Sampling | Mapping[str, Any] = Sampling(),  # noqa: B008 - it cannot be changed
         limits: EpisodeLimits | Mapping[str, Any] = EpisodeLimits(),  # noqa: B008
+        reference: Reference = "shipped",
+        transform: objectives.Transform = "ordered",
         host: Host | None = None,
         sandbox: SandboxChoice = "auto",
         device: DeviceChoice = "auto",
@@ -97,6 +106,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self.limits = _settings(EpisodeLimits, "limits", limits)
         if max_steps is not None:
             self.limits = replace(self.limits, max_steps=max_steps)
+        self.scoring = Scoring(reference, transform)
         self.action_space = action_space()
         self.observation_space = observation_space(self.limits.max_steps)
         self._domains = [domain] if isinstance(domain, str) else domain
@@ -106,6 +116,9 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         for name in self._objectives:
             objectives.get(name)
         self._scale: Scale = scale
+        self._device: Callable[[bool], Device] = (
+            host.device if host else lambda gpu: devices.choose(device, prefer_gpu=gpu)
+        )
         self._task = None if task is None else self._parsed(task)
         self.host = host or Host(sandbox, device=device, secret=secret)
         self._owns_host = host is None
@@ -133,6 +146,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self.host,
             seed=int(self.np_random.integers(2**63)),
             limits=self.limits,
+            scoring=self.scoring,
             reward_fn=self._reward_fn,
             runs_dir=self._runs_dir,
             on_progress=self._on_progress,
@@ -164,7 +178,9 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
         defaults = {"scale": self._scale, "train_seeds": self._sampling.train_seeds}
         parsed = read_task(
-            task, {**defaults, "test_seeds": self._sampling.test_seeds, "objective": self._objectives[0]}
+            task,
+            {**defaults, "test_seeds": self._sampling.test_seeds, "objective": self._objectives[0]},
+            seeds_of=self._seeds_of,
         )
         parsed.resolve()
         objectives.get(parsed.objective)
@@ -184,8 +200,13 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             objectives=self._objectives,
             usable=usable,
             gpu=self.host.has_gpu,
+            seeds_of=self._seeds_of,
             **asdict(self._sampling),
         )
+
+    def _seeds_of(self, task: Task, side: Side) -> int:
+        """The recommended number of exams per dataset of a side."""
+        return seeds.of_side(task, side, lambda setting: self._device(setting.wants_gpu).name)
 
     def _observation(self, episode: Episode) -> Observation:
         return {

@@ -8,6 +8,7 @@ folder per cell, as :func:`discoenv.experiment.run_experiment` makes them, with 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,6 +20,8 @@ from discoenv.tasks.yaml_text import load
 
 if TYPE_CHECKING:
     from discoenv.episodes.record import ScoreRecord
+    from discoenv.scoring.scores import Scoring
+    from discoenv.tasks.task import Task
 
 MATRIX: Final = "bench.json"
 CELLS: Final = "cells"
@@ -39,22 +42,26 @@ class DatasetOutcome:
         metric: the dataset's metric, in its own unit, mean over seeds; the floor's where an exam failed.
         normalised: the score: (metric − floor) / (baseline − floor), oriented so that more is better.
         ok: whether every exam was passed through to its end.
+        valid: share of the exams that were passed through to their end, from 0 to 1; NaN where it was not recorded.
     """
 
     metric: float
     normalised: float
     ok: bool
+    valid: float = math.nan
 
     @classmethod
     def of(cls, score: ScoreRecord) -> Self:
         """The outcome of a recorded score."""
-        return cls(score.metric, score.normalised, score.ok)
+        return cls(score.metric, score.normalised, score.ok, score.valid)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """From plain values; ``metric`` was called ``score`` once."""
         metric = content["metric"] if "metric" in content else content["score"]
-        return cls(float(metric), float(content["normalised"]), bool(content["ok"]))
+        ok = bool(content["ok"])
+        valid = float(content.get("valid", 1.0 if ok else math.nan))
+        return cls(float(metric), float(content["normalised"]), ok, valid)
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ class CellResult:
         cost_usd: of language models, in the unit of the prices that the agent was given; None without prices.
         record: the episode's run directory, relative to the benchmark's directory; None if it did not begin.
         error: why the agent failed, in one line; empty otherwise.
+        failure: what counts instead of a reward if the agent failed: the lowest reward that the objective gives.
     """
 
     agent: str
@@ -97,6 +105,7 @@ class CellResult:
     cost_usd: float | None = None
     record: str | None = None
     error: str = ""
+    failure: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for :func:`json.dumps`."""
@@ -173,6 +182,14 @@ class Matrix:
     created: str = ""
     secret: str | None = None
 
+    @property
+    def scoring(self) -> Scoring:
+        """How its scores and rewards are made. Benchmarks that do not record it are of the time before ``ordered``."""
+        from discoenv.scoring.scores import Scoring  # noqa: PLC0415 - reports score nothing
+
+        environment = self.environment
+        return Scoring(environment.get("reference", "shipped"), environment.get("transform", "linear"))
+
     def save(self, directory: Path) -> None:
         """Write ``bench.json``."""
         atomic.write_text(directory / MATRIX, json.dumps(asdict(self), indent=1) + "\n")
@@ -231,7 +248,17 @@ def _without_result(cell: Path, status: CellStatus) -> CellResult:
     task = Task.parse(config["task"])
     seconds = (status.ended or 0.0) - (status.started or 0.0)
     names = (config["agent"], task.task_id, task.domain, list(task.modules), int(cell.name))
-    return CellResult(*names, seconds=seconds, error=status.message)
+    transform = dict(config.get("environment") or {}).get("transform", "linear")
+    return CellResult(*names, seconds=seconds, error=status.message, failure=failure(task, transform))
+
+
+def failure(task: Task, transform: str) -> float:
+    """What an episode counts as whose agent failed: the lowest reward of the objective, with ``linear`` the floor's."""
+    from discoenv import objectives  # noqa: PLC0415 - rarely needed
+
+    if transform == "linear" or task.objective not in objectives.names():
+        return 0.0
+    return objectives.get(task.objective).failure
 
 
 def read_results(directory: Path) -> list[CellResult]:

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from discoenv.bench.agents import Agent
-from discoenv.bench.cell import CellResult, DatasetOutcome
+from discoenv.bench.cell import CellResult, DatasetOutcome, failure
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
@@ -32,7 +32,7 @@ from discoenv.tasks.task import Task
 RECORDS: Final = "episodes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExaminedRun(RunRecord):
     """A ``run`` with its outcome per dataset."""
 
@@ -58,6 +58,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: DiscoGenEnv, seed: int) -> None:
         super().__init__(env)
         self._seed = seed
+        self._max_steps = env.limits.max_steps
         self._begun = False
         self.steps = 0
         self.over = False
@@ -88,7 +89,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
             InfraError: the machine failed.
         """
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self.steps += 1
+        self.steps = self._max_steps - int(observation["steps_left"])
         self.last = StepRecord.from_json(info)
         run = self.last.run(len(self.runs) + 1, self.steps)
         if run is not None:
@@ -102,7 +103,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class _Energy:
-    """Adds up the energy of exams that are really run; an environment reports those that it remembers again."""
+    """Adds up the energy of the agent's exams that are really run; an environment reports known ones again."""
 
     def __init__(self) -> None:
         self.joules: float | None = None
@@ -110,6 +111,8 @@ class _Energy:
 
     def __call__(self, progress: Progress) -> None:
         exam = progress.spec
+        if progress.reference:
+            return
         if progress.result is None:
             self._begun.add(exam)
         elif exam in self._begun:
@@ -135,7 +138,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         Inconclusive: the machine failed, or lacks something, be it the benchmark's secret.
     """
     secret = secrets.committed(config["secret"])
-    arguments = dict(config.get("environment", {}))
+    arguments = {"transform": "linear", **config.get("environment", {})}  # as in benchmarks that do not record it
     for pack in arguments.pop("packs", ()):
         load_pack(pack)
     task = Task.parse(config["task"])
@@ -165,6 +168,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
             steps=env.steps,
             seconds=time.monotonic() - begin,
             joules=energy.joules,
+            failure=failure(task, arguments["transform"]),
             record=_relative(base.run_directory, logdir),
             **_language_models(base.run_directory),
             **ending,

@@ -19,7 +19,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from discoenv.cli.options import DeviceName, ScaleName, ScaleOption
+from discoenv.cli.options import (
+    REFERENCE_HELP,
+    TRANSFORM_HELP,
+    DeviceName,
+    ReferenceName,
+    ScaleName,
+    ScaleOption,
+    TransformName,
+)
 from discoenv.errors import BenchError
 
 if TYPE_CHECKING:
@@ -91,6 +99,8 @@ def run(
     sandbox: Annotated[str, typer.Option(help="Provider, or several, the first that works on a node.")] = "auto",
     device: Annotated[DeviceName, typer.Option(help="What to train on.")] = DeviceName.AUTO,
     budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 3.0,
+    reference: Annotated[ReferenceName, typer.Option(help=REFERENCE_HELP)] = ReferenceName.SHIPPED,
+    transform: Annotated[TransformName, typer.Option(help=TRANSFORM_HELP)] = TransformName.ORDERED,
     exams_at_once: Annotated[
         int | None, typer.Option(min=1, help="Exams to run concurrently, per cell's process; default: cores.")
     ] = None,
@@ -151,6 +161,8 @@ def run(
         "sandbox": sandbox,
         "device": device.value,
         "limits": {"budget_scale": budget_scale},
+        "reference": reference.value,
+        "transform": transform.value,
         "exams_at_once": exams_at_once,
         "packs": packs,
     }

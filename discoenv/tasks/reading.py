@@ -12,14 +12,21 @@ import yaml
 from discoenv.errors import TaskError
 from discoenv.tasks import discobench
 from discoenv.tasks.registry import get_domains
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import SeedsOf, Task
 
 #: Other forms of a task: keys of which it has at least one, and the function that reads it, imported when needed. It
 #: takes the mapping, the defaults of :func:`read_task`, and the name of the mapping in errors.
 READERS: Final = {("train_task_id", "test_task_id"): "discoenv.discogen.config:read_config"}
 
+_SEEDS: Final = ("train_seeds", "test_seeds")
 
-def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str, Any] | None = None) -> Task:
+
+def read_task(
+    task: Task | Mapping[str, Any] | str | Path,
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    seeds_of: SeedsOf | None = None,
+) -> Task:
     """A task from what users write.
 
     That is a :class:`Task`; a mapping in its form or in DiscoGen's (see :mod:`discoenv.discogen.config`); the path of a
@@ -28,6 +35,8 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
     Args:
         task: the task.
         defaults: fields of :class:`Task` for a DiscoBench task, and for what a mapping in another form leaves out.
+        seeds_of: the recommended number of exams per dataset of a side, where ``train_seeds`` or ``test_seeds`` is
+            ``auto``.
 
     Raises:
         TaskError: it cannot be read, or is not valid.
@@ -35,18 +44,25 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
     """
     if isinstance(task, Task):
         return task
-    defaults = defaults or {}
+    defaults, automatic = _without_auto(defaults or {})
     if isinstance(task, str) and _is_name(task):
-        return discobench.discobench_task(task, **defaults)
+        return discobench.discobench_task(task, **defaults).with_seeds(*automatic, seeds_of)
     source = "task" if isinstance(task, Mapping) else str(task)
-    content = task if isinstance(task, Mapping) else read_file(task)
+    content, own = _without_auto(task if isinstance(task, Mapping) else read_file(task))
     for keys, reader in READERS.items():
         if not content.keys().isdisjoint(keys):
             module, _, name = reader.partition(":")
             read: Callable[[Mapping[str, Any], Mapping[str, Any], str], Task]
             read = getattr(importlib.import_module(module), name)
-            return read(content, defaults, source)
-    return Task.parse(dict(content), source)
+            wanted = (own[0] or automatic[0], own[1] or automatic[1])
+            return read(content, defaults, source).with_seeds(*wanted, seeds_of)
+    return Task.parse(dict(content), source).with_seeds(*own, seeds_of)
+
+
+def _without_auto(content: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Any, Any]]:
+    """The same with 1 for numbers of seeds that are ``auto``, and these numbers as they were given."""
+    given = content.get("train_seeds"), content.get("test_seeds")
+    return {key: 1 if key in _SEEDS and value == "auto" else value for key, value in content.items()}, given
 
 
 def read_file(path: str | Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Start, Task
+from discoenv.tasks.task import Seeds, SeedsOf, Start, Task
 
 MAX_ATTEMPTS = 1000
 
@@ -36,14 +36,15 @@ class Sampling:
         p_edit: probability that a module is editable.
         p_data: weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities.
         p_base: probability that the modules start from the baseline implementation.
-        train_seeds, test_seeds: exams per meta-train and meta-test dataset.
+        train_seeds, test_seeds: exams per meta-train and meta-test dataset; ``auto``: as many as are recommended for
+            the datasets of a task, see :mod:`discoenv.scoring.seeds`.
     """
 
     p_edit: float = 0.3
     p_data: tuple[float, ...] = (0.4, 0.4, 0.2)
     p_base: float = 0.0
-    train_seeds: int = 1
-    test_seeds: int = 2
+    train_seeds: Seeds = 1
+    test_seeds: Seeds = 2
 
 
 class SampledChoices(NamedTuple):
@@ -69,8 +70,9 @@ def sample_task(
     objectives: Sequence[str] = ("performance",),
     backends: Sequence[str] | None = None,
     gpu: bool = False,
-    train_seeds: int = 1,
-    test_seeds: int = 2,
+    train_seeds: Seeds = 1,
+    test_seeds: Seeds = 2,
+    seeds_of: SeedsOf | None = None,
     baseline_scale: float = 1.0,
     usable: Usable | None = None,
     max_attempts: int = MAX_ATTEMPTS,
@@ -80,7 +82,8 @@ def sample_task(
 
     Args:
         rng: source of randomness; the same state gives the same task on every platform.
-        train_seeds, test_seeds, baseline_scale: as in :class:`Task`.
+        train_seeds, test_seeds, baseline_scale: as in :class:`Task`; seeds may be ``auto``.
+        seeds_of: the recommended number of exams per dataset of a side, for ``auto``.
 
     All other arguments, and the errors raised, are those of :func:`sample_choices`.
     """
@@ -108,9 +111,9 @@ def sample_task(
         start=choices.start,
         scale=scale,
         baseline_scale=baseline_scale,
-        train_seeds=train_seeds,
-        test_seeds=test_seeds,
-    )
+        train_seeds=1 if train_seeds == "auto" else train_seeds,
+        test_seeds=1 if test_seeds == "auto" else test_seeds,
+    ).with_seeds(train_seeds, test_seeds, seeds_of)
 
 
 def sample_choices(
