@@ -47,7 +47,13 @@ def test_the_tools_are_those_of_the_documentation() -> None:
     names = ["list_files", "read_file", "write_file", "replace_in_file", "run", "history", "compare", "submit"]
     names += ["add_note", "read_notes"]
     assert [tool.name for tool in TOOLS] == names
-    assert [tool.name for tool in TOOLS if tool.read_only] == ["list_files", "read_file", "read_notes"]
+    assert [tool.name for tool in TOOLS if tool.read_only] == [
+        "list_files",
+        "read_file",
+        "history",
+        "compare",
+        "read_notes",
+    ]
 
 
 # ---- the course of an episode
