@@ -184,11 +184,18 @@ class Matrix:
 
     @property
     def scoring(self) -> Scoring:
-        """How its scores and rewards are made. Benchmarks that do not record it are of the time before ``ordered``."""
+        """How its scores and rewards are made. Benchmarks that do not record it are of the time before ``ordered``.
+
+        Raises:
+            BenchError: in a way that this version does not know.
+        """
         from discoenv.scoring.scores import Scoring  # noqa: PLC0415 - reports score nothing
 
-        environment = self.environment
-        return Scoring(environment.get("reference", "shipped"), environment.get("transform", "linear"))
+        given = self.environment
+        try:
+            return Scoring(given.get("reference", "shipped"), given.get("transform", "linear"))
+        except ValueError as error:
+            raise BenchError(f"{MATRIX}: {error}; a later version of discoenv made this benchmark") from None
 
     def save(self, directory: Path) -> None:
         """Write ``bench.json``."""

@@ -24,8 +24,10 @@ from discoenv.machine.energy import Energy
 from discoenv.scoring import calibration
 from discoenv.tasks.domain import Domain
 
-#: Files of a domain that no exam of its base modules reads.
-_APART: Final = ("candidates", "studies", "tests", "exploits.py", "pictures.py")
+#: Files and folders of a domain that no exam of its base modules reads.
+_APART: Final = ("candidates", "studies", "tests", "exploits.py", "pictures.py", "baselines.json", "audit.json")
+#: Kinds of files that none reads.
+_UNREAD: Final = (".md", ".pyc", ".png")
 #: Folders of discoenv whose code decides what an exam measures.
 _LIBRARY: Final = ("data", "examiners", "exams", "kits")
 
@@ -77,7 +79,7 @@ def write(path: Path, result: ExamResult) -> None:
 
 @functools.cache
 def _files(domain: Domain) -> str:
-    """SHA-256 of the text of the domain's own files, and of what the library does in exams."""
+    """SHA-256 of the domain's own files, and of what the library does in exams."""
     digest = hashlib.sha256()
     library = Path(discoenv.__file__).parent
     for root, paths in ((domain.directory, _own_files(domain.directory)), (library, _library_files(library))):
@@ -87,7 +89,7 @@ def _files(domain: Domain) -> str:
 
 
 def _own_files(directory: Path) -> Iterator[Path]:
-    for path in sorted(each for kind in ("*.py", "*.yaml") for each in directory.rglob(kind)):
+    for path in sorted(each for each in directory.rglob("*") if each.is_file() and each.suffix not in _UNREAD):
         if path.relative_to(directory).parts[0] not in _APART:
             yield path
 
