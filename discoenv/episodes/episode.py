@@ -308,6 +308,8 @@ class Episode:
         race: comparison.Race | None = None
         if action.race and best is not None and same_as is None:
             scores, race = self._race(action, self.runs[best.number - 1])
+        elif free:  # what examiners saved has been recorded
+            scores = self._evaluation.examine(self.modules, "meta_train", action.datasets, action.seeds)
         else:
             scores = self._examine("meta_train", action.datasets, action.seeds)
         self.score = float(np.mean([score.normalised for score in scores]))

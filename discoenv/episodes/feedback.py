@@ -129,6 +129,15 @@ def objective(task: Task, reward: Reward) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _references(scores: Sequence[Score]) -> list[str]:
+    """What the base modules reached in the same exams, where scores are compared with that."""
+    means = []
+    for score in scores:
+        known = [value for value in score.references if value is not None]
+        means += [f"{score.dataset} {sum(known) / len(known):.4g}"] if known else []
+    return [f"The baseline in the same exams: {', '.join(means)}.\n"] if means else []
+
+
 def _failed(score: Score) -> str:
     """The metric of a dataset of which an exam failed, in a table's cell."""
     failures = sum(result.status != "ok" for result in score.results)
@@ -156,7 +165,7 @@ def report(scores: Sequence[Score], *, title: str) -> str:
             f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {score.entry.floor.mean:.4g} "
             f"| {score.entry.baseline.mean:.4g} | {shown} |"
         )
-    parts = ["\n".join(lines) + "\n"]
+    parts = ["\n".join(lines) + "\n", *_references(scores)]
     reported: set[str] = set()
     for score in scores:
         for result in score.results:

@@ -76,6 +76,8 @@ def test_every_row_has_its_noise_of_its_own_exams_or_of_the_baseline(toy: Domain
     assert "| failed (" in feedback.report([failed], title="Scores")
     paired = score(setting.metric, entry, [result(0.5, metrics={"r2": 0.5})], references=[0.4])
     assert paired.noise == pytest.approx(expected * math.sqrt(2))
+    assert "The baseline in the same exams: A 0.4.\n" in feedback.report([paired], title="Scores")
+    assert "in the same exams" not in feedback.report([single], title="Scores")
 
 
 def test_how_many_exams_of_a_dataset_failed_is_said(toy: Domain) -> None:
