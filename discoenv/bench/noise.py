@@ -159,4 +159,4 @@ def _reward(task: Task, scores: Sequence[Score], modules: Mapping[str, str], ref
     domain = task.resolve()
     if reference == "shipped":
         scores = [score(domain.metric(each.dataset), each.entry, each.results) for each in scores]
-    return objectives.get("performance").reward(task, scores, modules).value
+    return objectives.compute(objectives.get("performance").reward, task, scores, modules).value

@@ -91,7 +91,7 @@ def valid_exams(cells: Sequence[CellResult]) -> Estimate | None:
 
     Runs whose agent failed have no exams, and are left out. None without any exam.
     """
-    shares = [each.valid for cell in cells for each in cell.meta_test.values() if math.isfinite(each.valid)]
+    shares = [each.valid for cell in cells for each in cell.meta_test.values() if each.valid is not None]
     return Estimate(math.fsum(shares) / len(shares), n=len(shares)) if shares else None
 
 

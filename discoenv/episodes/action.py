@@ -17,7 +17,6 @@ as policies with discrete outputs have it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -26,6 +25,8 @@ import numpy as np
 
 from discoenv import module_code
 from discoenv.errors import ActionError
+from discoenv.json_text import DuplicateKey, loads
+from discoenv.text import shown
 
 ActionCommand = Literal["edit", "run", "submit", "history", "compare"]
 
@@ -85,7 +86,9 @@ def parse_action(action: Any) -> Action:
         if action in COMMANDS:
             return Action(command=action)
         try:
-            action = json.loads(action)
+            action = loads(action)
+        except DuplicateKey as error:
+            raise ActionError(f"the action: {error}") from None
         except (ValueError, RecursionError):
             raise ActionError(
                 f"the action is neither a command ({', '.join(COMMANDS)}) nor a JSON object: {shown(action)}"
@@ -110,16 +113,20 @@ def parse_action(action: Any) -> Action:
     if isinstance(edits, (str, bytes)) or not isinstance(edits, Iterable):
         raise ActionError(f"edits is {type(edits).__name__}; expected a list of edits")
     parsed = tuple(_parse_edit(edit, index) for index, edit in enumerate(edits))
-    if parsed and command in ("history", "compare"):
-        raise ActionError(f"{command} takes no edits: send them with edit, run or submit")
     return Action(
-        parsed,
+        _allowed_edits(parsed, command),
         command,
         _parse_datasets(action.get("datasets"), command),
         _parse_seeds(action.get("seeds"), command),
         _parse_race(action.get("race"), command),
         _parse_runs(action.get("runs"), command),
     )
+
+
+def _allowed_edits(edits: tuple[Edit, ...], command: ActionCommand) -> tuple[Edit, ...]:
+    if edits and command in ("history", "compare"):
+        raise ActionError(f"{command} takes no edits: send them with edit, run or submit")
+    return edits
 
 
 def _parse_seeds(seeds: Any, command: ActionCommand) -> int | None:
@@ -259,12 +266,3 @@ def encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def shown(value: Any, length: int = 80) -> str:
-    """A printable form of what an agent sent, of at most ``length`` characters."""
-    try:
-        text = ascii(value)
-    except Exception:  # nested too deeply, or an object that cannot be shown
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from discoenv import objectives
+from discoenv import arguments, objectives
 from discoenv.exams.result import ExamResult
 from discoenv.scoring.baselines import Baseline
 from discoenv.tasks.specification import Metric
@@ -29,19 +29,15 @@ class Scoring:
         transform: what an exam is worth to the objective ``performance``, see :func:`discoenv.objectives.worth`.
 
     Raises:
-        ValueError: a value is not known.
+        ArgumentError: a value is not known.
     """
 
     reference: Reference = "shipped"
     transform: objectives.Transform = "ordered"
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("reference", self.reference, REFERENCES),
-            ("transform", self.transform, objectives.TRANSFORMS),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")
+        arguments.choice("reference", self.reference, REFERENCES)
+        arguments.choice("transform", self.transform, objectives.TRANSFORMS)
 
 
 @dataclass(frozen=True)

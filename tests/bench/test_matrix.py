@@ -252,7 +252,7 @@ def test_how_rewards_are_made_is_recorded_and_benchmarks_of_before_stay_linear(
     assert Benchmark(tmp_path / "bench").matrix.scoring == Scoring("shipped", "linear")
     content["environment"]["transform"] = "cubic"
     path.write_text(json.dumps(content))
-    with pytest.raises(BenchError, match="transform is 'cubic'; known are ordered, linear; a later version"):
+    with pytest.raises(BenchError, match="transform is 'cubic'; it must be one of ordered, linear; a later version"):
         _ = Benchmark(tmp_path / "bench").matrix.scoring
 
 

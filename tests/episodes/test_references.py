@@ -91,7 +91,7 @@ def test_references_are_run_once_and_neither_charged_nor_counted(
         "reference exam 1 of 2",
         "reference exam 2 of 2",
     ]
-    assert evaluation.spent_s == pytest.approx(sum(result.wall_s for result in score.results))
+    assert evaluation.spent_s == pytest.approx(sum(result.spent_s for result in score.results))
     evaluation.examine(good | {"features.py": good["features.py"] + "\n"}, "meta_train")
     assert (begun(seen, reference=False), begun(seen, reference=True)) == (4, 2)
 
@@ -216,5 +216,5 @@ def test_runs_that_do_not_record_how_they_were_scored_are_linear() -> None:
     old = Path(__file__).parent / "runs_v1" / "toy_submitted"
     assert EpisodeRecord.load(old).setup.scoring == Scoring("shipped", "linear")
     later = json.loads((old / "episode.json").read_text()) | {"version": 3, "reference": "other"}
-    with pytest.raises(RunError, match="reference is 'other'; known are shipped, paired"):
+    with pytest.raises(RunError, match="reference is 'other'; it must be one of shipped, paired"):
         _ = SetupRecord.from_json(later).scoring

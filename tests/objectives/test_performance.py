@@ -21,6 +21,11 @@ from discoenv.tasks.workspace import describe
 MakeScore = Callable[..., Score]
 
 
+def performance(task: Task, scores: list[Score]) -> objectives.Reward:
+    """The reward that the objective makes of scores."""
+    return objectives.compute(objectives.get("performance").reward, task, scores, {})
+
+
 @pytest.fixture
 def make_score(toy: Domain) -> MakeScore:
     entry = baselines.entry(Setting(toy, "default", "Line", "tiny"))
@@ -54,10 +59,9 @@ def test_outcomes_are_ordered_failed_bad_floor_baseline_better(one: float, other
 
 def test_no_one_gains_by_failing_on_purpose(task: Task, make_score: MakeScore) -> None:
     """A module that crashes in a bad exam, and one that works badly: the former had 0, the latter −1."""
-    reward = objectives.get("performance").reward
 
     def value(*normalised: float | None) -> float:
-        return reward(task, [make_score("D", *normalised)], {}).value
+        return performance(task, [make_score("D", *normalised)]).value
 
     assert value(None) == -1.0 < value(-1e12) < value(-1.0) < value(0.0) < value(1.0) < value(5.0)
     assert value(1.0, None) < value(1.0, -1e12)
@@ -65,7 +69,7 @@ def test_no_one_gains_by_failing_on_purpose(task: Task, make_score: MakeScore) -
 
 def test_one_exploding_exam_does_not_outweigh_good_ones(task: Task, make_score: MakeScore) -> None:
     """Each exam is transformed, and then seeds are averaged: not the other way round."""
-    got = objectives.get("performance").reward(task, [make_score("D", 1.0, 1.0, -1e9)], {})
+    got = performance(task, [make_score("D", 1.0, 1.0, -1e9)])
     assert got.value == pytest.approx((1 + 1 - 1) / 3)
 
 
@@ -83,7 +87,7 @@ def test_linear_performance_is_the_mean_of_the_scores_each_clipped(
     task: Task, make_score: MakeScore, normalised: list[float], reward: float
 ) -> None:
     scores = [make_score(f"D{number}", value, transform="linear") for number, value in enumerate(normalised)]
-    got = objectives.get("performance").reward(task, scores, {})
+    got = performance(task, scores)
     assert got.value == pytest.approx(reward)
     assert isinstance(got.value, float)
     assert got.parts["transform"] == "linear"
@@ -95,7 +99,7 @@ def test_linear_performance_is_the_mean_of_the_scores_each_clipped(
 def test_the_reward_names_its_transform_outcomes_and_the_share_of_valid_exams(
     task: Task, make_score: MakeScore
 ) -> None:
-    got = objectives.get("performance").reward(task, [make_score("A", 0.5, None), make_score("B", -1.0)], {})
+    got = performance(task, [make_score("A", 0.5, None), make_score("B", -1.0)])
     assert got.value == pytest.approx((-0.25 - 0.5) / 2)
     assert got.parts == {
         "objective": "performance",
@@ -108,11 +112,10 @@ def test_the_reward_names_its_transform_outcomes_and_the_share_of_valid_exams(
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=8))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_performance_is_bounded(task: Task, make_score: MakeScore, normalised: list[float]) -> None:
-    reward = objectives.get("performance").reward
     scores = [make_score(str(number), value, transform="linear") for number, value in enumerate(normalised)]
-    assert -1 <= reward(task, scores, {}).value <= 10
+    assert -1 <= performance(task, scores).value <= 10
     scores = [make_score(str(number), value) for number, value in enumerate(normalised)]
-    assert -1 < reward(task, scores, {}).value < 1 + math.log(1e300) + 1e-9
+    assert -1 < performance(task, scores).value < 1 + math.log(1e300) + 1e-9
 
 
 def test_what_an_agent_that_fails_counts_as_is_the_lowest_reward() -> None:
@@ -126,8 +129,8 @@ def test_what_an_agent_that_fails_counts_as_is_the_lowest_reward() -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"transform": "log"}, "transform is 'log'; known are ordered, linear"),
-        ({"reference": "base"}, "reference is 'base'; known are shipped, paired"),
+        ({"transform": "log"}, "transform is 'log'; it must be one of ordered, linear"),
+        ({"reference": "base"}, "reference is 'base'; it must be one of shipped, paired"),
     ],
 )
 def test_a_way_to_score_that_does_not_exist_is_refused(arguments: Any, problem: str) -> None:
