@@ -16,17 +16,18 @@ from discoenv.errors import ArgumentError
 from discoenv.exams.host import Host
 from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import Progress
-from discoenv.machine import scratch
-from discoenv.machine.devices import DeviceChoice
+from discoenv.machine import devices, scratch
+from discoenv.machine.devices import Device, DeviceChoice
 from discoenv.sandbox import SandboxChoice
-from discoenv.scoring import offered
+from discoenv.scoring import offered, seeds
+from discoenv.scoring.scores import Reference, Scoring
 from discoenv.spaces import action_space, observation_space
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task, require_agreement
 from discoenv.tasks.registry import get_domain, load_packs
 from discoenv.tasks.sampling import Sampling, sample_task
 from discoenv.tasks.specification import SCALES, Scale
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Side, Task
 from discoenv.text import shown
 from discoenv.time_limit import time_limits
 
@@ -42,9 +43,10 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     The reward is 0 until the episode ends. It ends ``terminated`` by ``submit``, or ``truncated`` when ``max_steps`` or
     ``limits.compute_budget_s`` are spent; either way the current files are trained and scored on the meta-test
-    datasets. By default the reward is the mean over these of normalised scores clipped to [−1, 10]; see
-    :mod:`discoenv.objectives`. If the machine fails (at an exam: twice), the episode ends ``truncated`` with
-    ``info["infra_error"]`` and reward 0: discard such an episode, it says nothing about the agent.
+    datasets. By default the reward is the mean over exams of what they are worth: a failed one −1, a score n below the
+    floor n/(1 − n), up to the baseline n, above it 1 + ln n; see :mod:`discoenv.objectives`. If the machine fails (at
+    an exam: twice), the episode ends ``truncated`` with ``info["infra_error"]`` and reward 0: discard such an episode,
+    it says nothing about the agent.
 
     Gymnasium's own limit on steps (``gym.make(..., max_episode_steps=N)``, ``TimeLimit``) counts as ``max_steps``, too:
     an episode that it cuts short is scored like any other.
@@ -63,6 +65,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         max_steps: actions per episode; None: as in ``limits``, which by default allow 10.
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
         limits: what bounds an episode, an :class:`EpisodeLimits` or its fields.
+        reference: what scores are compared with: ``shipped``, the baseline that the domain ships; or ``paired``, the
+            base modules in the same exams, which takes out what the seed does to both, and costs the exams of the base
+            modules, once per exam on this machine.
+        transform: what exams are worth to the objective ``performance``: ``ordered``, as above; or ``linear``, the
+            normalised score of a dataset clipped to [−1, 10], for which a failed exam counts as the floor, 0.
         host: where exams run. Environments may share it, and its creator closes it.
         sandbox, device, secret: without a ``host``, those of a host that is made for this environment (see
             :class:`Host`). By default exams come from this user's own secret.
@@ -92,6 +99,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         max_steps: int | None = None,
         sampling: Sampling | Mapping[str, Any] = Sampling(),  # noqa: B008 - it cannot be changed
         limits: EpisodeLimits | Mapping[str, Any] = EpisodeLimits(),  # noqa: B008
+        reference: Reference = "shipped",
+        transform: objectives.Transform = "ordered",
         host: Host | None = None,
         sandbox: SandboxChoice = "auto",
         device: DeviceChoice = "auto",
@@ -108,6 +117,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self.limits, _ = arguments.settings("limits", limits, EpisodeLimits)
         if max_steps is not None:
             self.limits = replace(self.limits, max_steps=max_steps)
+        self.scoring = Scoring(reference, transform)
         self.action_space = action_space()
         self.observation_space = observation_space(self.limits.max_steps)
         load_packs(_paths(packs))
@@ -119,9 +129,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             objectives.get(name)
         self._scale = None if scale is None else cast(Scale, arguments.choice("scale", scale, SCALES))
         #: Fields that were asked for, and the values that the task may have there.
-        self._asked: dict[str, Sequence[Any]] = {name: (getattr(self._sampling, name),) for name in given}
+        self._asked: dict[str, Sequence[Any]] = {
+            name: (value,) for name in given if (value := getattr(self._sampling, name)) != "auto"
+        }
         self._asked |= {} if scale is None else {"scale": (scale,)}
         self._asked |= {} if objective is None else {"objective": self._objectives}
+        self._device: Callable[[bool], Device] = (
+            host.device if host else lambda gpu: devices.choose(device, prefer_gpu=gpu)
+        )
         self._task = None if task is None else self._parsed(task)
         if self._task is not None:
             void = [f"sampling[{name!r}]" for name in given if name not in Task.model_fields]
@@ -172,6 +187,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self.host,
             seed=int(self.np_random.integers(2**63)),
             limits=replace(self.limits, max_steps=min([self.limits.max_steps, *time_limits(self)])),
+            scoring=self.scoring,
             reward_fn=self._reward_fn,
             runs_dir=self._runs_dir,
             on_progress=self._on_progress,
@@ -207,7 +223,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         defaults |= {} if self._scale is None else {"scale": self._scale}
         if self._domains is not None and len(self._domains) == 1:
             defaults["domain"] = self._domains[0]
-        parsed = read_task(task, defaults)
+        parsed = read_task(task, defaults, seeds_of=self._seeds_of)
         require_agreement(parsed, {name: values for name, values in self._asked.items() if name in Task.model_fields})
         parsed.resolve()
         objectives.get(parsed.objective)
@@ -228,8 +244,13 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             objectives=self._objectives,
             usable=usable,
             gpu=self.host.has_gpu,
+            seeds_of=self._seeds_of,
             **asdict(self._sampling),
         )
+
+    def _seeds_of(self, task: Task, side: Side) -> int:
+        """The recommended number of exams per dataset of a side."""
+        return seeds.of_side(task, side, lambda setting: self._device(setting.wants_gpu).name)
 
     def _observation(self, episode: Episode) -> Observation:
         return {

@@ -82,9 +82,22 @@ class Baseline(BaseModel):
         ``sign`` is the metric's (1 to maximise, −1 to minimise). If the baseline is no better than the floor, the
         difference is divided by the floor's standard deviation instead, and more is still better.
         """
+        return sign * (value - self.floor.mean) / self.scale(sign)
+
+    def paired(self, value: float, base: float, sign: float) -> float:
+        """1 + (value − base) / (baseline − floor), oriented: exactly 1 where both are the same number.
+
+        Args:
+            value: the metric of an exam.
+            base: that of the base modules in the same exam, with its seed and data.
+            sign: the metric's.
+        """
+        return 1 + sign * (value - base) / self.scale(sign)
+
+    def scale(self, sign: float) -> float:
+        """What 1 is on the normalised scale, in the metric's unit; positive. See :meth:`normalised`."""
         span = sign * (self.baseline.mean - self.floor.mean)
-        scale = span if span > 0 else max(self.floor.std, abs(self.floor.mean) * 1e-6, 1e-12)
-        return sign * (value - self.floor.mean) / scale
+        return span if span > 0 else max(self.floor.std, abs(self.floor.mean) * 1e-6, 1e-12)
 
 
 def entry(setting: Setting, device: str = "cpu") -> Baseline:

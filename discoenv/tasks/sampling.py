@@ -21,7 +21,7 @@ from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.specification import SCALES, Scale, Split
-from discoenv.tasks.task import MOST_SEEDS, Start, Task
+from discoenv.tasks.task import MOST_SEEDS, Seeds, SeedsOf, Start, Task
 from discoenv.text import shown
 
 MAX_ATTEMPTS = 1000
@@ -38,7 +38,8 @@ class Sampling:
         p_edit: probability that a module is editable.
         p_data: weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities.
         p_base: probability that the modules start from the baseline implementation.
-        train_seeds, test_seeds: exams per meta-train and meta-test dataset.
+        train_seeds, test_seeds: exams per meta-train and meta-test dataset; ``auto``: as many as are recommended for
+            the datasets of a task, see :mod:`discoenv.scoring.seeds`.
         split: how meta-test datasets differ from those of meta-train, see :func:`sample_choices`.
 
     Raises:
@@ -48,8 +49,8 @@ class Sampling:
     p_edit: float = 0.3
     p_data: tuple[float, ...] = (0.4, 0.4, 0.2)
     p_base: float = 0.0
-    train_seeds: int = 1
-    test_seeds: int = 2
+    train_seeds: Seeds = 1
+    test_seeds: Seeds = 2
     split: Split = "random"
 
     def __post_init__(self) -> None:
@@ -58,7 +59,8 @@ class Sampling:
         for name in ("p_edit", "p_base"):
             checked[name] = arguments.number(name, getattr(self, name), least=0, most=1)
         for name in ("train_seeds", "test_seeds"):
-            checked[name] = arguments.integer(name, getattr(self, name), least=1, most=MOST_SEEDS)
+            if getattr(self, name) != "auto":
+                checked[name] = arguments.integer(name, getattr(self, name), least=1, most=MOST_SEEDS)
         checked["split"] = arguments.choice("split", self.split, get_args(Split))
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -88,8 +90,9 @@ def sample_task(
     objectives: Sequence[str] = ("performance",),
     backends: Sequence[str] | None = None,
     gpu: bool = False,
-    train_seeds: int = 1,
-    test_seeds: int = 2,
+    train_seeds: Seeds = 1,
+    test_seeds: Seeds = 2,
+    seeds_of: SeedsOf | None = None,
     baseline_scale: float = 1.0,
     split: Split = "random",
     usable: Usable | None = None,
@@ -100,7 +103,8 @@ def sample_task(
 
     Args:
         rng: source of randomness; the same state gives the same task on every platform.
-        train_seeds, test_seeds, baseline_scale: as in :class:`Task`.
+        train_seeds, test_seeds, baseline_scale: as in :class:`Task`; seeds may be ``auto``.
+        seeds_of: the recommended number of exams per dataset of a side, for ``auto``.
 
     All other arguments, and the errors raised, are those of :func:`sample_choices`.
     """
@@ -129,9 +133,9 @@ def sample_task(
         start=choices.start,
         scale=choices.scale,
         baseline_scale=baseline_scale,
-        train_seeds=train_seeds,
-        test_seeds=test_seeds,
-    )
+        train_seeds=1 if train_seeds == "auto" else train_seeds,
+        test_seeds=1 if test_seeds == "auto" else test_seeds,
+    ).with_seeds(train_seeds, test_seeds, seeds_of)
 
 
 def sample_choices(
