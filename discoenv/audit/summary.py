@@ -153,7 +153,8 @@ def markdown(domains: Sequence[Domain]) -> str:
     exploits: dict[str, AnyExploit] = {}
     for domain in domains:
         if domain.name in audits:
-            exploits |= {each.name: each for each in (*exploits_of(domain), *ACTIONS, *RUNS)}
+            every: list[AnyExploit] = [*exploits_of(domain), *ACTIONS, *RUNS]
+            exploits |= {each.name: each for each in every}
     return "\n".join([*_targets(audits), "", *_matrix(audits, exploits), "", *_differences(audits, exploits)]) + "\n"
 
 
