@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discoenv import arguments
 from discoenv.episodes.record import EpisodeRecord, ScoreRecord, trusted_packs
-from discoenv.errors import RunError
+from discoenv.errors import DiscoenvError, RunError
 from discoenv.examiners.plotting import figure, save
 from discoenv.tasks.registry import load_pack
 
@@ -42,7 +43,8 @@ def plot_run(directory: Path, *, trust: bool = False) -> list[Path]:
         Paths of the pictures; the first is that of the scores.
 
     Raises:
-        RunError: the folder is not a run, names packs that are not trusted, or has a link for ``pictures``.
+        RunError: the folder is not a run, is damaged, has a link for ``pictures``, or names packs that are not trusted.
+        ArgumentError: nothing can be written there.
         PlotsMissing: matplotlib is not installed.
     """
     run = EpisodeRecord.load(directory)
@@ -51,6 +53,16 @@ def plot_run(directory: Path, *, trust: bool = False) -> list[Path]:
     folder = directory / "pictures"
     if folder.is_symlink():
         raise RunError(f"{folder}: a link, which is not followed; remove it")
+    try:
+        return _plotted(run, directory, arguments.writable("pictures", folder))
+    except DiscoenvError:
+        raise
+    except Exception as error:  # what a recorded file may do to a plotting library, or to a domain's own code
+        reason = f"{type(error).__name__}: {error}"
+        raise RunError(f"{directory}: no picture can be made of what is recorded here: {reason}") from error
+
+
+def _plotted(run: EpisodeRecord, directory: Path, folder: Path) -> list[Path]:
     made = _scores(run)
     folder.mkdir(exist_ok=True)
     domain, exams = run.task.resolve(), run.artifacts()

@@ -111,7 +111,7 @@ def test_it_is_scored_and_the_next_step_works(
     try:
         env.reset(seed=7)
         for text, expected, budget_s in ((source, {status, "error", "timeout"}, 6.0), (honest, {"ok"}, 60.0)):
-            limits = least.model_copy(update={"minimum_budget_s": budget_s})
+            limits = least.model_copy(update={"minimum_budget_s": budget_s, "start_s": 0.0})
             monkeypatch.setitem(specification.__dict__, "limits", limits)
             edits = [{"path": "model.py", "content": text}]
             _, _, terminated, _, info = env.step({"edits": edits, "command": "run"})
