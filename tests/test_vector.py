@@ -24,7 +24,10 @@ from tests.real_domains import base_source, tiny_task
 
 #: What info says of time, place and chance names.
 VARYING = {"workspace", "run_directory", "duration_s", "compute_spent_s"}
-COSTS = ("seconds", "wall_s", "cpu_s", "joules", "memory", "training_s", "answering_s", "background_s", "energy")
+COSTS = (
+    *("seconds", "wall_s", "cpu_s", "joules", "memory", "training_s", "answering_s", "background_s", "energy"),
+    *("spent_s", "starved_s"),
+)
 
 
 @pytest.fixture

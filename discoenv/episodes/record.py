@@ -69,8 +69,9 @@ class ExamRecord(Record):
         energy_method: how energy was measured, or ``estimate``.
         energy_uncertainty: relative uncertainty of ``joules``, as a fraction.
         budget_s: compute budget, in CPU seconds; on a GPU in seconds of wall time.
-        spent_s: how much of it was spent, the learner's idle seconds included.
-        starved_s: seconds in which the learner was ready to run and got no core; they spend nothing.
+        spent_s: how much of it was spent, the learner's idle seconds included; null in older runs.
+        starved_s: seconds in which the learner was ready to run and got no core, which spends nothing; null in older
+            runs.
         message: one line that says what went wrong; empty if nothing did.
         traceback: the task's own frames of the error; empty if nothing was raised.
         stdout: the end of what the learner printed.
@@ -93,8 +94,8 @@ class ExamRecord(Record):
     energy_method: str = ""
     energy_uncertainty: float | None = None
     budget_s: float = math.nan
-    spent_s: float = math.nan
-    starved_s: float = math.nan
+    spent_s: float | None = None
+    starved_s: float | None = None
     message: str = ""
     traceback: str = ""
     stdout: str = ""

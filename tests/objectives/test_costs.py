@@ -14,6 +14,7 @@ from discoenv.env import DiscoGenEnv
 from discoenv.errors import EntryPointError, UnknownName
 from discoenv.exams.result import ExamResult
 from discoenv.machine.energy import Energy, EnergyMeter, rapl_counters
+from discoenv.scoring import budgets
 from discoenv.scoring.baselines import Baseline, SeedValues
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.domain import Domain
@@ -212,7 +213,8 @@ WASTE = {
 
 
 @pytest.fixture
-def play(toy: Domain, task: Task, tmp_path: Path) -> Iterator[Any]:
+def play(toy: Domain, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(budgets, "start_s", lambda setting: 30.0)  # what is wasted is within the budget
     made: list[DiscoGenEnv] = []
 
     def submit(objective: str, modules: Mapping[str, str]) -> tuple[float, dict[str, Any], str]:
