@@ -19,7 +19,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from discoenv.cli.options import DeviceName, ScaleName, ScaleOption, require_effect
+from discoenv.cli.options import (
+    REFERENCE_HELP,
+    TRANSFORM_HELP,
+    DeviceName,
+    ReferenceName,
+    ScaleName,
+    ScaleOption,
+    TransformName,
+    require_effect,
+)
 from discoenv.errors import BenchError
 from discoenv.tasks.names import domain_name
 
@@ -98,6 +107,12 @@ def run(
     sandbox: Annotated[str, typer.Option(help="Provider, or several, the first that works on a node.")] = "auto",
     device: Annotated[DeviceName, typer.Option(help="What to train on.", case_sensitive=False)] = DeviceName.AUTO,
     budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 2.0,
+    reference: Annotated[
+        ReferenceName, typer.Option(help=REFERENCE_HELP, case_sensitive=False)
+    ] = ReferenceName.SHIPPED,
+    transform: Annotated[
+        TransformName, typer.Option(help=TRANSFORM_HELP, case_sensitive=False)
+    ] = TransformName.ORDERED,
     exams_at_once: Annotated[
         int | None, typer.Option(min=1, help="Exams to run concurrently, per cell's process; default: cores.")
     ] = None,
@@ -165,6 +180,8 @@ def run(
         "sandbox": sandbox,
         "device": device.value,
         "limits": {"budget_scale": budget_scale},
+        "reference": reference.value,
+        "transform": transform.value,
         "exams_at_once": exams_at_once,
         "packs": packs,
     }

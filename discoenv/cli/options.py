@@ -17,6 +17,8 @@ from discoenv.tasks.names import domain_name, sandbox_name
 
 if TYPE_CHECKING:
     from discoenv.machine.devices import DeviceChoice
+    from discoenv.objectives import Transform
+    from discoenv.scoring.scores import Reference
     from discoenv.tasks.specification import Scale, Split
 
 
@@ -70,6 +72,22 @@ class DeviceName(StrEnum):
     GPU = "gpu"
 
 
+class ReferenceName(StrEnum):
+    """What scores are compared with."""
+
+    _value_: Reference
+    SHIPPED = "shipped"
+    PAIRED = "paired"
+
+
+class TransformName(StrEnum):
+    """What an exam is worth."""
+
+    _value_: Transform
+    ORDERED = "ordered"
+    LINEAR = "linear"
+
+
 class EngineName(StrEnum):
     """A container engine."""
 
@@ -84,6 +102,9 @@ class BuilderName(StrEnum):
     PODMAN = "podman"
     APPTAINER = "apptainer"
 
+
+REFERENCE_HELP = "What 1 is: the shipped baseline, or the base modules in the same exams."
+TRANSFORM_HELP = "What exams are worth to the objective performance; ordered: failed < bad < floor < baseline < better."
 
 DomainArgument = Annotated[str, typer.Argument(help="Domain; see get-domains.", callback=domain_name)]
 RunArgument = Annotated[Path, typer.Argument(help="A run directory.")]

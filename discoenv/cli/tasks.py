@@ -123,7 +123,7 @@ def sample_task_config(
         source_path=source_path,
         max_attempts=max_attempts,
         seed=seed,
-        scale=(scale or ScaleName.SMALL).value,
+        scale=scale.value if scale else None,
         domains=task_domain or None,
         split=split.value,
     )

@@ -73,6 +73,7 @@ class Dataset(_Record):
             it is a family of one.
         size: how large a problem it is, in the domain's ``size_unit``; splits of the kind ``scale`` need it.
         aliases: further names of it, such as DiscoGen's, which tasks may use; they are read as its own name.
+        sampled: whether tasks that are sampled may have it; others are played where a task names them.
     """
 
     source: Literal["offline", "download"]
@@ -83,6 +84,7 @@ class Dataset(_Record):
     family: str | None = None
     size: float | None = Field(default=None, gt=0)
     aliases: tuple[str, ...] = ()
+    sampled: bool = True
 
     @property
     def to_fetch(self) -> tuple[downloads.File, ...]:
