@@ -51,7 +51,7 @@ def replay(
     recorded = EpisodeRecord.load(run, events=False)
     for pack in trusted_packs(recorded, trust=trust):
         load_pack(pack)
-    modules = recorded.modules()
+    modules = recorded.submission()
     objective = objectives.get(recorded.task.objective)
     reward_of = _function(reward_fn) if reward_fn else objective.reward
     on = device.value if device else ("cpu" if recorded.setup.device == "cpu" else "gpu")

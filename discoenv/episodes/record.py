@@ -652,10 +652,18 @@ class EpisodeRecord:
                         found[path.name] = file.read().decode()
                     except UnicodeDecodeError as error:
                         raise RunError(f"{path}: not UTF-8, so this is no module: {error}") from None
-        wanted = {f"{name}.py" for name in self.task.modules}
+        return found
+
+    def submission(self) -> dict[str, str]:
+        """As :meth:`modules`, but those of the task and no others.
+
+        Raises:
+            RunError: one is missing, or there are others.
+        """
+        found, wanted = self.modules(), {f"{name}.py" for name in self.task.modules}
         if found.keys() != wanted:
             raise RunError(
-                f"{folders[max(folders)]}: holds {', '.join(found) or 'no modules'}, but those of the task are "
+                f"{self.directory}: the last modules are {', '.join(found) or 'none'}, but those of the task are "
                 f"{', '.join(sorted(wanted))}; the run is damaged"
             )
         return found
