@@ -48,7 +48,8 @@ def audit(
     if not provider.isolated:
         raise typer.BadParameter(f"{provider.name} does not isolate: the exploits would hit this machine")
 
-    general = {each.name for each in (*EXPLOITS, *ACTIONS, *RUNS)} - BRIEF
+    every: list[AnyExploit] = [*EXPLOITS, *ACTIONS, *RUNS]
+    general = {each.name for each in every} - BRIEF
 
     def chosen(name: str, kind: str) -> bool:
         return (not only or name in only or kind in only) and (not brief or name not in general)
