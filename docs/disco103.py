@@ -1,11 +1,13 @@
-"""Measures what ``docs/disco103.md`` shows: ``python docs/disco103.py catch`` or ``meta``, with the published weights.
+"""Measures what ``docs/disco103.md`` shows: ``python docs/disco103.py catch``, ``meta`` or ``speed``.
 
 Writes the numbers to ``docs/disco103.json`` and the pictures to ``docs/images``; ``plot`` writes the pictures again.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +17,16 @@ import numpy as np
 import torch
 import typer
 
-from discoenv.kits.disco103 import DiscoUpdateRule, load_disco103_weights, save_weights
+from discoenv.kits.disco103 import (
+    HYPER_PARAMS,
+    DiscoUpdateRule,
+    UpdateRuleInputs,
+    load_disco103_weights,
+    save_weights,
+)
 from discoenv.kits.disco103.meta_training import MetaSettings, meta_train
 from discoenv.kits.disco103.training import learn_catch
+from discoenv.kits.disco103.weights import default_path
 
 HERE: Final = Path(__file__).resolve().parent
 NUMBERS: Final = HERE / "disco103.json"
@@ -69,6 +78,74 @@ def meta(
         for name, each in (("trained", rule), ("untrained", untrained))
     }
     _write("meta", {"window": WINDOW, "population": population, "fresh": fresh, "cpu_seconds": round(seconds)})
+
+
+@app.command()
+def speed(
+    weights: Annotated[Path | None, typer.Option(help="The published weights; downloaded if not given.")] = None,
+    turns: Annotated[int, typer.Option(min=1)] = 10,
+    transitions: int = 28,
+    batch: int = 64,
+    actions: int = 3,
+) -> None:
+    """One step of the rule beside the package disco-torch (``pip install --no-deps disco-torch==0.4.0``), in turns.
+
+    A step is targets, losses and their gradients by the agent's outputs. Numbers are compared without traces, where the
+    other package's Retrace, which is shifted by a step, is the same.
+    """
+    other = importlib.import_module("disco_torch")
+    rules = {"ours": DiscoUpdateRule(), "disco-torch": other.DiscoUpdateRule()}
+    load_disco103_weights(rules["ours"], weights)
+    other.load_disco103_weights(rules["disco-torch"], str(weights or default_path()))
+    shapes = {"logits": (actions,), "y": (600,), "z": (actions, 600), "q": (actions, 601), "aux_pi": (actions, actions)}
+    generator = torch.Generator().manual_seed(0)
+
+    def outputs() -> Any:
+        return {
+            name: torch.randn(transitions + 1, batch, *shape, generator=generator) for name, shape in shapes.items()
+        }
+
+    out, target, behaviour = outputs(), outputs(), outputs()
+    for tensor in out.values():
+        tensor.requires_grad_()
+    given = {
+        "observations": torch.zeros(transitions + 1, batch, 1),
+        "actions": torch.randint(actions, (transitions + 1, batch), generator=generator),
+        "rewards": torch.randn(transitions, batch, generator=generator),
+        "agent_out": out,
+        "behaviour_agent_out": behaviour,
+    }
+    ended = torch.rand(transitions, batch, generator=generator) < 0.14
+    inputs = {
+        "ours": UpdateRuleInputs(**given, is_terminal=ended),
+        "disco-torch": other.UpdateRuleInputs(**given, is_terminal=ended.float()),
+    }
+    params = {"w": torch.zeros(1)}
+
+    def step(name: str, lambda_: float) -> tuple[Any, ...]:
+        rule, settings = rules[name], {**HYPER_PARAMS, "value_fn_td_lambda": lambda_}
+        state = rule.init_meta_state(params)
+        with torch.no_grad():
+            meta_out, _ = rule.unroll_meta_net(inputs[name], params, state, lambda *_: (target, None), settings)
+        loss = rule.agent_loss(inputs[name], meta_out, settings)[0]
+        loss = loss + rule.agent_loss_no_meta(inputs[name], meta_out, settings)[0]
+        gradients = torch.autograd.grad(loss.mean(), list(out.values()))
+        return (*(meta_out[key] for key in ("pi", "y", "z", "q_target")), loss, *gradients)
+
+    for ours, theirs in zip(step("ours", 0.0), step("disco-torch", 0.0), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+    seconds: dict[str, list[float]] = {name: [] for name in rules}
+    for _ in range(turns):
+        for name, measured in seconds.items():
+            start = time.process_time()
+            step(name, 0.95)
+            measured.append(time.process_time() - start)
+    ratio = statistics.median(b / a for a, b in zip(seconds["ours"], seconds["disco-torch"], strict=True))
+    medians = {name: statistics.median(measured) for name, measured in seconds.items()}
+    typer.echo(
+        f"CPU seconds per step: ours {medians['ours']:.3f}, disco-torch {medians['disco-torch']:.3f}; {ratio:.1f} times"
+    )
+    _write("speed", {"turns": turns, "seconds": {k: round(v, 4) for k, v in medians.items()}, "ratio": round(ratio, 2)})
 
 
 @app.command()

@@ -8,6 +8,7 @@ Nature 648). T transitions, B trajectories, A actions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, TypedDict
 
 import torch
@@ -35,12 +36,17 @@ class MetaOuts(TypedDict):
     meta_input_emb: Tensor
 
 
-class _Probabilities(NamedTuple):
-    """Softmax of what current, acting and target network say; the policies without gradients. ``[T + 1, B, ...]``."""
+class _Policies(NamedTuple):
+    """Probabilities of actions by the current, acting and target network, without gradients, ``[T + 1, B, A]``."""
 
     pi: Tensor
     mu: Tensor
     target_pi: Tensor
+
+
+class _Predictions(NamedTuple):
+    """Predictions of the current and target network, embedded as a number: y ``[T + 1, B, 1]``, z ``[…, A, 1]``."""
+
     y: Tensor
     target_y: Tensor
     z: Tensor
@@ -113,14 +119,15 @@ class Features(nn.Module):
         self.z_net = nn.Sequential(nn.Linear(PREDICTIONS, 16), nn.ReLU(), nn.Linear(16, 1))
         self.action_blocks = nn.Sequential(ActionBlock(_ACTION, 16), ActionBlock(16, _EMBEDDING))
 
-    def forward(self, inputs: UpdateRuleInputs, extra: ExtraFromRule, p: _Probabilities) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, inputs: UpdateRuleInputs, extra: ExtraFromRule, p: _Policies, embedded: _Predictions
+    ) -> tuple[Tensor, Tensor]:
         """Features ``[T, B, 27]`` and the embedding of each action, ``[T, B, A, 2]``.
 
         Gradients reach the agent through y and z alone.
         """
         actions, dtype = inputs.actions[:-1], p.pi.dtype
-        y, target_y = self.y_net(p.y), self.y_net(p.target_y)  # [T + 1, B, 1]
-        z, target_z = self.z_net(p.z), self.z_net(p.target_z)  # [T + 1, B, A, 1]
+        y, target_y, z, target_z = embedded
         per_action = [
             p.pi,
             p.mu,
@@ -135,7 +142,7 @@ class Features(nn.Module):
         embedding = self.action_blocks(torch.stack([*(x[:-1] for x in per_action), taken], -1))
 
         def of_action(x: Tensor) -> Tensor:
-            return select(x[:-1], actions).reshape(*actions.shape, 1)
+            return select(x, actions).reshape(*actions.shape, 1)
 
         def mean(x: Tensor) -> Tensor:
             return pair((p.pi[..., None] * x).sum(2))  # the current policy weighs both networks' predictions
@@ -157,6 +164,14 @@ class Features(nn.Module):
             select(embedding, actions),
         ]
         return torch.cat(base, -1), embedding
+
+
+def embed(nets: Sequence[nn.Sequential], x: Tensor) -> list[Tensor]:
+    """What several small networks say about the same ``x [..., 600]``, ``[..., 1]`` each; it is read once."""
+    first = [net[0] for net in nets]
+    weight, bias = torch.cat([layer.weight for layer in first]), torch.cat([layer.bias for layer in first])
+    hidden = nn.functional.linear(x, weight, bias).relu().chunk(len(nets), -1)
+    return [net[2](h) for net, h in zip(nets, hidden, strict=True)]
 
 
 def pair(x: Tensor) -> Tensor:
@@ -215,16 +230,22 @@ class DiscoMetaNet(nn.Module):
             raise ValueError("inputs.extra_from_rule is missing; unroll_meta_net computes it, or give it yourself")
         out, target = inputs.agent_out, extra["target_out"]
         pi, mu, target_pi = (x["logits"].detach().softmax(-1) for x in (out, inputs.behaviour_agent_out, target))
-        y, target_y, z, target_z = (x.softmax(-1) for x in (out["y"], target["y"], out["z"], target["z"]))
-        probabilities = _Probabilities(pi, mu, target_pi, y, target_y, z, target_z)
+        policies, features = _Policies(pi, mu, target_pi), (self.features, self.lifetime_features)
+        y_nets, z_nets = [f.y_net for f in features], [f.z_net for f in features]
+        embedded = zip(
+            *(embed(y_nets, x["y"].softmax(-1)) for x in (out, target)),
+            *(embed(z_nets, x["z"].softmax(-1)) for x in (out, target)),
+            strict=True,
+        )
+        of_trajectory, of_lifetime = (_Predictions(*x) for x in embedded)
 
-        x, embedding = self.features(inputs, extra, probabilities)
+        x, embedding = self.features(inputs, extra, policies, of_trajectory)
         u = self.trajectory_lstm.backwards(x, inputs.is_terminal) * self.gate(meta_rnn_state[0])
         meta_input_emb, y_hat, z_hat = self.meta_input_emb(u), self.y_head(u), self.z_head(u)
         repeated = u[:, :, None].expand(*embedding.shape[:3], _HIDDEN)
         pi_hat = self.policy_head(self.policy_block(torch.cat([repeated, embedding], -1))).squeeze(-1)
 
-        x, _ = self.lifetime_features(inputs, extra, probabilities)
+        x, _ = self.lifetime_features(inputs, extra, policies, of_lifetime)
         y_emb = self.lifetime_features.y_net(y_hat.softmax(-1))
         summary = self.lifetime_inputs(torch.cat([x, meta_input_emb, y_emb], -1)).mean((0, 1))
         outs = MetaOuts(pi=pi_hat, y=y_hat, z=z_hat, meta_input_emb=meta_input_emb)

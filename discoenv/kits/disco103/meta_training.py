@@ -196,7 +196,7 @@ class MetaAgent:
         logits, actions = out["logits"][:-1], validation.actions[:-1]
         advantages, _, _ = self.value_function.outputs(self.value, validation, out["logits"].detach())
         log_pi = select(logits.log_softmax(-1), actions)
-        predictions = entropy(out["y"]).mean() + entropy(select(out["z"][:-1], actions)).mean()
+        predictions = entropy(out["y"]).mean() + entropy(select(out["z"], actions)).mean()
         loss = -(log_pi * advantages).mean()
         loss = loss - POLICY_ENTROPY * entropy(logits).mean() - PREDICTION_ENTROPY * predictions
         for target in targets:

@@ -27,7 +27,7 @@ def signed_parabolic(x: Tensor) -> Tensor:
 
 
 def select(x: Tensor, actions: Tensor) -> Tensor:
-    """What belongs to the action taken: ``x [T, B, A, ...]``, ``actions [T, B]`` -> ``[T, B, ...]``."""
+    """What belongs to the action taken: ``x [T or T + 1, B, A, ...]``, ``actions [T, B]`` -> ``[T, B, ...]``."""
     index = actions.long().reshape(*actions.shape, *[1] * (x.ndim - 2))
     return x.gather(2, index.expand(*actions.shape, 1, *x.shape[3:])).squeeze(2)
 

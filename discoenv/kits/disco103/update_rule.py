@@ -161,8 +161,8 @@ class DiscoUpdateRule(nn.Module):
         losses = {
             "pi": categorical_kl(pi, out["logits"][:-1]),
             "y": categorical_kl(y, out["y"][:-1]),
-            "z": categorical_kl(z, select(out["z"][:-1], actions)),
-            "aux": goes_on * categorical_kl(out["logits"][1:].detach(), select(out["aux_pi"][:-1], actions)),
+            "z": categorical_kl(z, select(out["z"], actions)),
+            "aux": goes_on * categorical_kl(out["logits"][1:].detach(), select(out["aux_pi"], actions)),
         }
         weights = {"aux": settings["aux_policy_cost"], **{name: settings[f"{name}_cost"] for name in ("pi", "y", "z")}}
         total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum(0)
@@ -181,7 +181,7 @@ class DiscoUpdateRule(nn.Module):
         Returns:
             The loss of each transition, ``[T, B]``, and means for logs.
         """
-        q = select(rollout.agent_out["q"][:-1], rollout.actions[:-1])
+        q = select(rollout.agent_out["q"], rollout.actions[:-1])
         target = signed_hyperbolic(expected_value(q.detach()) + meta_out["q_td"].detach())
         loss = two_hot_cross_entropy(target, q)
         return _settings(hyper_params)["value_cost"] * loss, {"q_loss": loss.detach().mean()}

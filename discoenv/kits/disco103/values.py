@@ -100,9 +100,9 @@ def value_outputs(
         rho = (log_pi - log_mu).exp()
         clipped = rho.clamp_max(1)
         discounts = discount * (~inputs.is_terminal.bool()).to(q.dtype)
-        g = retrace(inputs.rewards.to(q.dtype), discounts, tv, select(tq[:-1], actions), lambda_ * clipped)
+        g = retrace(inputs.rewards.to(q.dtype), discounts, tv, select(tq, actions), lambda_ * clipped)
 
-        adv, qv_adv, q_td = g - tv[:-1], tq - tv[..., None], g - select(q[:-1], actions)
+        adv, qv_adv, q_td = g - tv[:-1], tq - tv[..., None], g - select(q, actions)
         value_target = tv[:-1] + clipped * adv
         adv_ema, td_ema = update_ema(adv_ema, adv), update_ema(td_ema, q_td)
         outs = ValueOuts(
