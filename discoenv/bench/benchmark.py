@@ -8,14 +8,14 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import discoenv
 from discoenv.bench.agents import Agent
 from discoenv.bench.cell import CELLS, MATRIX, CellResult, CellState, CellStatus, Matrix, read_result, read_status
-from discoenv.bench.playing import play_cell
+from discoenv.bench.playing import checked_environment, play_cell
 from discoenv.errors import BenchError, Inconclusive
 from discoenv.exams import secrets
 from discoenv.exams.secrets import Secret
@@ -23,6 +23,7 @@ from discoenv.experiment import Config, Finished, Grid, RunDirectory, run_experi
 from discoenv.experiment.layout import ExperimentFolder
 from discoenv.machine import packages
 from discoenv.machine.hardware import hardware
+from discoenv.scoring.scores import Scoring
 from discoenv.tasks.task import Task
 
 _PACKAGES: Final = ("gymnasium", "numpy", "jax", "flax", "scikit-learn", "torch", "openai", "distributed")
@@ -132,7 +133,8 @@ class Benchmark:
             agents, tasks, seeds: the matrix.
             name: for people.
             root: see ``directory``.
-            environment: arguments of the environment for all cells; plain values.
+            environment: arguments of the environment for all cells; plain values. ``reference`` and ``transform`` have
+                the environment's defaults, and are recorded.
             left_out: tasks that cannot be run here, with the reason.
             secret: what the seeds of its exams come from; None: a new one.
 
@@ -146,7 +148,7 @@ class Benchmark:
             tasks=[task.model_dump(mode="json") for task in tasks],
             seeds=[int(seed) for seed in seeds],
             scale=", ".join(sorted({task.scale for task in tasks})),
-            environment=json.loads(json.dumps(dict(environment or {}))),
+            environment=json.loads(json.dumps(checked_environment({**asdict(Scoring()), **(environment or {})}))),
             left_out=dict(left_out or {}),
             versions=versions(),
             machine={"host": socket.gethostname(), "platform": platform.platform(), **hardware()},
@@ -236,11 +238,16 @@ class Benchmark:
             on_finished: called when a cell has ended for good.
 
         Raises:
-            BenchError: it is of the older protocol, without a secret.
+            BenchError: it is of the older protocol, without a secret; an agent that has cells to play cannot be used;
+                or an argument of the environment is wrong.
             ExperimentError: another process runs it.
             SecretError: its secret is not on this machine.
         """
         secrets.committed(self.commitment)
+        checked_environment(self.matrix.environment)
+        settled = () if retry_failed else SETTLED
+        for text in dict.fromkeys(cell.agent for cell in self.cells() if self._read(cell)[0].state not in settled):
+            Agent.parse(text).load()
         begin = time.monotonic()
         metrics = RunDirectory(self.directory)
 

@@ -8,31 +8,38 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
 
+from discoenv import arguments
 from discoenv.bench.agents import Agent
-from discoenv.bench.cell import CellResult, DatasetOutcome
+from discoenv.bench.cell import CellResult, DatasetOutcome, failure
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.episode import EpisodeLimits
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
-from discoenv.errors import BenchError, Inconclusive, InfraError
+from discoenv.errors import ArgumentError, BenchError, Inconclusive, InfraError
 from discoenv.exams import secrets
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.experiment.worker import Failed
+from discoenv.machine.devices import DeviceChoice
+from discoenv.objectives import TRANSFORMS
 from discoenv.sandbox import get_sandbox
+from discoenv.scoring.scores import REFERENCES
 from discoenv.tasks.registry import load_pack
 from discoenv.tasks.task import Task
+from discoenv.text import printable, shown
 
 #: Folder of the episodes' run directories in a cell's folder; attempts that were cut off leave theirs, too.
 RECORDS: Final = "episodes"
+_COUNTED: Final = ("prompt_tokens", "completion_tokens")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExaminedRun(RunRecord):
     """A ``run`` with its outcome per dataset."""
 
@@ -58,6 +65,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: DiscoGenEnv, seed: int) -> None:
         super().__init__(env)
         self._seed = seed
+        self._max_steps = env.limits.max_steps
         self._begun = False
         self.steps = 0
         self.over = False
@@ -88,7 +96,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
             InfraError: the machine failed.
         """
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self.steps += 1
+        self.steps = self._max_steps - int(observation["steps_left"])
         self.last = StepRecord.from_json(info)
         run = self.last.run(len(self.runs) + 1, self.steps)
         if run is not None:
@@ -102,7 +110,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class _Energy:
-    """Adds up the energy of exams that are really run; an environment reports those that it remembers again."""
+    """Adds up the energy of the agent's exams that are really run; an environment reports known ones again."""
 
     def __init__(self) -> None:
         self.joules: float | None = None
@@ -110,6 +118,8 @@ class _Energy:
 
     def __call__(self, progress: Progress) -> None:
         exam = progress.spec
+        if progress.reference:
+            return
         if progress.result is None:
             self._begun.add(exam)
         elif exam in self._begun:
@@ -135,22 +145,23 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         Inconclusive: the machine failed, or lacks something, be it the benchmark's secret.
     """
     secret = secrets.committed(config["secret"])
-    arguments = dict(config.get("environment", {}))
-    for pack in arguments.pop("packs", ()):
+    shared = {"transform": "linear", **checked_environment(config.get("environment", {}))}  # as before it was recorded
+    for pack in shared.pop("packs", ()):
         load_pack(pack)
     task = Task.parse(config["task"])
     play = Agent.parse(config["agent"]).load()
     episode = episode_seed(seed, task)
     energy = _Energy()
-    sandbox = get_sandbox(str(arguments.pop("sandbox", "auto")).split(","))  # each name is tried out on this node
+    transform = str(shared["transform"])
+    sandbox = get_sandbox(str(shared.pop("sandbox", "auto")).split(","))  # each name is tried out on this node
     host = Host(
         sandbox,
-        device=arguments.pop("device", "auto"),
-        exams_at_once=arguments.pop("exams_at_once", None),
+        device=shared.pop("device", "auto"),
+        exams_at_once=shared.pop("exams_at_once", None),
         secret=secret,
     )
     begin = time.monotonic()
-    base = DiscoGenEnv(task=task, host=host, runs_dir=logdir / RECORDS, on_progress=energy, **arguments)
+    base = DiscoGenEnv(task=task, host=host, runs_dir=logdir / RECORDS, on_progress=energy, **shared)
     env = OneEpisode(base, episode)
 
     def result(**ending: Any) -> dict[str, Any]:
@@ -165,6 +176,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
             steps=env.steps,
             seconds=time.monotonic() - begin,
             joules=energy.joules,
+            failure=failure(task, transform),
             record=_relative(base.run_directory, logdir),
             **_language_models(base.run_directory),
             **ending,
@@ -181,7 +193,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
             raise
         except Exception as error:
             if not env.infra_error:
-                line = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+                line = " ".join(printable(f"{type(error).__name__}: {error}").split())[:500]
                 raise Failed(f"the agent raised {line}", result(error=line)) from error
         if env.infra_error:
             raise InfraError(env.infra_error)
@@ -193,6 +205,52 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         env.close()
         host.close()
         sandbox.close()
+
+
+def checked_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the arguments that the environments of all cells share, each checked.
+
+    Args:
+        environment: of :class:`DiscoGenEnv` ``max_steps``, ``limits``, ``sandbox``, ``device``, ``reference`` and
+            ``transform``; ``exams_at_once`` of :class:`Host`; and ``packs``, folders of further domains.
+
+    Raises:
+        BenchError: an argument is unknown or wrong.
+    """
+    found = dict(environment)
+    try:
+        for name, value in found.items():
+            match name:
+                case "packs":
+                    found[name] = list(arguments.names(name, value)) if value else []
+                case "sandbox":
+                    arguments.names(name, value)
+                case "device":
+                    arguments.choice(name, value, get_args(DeviceChoice))
+                case "reference":
+                    arguments.choice(name, value, REFERENCES)
+                case "transform":
+                    arguments.choice(name, value, TRANSFORMS)
+                case "limits":
+                    arguments.settings(name, value, EpisodeLimits)
+                case "max_steps" | "exams_at_once":
+                    if value is not None:
+                        arguments.integer(name, value, least=1)
+                case _:
+                    known = (
+                        "max_steps",
+                        "limits",
+                        "sandbox",
+                        "device",
+                        "reference",
+                        "transform",
+                        "exams_at_once",
+                        "packs",
+                    )
+                    raise BenchError(f"environment: unknown key {shown(name)}; known are {', '.join(known)}")
+    except ArgumentError as error:
+        raise BenchError(f"environment: {error}") from None
+    return found
 
 
 def episode_seed(seed: int, task: Task) -> int:
@@ -216,11 +274,16 @@ def _language_models(record: Path | None) -> dict[str, Any]:
     calls = [call for call in read_calls(record) if call.get("event") == "model_call"] if record else []
     if not calls:
         return {}
-    prompt = sum(int(call.get("usage", {}).get("prompt_tokens", 0)) for call in calls)
-    completion = sum(int(call.get("usage", {}).get("completion_tokens", 0)) for call in calls)
-    cost = sum(float(call.get("cost") or 0.0) for call in calls)
+    usages = [call["usage"] if isinstance(call.get("usage"), dict) else {} for call in calls]
+    prompt, completion = (sum(_count(usage.get(key)) for usage in usages) for key in _COUNTED)
+    cost = sum(arguments.as_number(call.get("cost")) or 0.0 for call in calls)
     tokens = {"prompt": prompt, "completion": completion, "total": prompt + completion, "calls": len(calls)}
     return {"tokens": tokens, "cost_usd": cost or None}
+
+
+def _count(value: Any) -> int:
+    """A number of tokens out of a file that an agent may have written."""
+    return int(arguments.as_number(value) or 0)
 
 
 def _relative(record: Path | None, logdir: Path) -> str | None:

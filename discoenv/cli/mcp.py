@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from discoenv.cli.options import SandboxOption, ScaleName, ScaleOption
+from discoenv.cli.options import SandboxOption, ScaleName, require_effect
 from discoenv.errors import TaskError
+from discoenv.tasks.names import domain_name, task_name
 
 if TYPE_CHECKING:
     from discoenv.tools import ToolSession
@@ -24,9 +25,13 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(
-    task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = "",
-    domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = "",
-    scale: ScaleOption = ScaleName.SMALL,
+    context: typer.Context,
+    task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.", callback=task_name)] = "",
+    domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.", callback=domain_name)] = "",
+    scale: Annotated[
+        ScaleName | None,
+        typer.Option(help="Compute per run.", show_default="the task's, else small", case_sensitive=False),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None,
     max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10,
     sandbox: SandboxOption = "auto",
@@ -36,6 +41,8 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port, with --http; 0 takes a free one.")] = 8765,
 ) -> None:
     """Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md)."""
+    if not http:
+        require_effect(context, ["host", "port"], "without --http")
     try:
         from discoenv.adapters import mcp  # the package mcp is optional
     except ModuleNotFoundError as error:
@@ -47,7 +54,7 @@ def serve(
         env = DiscoGenEnv(
             task=task or None,
             domain=domain or None,
-            scale=scale.value,
+            scale=scale.value if scale else None,
             sandbox=sandbox,
             max_steps=max_steps,
             runs_dir=runs.resolve(),

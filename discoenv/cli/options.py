@@ -5,15 +5,44 @@ Choices are enumerations, because Typer has no lists of ``Literal``. The library
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from discoenv.errors import ArgumentError
+from discoenv.tasks.names import domain_name, sandbox_name
+
 if TYPE_CHECKING:
     from discoenv.machine.devices import DeviceChoice
-    from discoenv.tasks.specification import Scale
+    from discoenv.objectives import Transform
+    from discoenv.scoring.scores import Reference
+    from discoenv.tasks.specification import Scale, Split
+
+
+def require_effect(context: typer.Context, void: Iterable[str], because: str) -> None:
+    """Refuse options that were typed although another one, or its absence, leaves them without effect.
+
+    Args:
+        context: of the command.
+        void: names of the command's parameters that have no effect.
+        because: what makes them void, such as ``beside --resume``.
+
+    Raises:
+        ArgumentError: one of them was typed.
+    """
+    without = set(void)
+    typed = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name in without
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if typed:
+        raise ArgumentError(f"{', '.join(typed)} has no effect {because}; leave one of the two out")
 
 
 class ScaleName(StrEnum):
@@ -25,6 +54,15 @@ class ScaleName(StrEnum):
     FULL = "full"
 
 
+class SplitName(StrEnum):
+    """How the datasets of a sampled task are split."""
+
+    _value_: Split
+    RANDOM = "random"
+    SHIFT = "shift"
+    SCALE = "scale"
+
+
 class DeviceName(StrEnum):
     """What to train on."""
 
@@ -32,6 +70,22 @@ class DeviceName(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     GPU = "gpu"
+
+
+class ReferenceName(StrEnum):
+    """What scores are compared with."""
+
+    _value_: Reference
+    SHIPPED = "shipped"
+    PAIRED = "paired"
+
+
+class TransformName(StrEnum):
+    """What an exam is worth."""
+
+    _value_: Transform
+    ORDERED = "ordered"
+    LINEAR = "linear"
 
 
 class EngineName(StrEnum):
@@ -49,11 +103,16 @@ class BuilderName(StrEnum):
     APPTAINER = "apptainer"
 
 
-DomainArgument = Annotated[str, typer.Argument(help="Domain; see get-domains.")]
+REFERENCE_HELP = "What 1 is: the shipped baseline, or the base modules in the same exams."
+TRANSFORM_HELP = "What exams are worth to the objective performance; ordered: failed < bad < floor < baseline < better."
+
+DomainArgument = Annotated[str, typer.Argument(help="Domain; see get-domains.", callback=domain_name)]
 RunArgument = Annotated[Path, typer.Argument(help="A run directory.")]
-ScaleOption = Annotated[ScaleName, typer.Option(help="Compute per run.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="What to train on; auto: a GPU at scale full, if any.")]
-SandboxOption = Annotated[str, typer.Option(help="Provider: auto, or one that doctor lists.")]
+ScaleOption = Annotated[ScaleName, typer.Option(help="Compute per run.", case_sensitive=False)]
+DeviceOption = Annotated[
+    DeviceName, typer.Option(help="What to train on; auto: a GPU at scale full, if any.", case_sensitive=False)
+]
+SandboxOption = Annotated[str, typer.Option(help="Provider: auto, or one that doctor lists.", callback=sandbox_name)]
 DatasetsOption = Annotated[list[str] | None, typer.Option("--dataset", help="Only these datasets (repeat the option).")]
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="Container engine.")]
 BuilderOption = Annotated[BuilderName, typer.Option("--engine", help="What builds the image.")]

@@ -64,11 +64,12 @@ def replay(
             seed=recorded.setup.episode_seed,
             budget_scale=recorded.setup.budget_scale,
             costs=objective.measured,
+            scoring=recorded.setup.scoring,
             on_progress=_show_progress,
         )
         with contextlib.closing(evaluation):
             scores = evaluation.examine(modules, "meta_test")
-    reward = reward_of(recorded.task, scores, modules).value
+    reward = objectives.compute(reward_of, recorded.task, scores, modules).value
     before = (recorded.result and recorded.result.meta_test) or {}
     table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
     for score in scores:
@@ -184,7 +185,8 @@ def _function(name: str) -> Any:
 
 def _show_progress(progress: Progress) -> None:
     if progress.result is None:
-        _errors.print(f"[{progress.number}/{progress.total}] {progress.spec.dataset} …", markup=False)
+        whose = "reference, " if progress.reference else ""
+        _errors.print(f"[{progress.number}/{progress.total}] {whose}{progress.spec.dataset} …", markup=False)
 
 
 def _has_display() -> bool:

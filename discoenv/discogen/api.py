@@ -23,11 +23,12 @@ from discoenv.discogen.config import (
     task_from_config,
 )
 from discoenv.errors import TaskError
+from discoenv.scoring import offered
 from discoenv.tasks.discobench import domain_of, get_discobench_tasks
 from discoenv.tasks.reading import read_file, read_task
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import MAX_ATTEMPTS, available_datasets, count_tasks, sample_choices
-from discoenv.tasks.specification import Scale
+from discoenv.tasks.specification import Scale, Split
 from discoenv.tasks.task import Task, TaskSide
 from discoenv.tasks.workspace import lay_out_in_place
 
@@ -59,7 +60,7 @@ def create_config(task_domain: str) -> dict[str, Any]:
         UnknownName: the domain does not exist; the message suggests one.
     """
     domain = get_domain(task_domain)
-    datasets = tuple(domain.datasets)
+    datasets = tuple(name for name in domain.datasets if domain.specification.datasets[name].sampled)
     return flat_config(domain, modules=(), meta_train=datasets, meta_test=datasets)
 
 
@@ -97,7 +98,7 @@ def create_task(
             configured, or 1.
         cache_root: where fetched data is kept; None: the user's cache. The workspace links
             to it (``<dataset>/data``).
-        scale: how much compute one run takes; None: as configured, or ``small``.
+        scale: how much compute one run takes; None: as configured, or :attr:`Domain.default_scale`.
 
     Returns:
         The workspace. A relative ``source_path`` is relative to the working directory; but within a workspace whose
@@ -173,10 +174,11 @@ def sample_task_config(
     rng: np.random.Generator | None = None,
     seed: int | None = None,
     *,
-    scale: Scale = "small",
+    scale: Scale | None = None,
     domains: Sequence[str] | None = None,
     gpu: bool = False,
     download: bool = False,
+    split: Split = "random",
     allow_discobench: bool = False,
 ) -> tuple[str, dict[str, Any]]:
     """Sample a random task. The same seed gives the same task on every platform and Python version.
@@ -191,9 +193,12 @@ def sample_task_config(
         source_path: where the task will be created; None: ``task_src/<domain>``.
         max_attempts: how often modules and datasets are sampled until there are some of each.
         rng, seed: source of randomness; give one of them, or none for a task that cannot be repeated.
-        scale: how much compute one run takes; datasets that lack the scale are not sampled.
+        scale: how much compute one run takes; datasets that lack the scale are not sampled. None: ``small``, and for
+            domains of packs the one that they have.
         domains: candidates; None: all.
         gpu, download: whether datasets that need a GPU, or a download, may be sampled.
+        split: how meta-test datasets differ from those of meta-train: ``random``, ``shift`` (other families) or
+            ``scale`` (larger ones).
         allow_discobench: whether modules and datasets may be those of a DiscoBench task.
 
     Returns:
@@ -216,6 +221,8 @@ def sample_task_config(
         backends=None if use_backends else ("default",),
         gpu=gpu,
         download=download,
+        split=split,
+        usable=offered.undoubted(scale),
         max_attempts=max_attempts,
         allow_discobench=allow_discobench,
     )
@@ -227,7 +234,7 @@ def sample_task_config(
         backend=choices.backend,
         source_path=source_path,
     )
-    config |= {"use_base": choices.start == "base", "eval_type": choices.objective, "scale": scale}
+    config |= {"use_base": choices.start == "base", "eval_type": choices.objective, "scale": choices.scale}
     return choices.domain.name, config
 
 
@@ -235,19 +242,30 @@ def sizes(scale: Scale | None = None, *, gpu: bool = False) -> dict[str, dict[st
     """How many different tasks each domain has, and what that is computed from (see :func:`count_tasks`).
 
     Args:
-        scale: count only datasets that can be used here at this scale; None counts all.
+        scale: count only datasets that can be used here at this scale, and that the sampler offers
+            (:mod:`discoenv.scoring.offered`); None counts all.
         gpu: whether there is a GPU here.
 
     Returns:
-        By domain: ``modules``, ``datasets``, ``backends``, ``objectives`` and ``tasks``.
+        By domain: ``modules``, ``datasets`` (of any backend), ``backends``, ``objectives`` and ``tasks``.
     """
     found = {}
     for name in get_domains():
         domain = get_domain(name)
-        datasets = domain.datasets if scale is None else available_datasets(domain, scale, gpu=gpu)
-        counts = {"backends": len(domain.backends), "objectives": len(_objectives("random"))}
-        row = {"modules": len(domain.modules), "datasets": len(datasets), **counts}
-        found[name] = {**row, "tasks": count_tasks(row["modules"], row["datasets"], **counts)}
+        every = [dataset for dataset in domain.datasets if domain.specification.datasets[dataset].sampled]
+        datasets = every if scale is None else available_datasets(domain, scale, gpu=gpu)
+        offers = {each: list(datasets) for each in domain.backends}
+        if scale is not None:
+            ask = offered.undoubted(scale)
+            offers = {each: [name for name in datasets if ask(domain, each, name)] for each in domain.backends}
+        modules, kinds = len(domain.modules), len(_objectives("random"))
+        found[name] = {
+            "modules": modules,
+            "datasets": len(set().union(*offers.values())),
+            "backends": len(domain.backends),
+            "objectives": kinds,
+            "tasks": sum(count_tasks(modules, len(each), backends=1, objectives=kinds) for each in offers.values()),
+        }
     return found
 
 

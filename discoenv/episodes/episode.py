@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from discoenv import module_code, objectives
+from discoenv import arguments, module_code, objectives
 from discoenv.episodes import feedback
-from discoenv.episodes.action import Action, apply_edits, parse_action, shown
+from discoenv.episodes.action import Action, apply_edits, parse_action
 from discoenv.episodes.evaluation import Evaluation
-from discoenv.episodes.record import EventRecord, IntegrityRecord, SetupRecord, StepRecord, score_records
-from discoenv.episodes.recorder import Recorder, name_of
-from discoenv.errors import ActionError, InfraError
+from discoenv.episodes.record import (
+    EventRecord,
+    IntegrityRecord,
+    RunRecord,
+    SetupRecord,
+    StepRecord,
+    best_run,
+    score_records,
+)
+from discoenv.episodes.recorder import Recorder
+from discoenv.errors import ActionError, InfraError, RewardFailed
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
-from discoenv.scoring.scores import Score
+from discoenv.scoring import comparison
+from discoenv.scoring.scores import Score, Scoring
+from discoenv.tasks.registry import spelling
 from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import initial_modules
+from discoenv.text import printable, shown
 
 Info = dict[str, Any]
+#: Free actions (``history``, ``compare``, a repeated ``run``) per action that an episode has; more of them are charged,
+#: so that every episode ends.
+FREE_PER_ACTION: Final = 5
+_MAX_STEPS = "an episode needs at least 1 action, a whole number of them"
+_COMPUTE_BUDGET = "it must be a positive number of seconds; None is no limit"
 
 
 @dataclass(frozen=True)
@@ -33,28 +49,40 @@ class EpisodeLimits:
 
     Attributes:
         max_steps: actions per episode.
-        budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
-        compute_budget_s: seconds for which learners may run over all ``run`` commands of the episode, from their start
-            to their end, so with the examiner's own work; None: unlimited.
+        budget_scale: compute budget of one exam, as a multiple of the CPU seconds of the baseline, beside an allowance
+            for start and compilation.
+        compute_budget_s: seconds of compute that exams may spend over all ``run`` commands of the episode, counted as
+            for the budget of one; None: unlimited.
         max_file_bytes: largest module, in bytes of UTF-8.
         paired: under any objective, exams run alone on the machine, and the baseline is measured anew right after the
             exams of each dataset, with their seeds.
+        max_seeds: exams per dataset that one ``run`` may ask for; at least as many as the task says.
 
     Raises:
-        ValueError: a limit leaves nothing to do.
+        ArgumentError: a limit is of the wrong kind, or leaves nothing to do.
     """
 
     max_steps: int = 10
-    budget_scale: float = 3.0
+    budget_scale: float = 2.0
     compute_budget_s: float | None = None
     max_file_bytes: int = 64 << 10
     paired: bool = False
+    max_seeds: int = 8
 
     def __post_init__(self) -> None:
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps is {self.max_steps}; an episode needs at least 1 action")
-        if self.budget_scale <= 0:
-            raise ValueError(f"budget_scale is {self.budget_scale}; it must be positive")
+        budget_s = self.compute_budget_s
+        checked: dict[str, Any] = {
+            "max_steps": arguments.integer("max_steps", self.max_steps, least=1, why=_MAX_STEPS),
+            "budget_scale": arguments.number("budget_scale", self.budget_scale, above=0),
+            "compute_budget_s": budget_s
+            if budget_s is None
+            else arguments.number("compute_budget_s", budget_s, above=0, why=_COMPUTE_BUDGET),
+            "max_file_bytes": arguments.integer("max_file_bytes", self.max_file_bytes, least=1),
+            "max_seeds": arguments.integer("max_seeds", self.max_seeds, least=1),
+            "paired": arguments.flag("paired", self.paired),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # as plain Python values, which records can hold
 
 
 class Step(NamedTuple):
@@ -66,6 +94,24 @@ class Step(NamedTuple):
     info: Info
 
 
+@dataclass(frozen=True)
+class PlayedRun:
+    """A ``run`` of an episode.
+
+    Attributes:
+        record: what it came to.
+        modules: text of the editable files, by file name.
+    """
+
+    record: RunRecord
+    modules: Mapping[str, str]
+
+
+def compared(one: RunRecord, other: RunRecord) -> comparison.Comparison:
+    """Two runs of an episode in the exams that both have had."""
+    return comparison.compare(one.exams, other.exams, spreads=one.spreads)
+
+
 class Episode:
     """One episode of a task on a host. Close it.
 
@@ -74,14 +120,16 @@ class Episode:
         host: where its exams run. It is not closed with the episode.
         seed: fixes the seeds of all exams; 0 ≤ seed < 2⁶³.
         limits: what bounds it.
-        reward_fn: replaces the objective's reward.
+        scoring: what scores are compared with, and what they are worth.
+        reward_fn: replaces the objective's reward: returns a :class:`Reward`, or the number alone.
         runs_dir: where the run directory is written; None keeps no record.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`act`.
 
     Attributes:
         modules: text of the editable files, by file name.
         score: mean normalised score of the last ``run`` over the datasets that it ran; 0 before the first.
-        steps: actions taken so far.
+        steps: actions taken so far; see :data:`FREE_PER_ACTION` for those that do not count.
+        runs: each ``run`` so far.
         text: what the agent should read now.
         over: whether the episode has ended.
 
@@ -96,13 +144,15 @@ class Episode:
         *,
         seed: int,
         limits: EpisodeLimits,
-        reward_fn: objectives.RewardFunction | None = None,
+        scoring: Scoring = Scoring(),  # noqa: B008 - it cannot be changed
+        reward_fn: objectives.SimpleRewardFunction | None = None,
         runs_dir: Path | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         begin = time.monotonic()
         self.task = task
         self.limits = limits
+        self.scoring = scoring
         self._host = host
         self._reward_fn = reward_fn
         self._evaluation = Evaluation(
@@ -112,21 +162,26 @@ class Episode:
             budget_scale=limits.budget_scale,
             costs=objectives.get(task.objective).measured,
             paired=limits.paired,
+            scoring=scoring,
             on_progress=on_progress,
         )
         self._closing = weakref.finalize(self, self._evaluation.close)
         self.modules = initial_modules(task)
         self.score = 0.0
         self.steps = 0
+        self.runs: list[PlayedRun] = []
+        self._free = 0
         self.over = False
         budgets = {dataset: self._evaluation.budget_s(dataset) for dataset in task.meta_train}
         self.text = feedback.introduction(
             task,
             max_steps=limits.max_steps,
             budgets=budgets,
+            hidden_costs=self._evaluation.hidden_costs(),
             max_file_bytes=limits.max_file_bytes,
             compute_budget_s=limits.compute_budget_s,
         )
+        self.text += feedback.scoring(task, self._evaluation.entries, scoring)
         self._recorder = None if runs_dir is None else self._record(runs_dir, seed)
         first = self._report(begin)
         self.first_info = first.to_json()
@@ -136,7 +191,7 @@ class Episode:
     @property
     def steps_left(self) -> int:
         """Actions left."""
-        return self.limits.max_steps - self.steps
+        return max(0, self.limits.max_steps - self.steps)
 
     @property
     def run_directory(self) -> Path | None:
@@ -144,29 +199,45 @@ class Episode:
         return self._recorder.directory if self._recorder else None
 
     def act(self, action: Any) -> Step:
-        """Apply an action. One that cannot be taken changes nothing, says why in ``text``, and counts."""
+        """Apply an action. One that cannot be taken changes nothing, says why in ``text``, and counts.
+
+        Raises:
+            RewardFailed: the reward function raised, or returned no reward. The action counts, its scores are in the
+                record, and the episode is not over: an action that repeats its exams takes their results from memory.
+        """
         begin = time.monotonic()
-        self.steps += 1
         parsed, outcome = self._apply(action)
         command = None if parsed is None else parsed.command
+        free = parsed is not None and self._costs_nothing(parsed)
+        self._free += free
+        self.steps += not free
         reward, terminated, truncated = 0.0, False, False
+        failure: RewardFailed | None = None
         try:
             if outcome.get("changed") and command != "run":  # which writes them, too
                 self._evaluation.place(self.modules)
             if parsed is not None and command == "run":
-                outcome |= self._run(parsed.datasets)
+                self._run(parsed, outcome, free=free)
+            if parsed is not None and command == "history":
+                self.text = feedback.history(self._records)
+            if parsed is not None and command == "compare":
+                outcome |= self._compare(parsed.runs)
             terminated = command == "submit"
             truncated = not terminated and self._spent()
             if terminated or truncated:
-                reward, details = self._score_meta_test()
-                outcome |= details
+                reward = self._score_meta_test(outcome)
+        except RewardFailed as error:
+            failure, terminated, truncated = error, False, False
+            outcome["reward_error"] = str(error)
         except InfraError as error:
             reward, terminated, truncated = 0.0, False, True
             outcome["infra_error"] = str(error)
             self.text = f"The machine failed, and the episode ends without a score: {error}\n"
+        self.text = printable(self.text)  # learners say what they like
         report = self._report(begin, **outcome)
         if self._recorder is not None:
-            self._recorder.modules(self.steps, self.modules)
+            if not free:  # else there are files of this step, and what was changed is written with the next one
+                self._recorder.modules(self.steps, self.modules)
             self._recorder.event(
                 EventRecord(
                     event="step",
@@ -180,6 +251,8 @@ class Episode:
                 )
             )
         self.over = terminated or truncated
+        if failure is not None:
+            raise failure
         return Step(reward, terminated, truncated, report.to_json())
 
     def end(self) -> None:
@@ -191,9 +264,9 @@ class Episode:
         """End what runs, and remove the temporary files. Safe to call again."""
         self._closing()
 
-    def _examine(self, side: Side, datasets: Sequence[str] = ()) -> list[Score]:
+    def _examine(self, side: Side, datasets: Sequence[str] = (), seeds: int | None = None) -> list[Score]:
         """Train and examine the modules as they are now; see :meth:`Evaluation.examine`."""
-        scores = self._evaluation.examine(self.modules, side, datasets)
+        scores = self._evaluation.examine(self.modules, side, datasets, seeds)
         for result in (result for score in scores for result in score.results):
             if self._recorder is not None:
                 self._recorder.artifacts(self.steps, side, result.dataset, result.number, result.artifacts)
@@ -203,7 +276,7 @@ class Episode:
         """Parse an action and apply its edits; (None, …) if it was refused."""
         try:
             parsed = parse_action(action)
-            self._check_datasets(parsed)
+            self._check(parsed)
             modules = apply_edits(
                 self.modules, parsed.edits, self.limits.max_file_bytes, self._evaluation.domain.importable
             )
@@ -215,33 +288,133 @@ class Episode:
         self.text = feedback.edited(changed)
         return parsed, {"changed": tuple(changed)}
 
-    def _check_datasets(self, action: Action) -> None:
+    def _check(self, action: Action) -> None:
+        """What an action chooses has to be there.
+
+        Raises:
+            ActionError: it is not.
+        """
         known = self.task.meta_train
         for name in action.datasets:
             if name not in known:
                 raise ActionError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
+        most = max(self.limits.max_seeds, self.task.train_seeds)
+        if action.seeds is not None and action.seeds > most:
+            raise ActionError(f"seeds is {action.seeds}; a run may have at most {most} exams per dataset")
+        if action.race and not self.runs:
+            raise ActionError("there is no earlier run to race against: run the first files without race")
+        if action.command == "compare" and len(self.runs) < 2:
+            raise ActionError(f"two runs are needed to compare; there were {len(self.runs)} so far")
+        for number in action.runs:
+            if not 1 <= number <= len(self.runs):
+                raise ActionError(f"there is no run {number}; there were {len(self.runs)} runs so far")
 
-    def _run(self, datasets: Sequence[str]) -> Info:
-        scores = self._examine("meta_train", datasets)
+    def _costs_nothing(self, action: Action) -> bool:
+        """Whether an action trains nothing, and there were not too many of the kind."""
+        if self._free >= FREE_PER_ACTION * self.limits.max_steps:
+            return False
+        if action.command in ("history", "compare"):
+            return True
+        return action.command == "run" and self._same_as(action) is not None
+
+    def _same_as(self, action: Action) -> int | None:
+        """Number of the first run of the present files, if all exams that a run asks for have been held."""
+        if not self._evaluation.is_known(self.modules, action.datasets, action.seeds):
+            return None
+        return next((run.record.number for run in self.runs if run.modules == self.modules), None)
+
+    @property
+    def _records(self) -> list[RunRecord]:
+        return [run.record for run in self.runs]
+
+    def _run(self, action: Action, outcome: Info, *, free: bool) -> None:
+        """Train and examine on the meta-train side; what it comes to is added to ``outcome`` as it is known."""
+        best, same_as = best_run(self._records), self._same_as(action)
+        race: comparison.Race | None = None
+        if action.race and best is not None and same_as is None:
+            scores, race = self._race(action, self.runs[best.number - 1])
+        elif free:  # what examiners saved has been recorded
+            scores = self._evaluation.examine(self.modules, "meta_train", action.datasets, action.seeds)
+        else:
+            scores = self._examine("meta_train", action.datasets, action.seeds)
         self.score = float(np.mean([score.normalised for score in scores]))
+        outcome |= {"meta_train": score_records(scores), "score": self.score}
         reward = self._reward(scores)
+        outcome["meta_train_reward"] = reward.value
+        if same_as is not None:
+            outcome["same_as"] = same_as
+        scored = {key: outcome[key] for key in ("meta_train", "score", "meta_train_reward")}
+        record = StepRecord(task=self.task.model_dump(mode="json"), same_as=same_as, **scored).run(
+            len(self.runs) + 1, self.steps
+        )
+        assert record is not None
         total = len(self.task.meta_train)
         part = f" over {len(scores)} of {total} datasets" if len(scores) < total else ""
         self.text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self.score:.3f}{part})")
         self.text += feedback.objective(self.task, reward)
+        if same_as is not None:
+            self.text = f"{feedback.same_as(same_as, free=free)}\n{self.text}"
+        elif best is not None:
+            found = race.comparison if race else compared(record, best)
+            self.text += f"\n{feedback.compared(record.number, best.number, found, best=True)}"
+            ended = {"seeds": race.seeds, "ended": race.ended} if race else {}
+            outcome["comparison"] = {**_plain(found, record.number, best.number), **ended}
+            if race:
+                self.text += feedback.raced(race, action.seeds or self.limits.max_seeds)
+        self.runs.append(PlayedRun(record, dict(self.modules)))
         self.text += f"\n{feedback.left(self.steps_left, self._compute_left_s())}\n"
-        return {"meta_train": score_records(scores), "score": self.score, "meta_train_reward": reward.value}
 
-    def _score_meta_test(self) -> tuple[float, Info]:
+    def _race(self, action: Action, best: PlayedRun) -> tuple[list[Score], comparison.Race]:
+        """Examine the present files and those of the best run with more and more seeds, until one is found better."""
+        scores: list[Score] = []
+
+        def examine(seeds: int) -> tuple[comparison.Worths, comparison.Worths]:
+            nonlocal scores
+            other = self._evaluation.examine(best.modules, "meta_train", action.datasets, seeds)
+            scores = self._evaluation.examine(self.modules, "meta_train", action.datasets, seeds)
+            return _worths(scores), _worths(other)
+
+        def go_on() -> bool:
+            seconds = self._compute_left_s()
+            return seconds is None or seconds > 0
+
+        most = action.seeds or self.limits.max_seeds
+        race = comparison.race(examine, most=most, first=min(most, self.task.train_seeds), go_on=go_on)
+        self._examine("meta_train", action.datasets, race.seeds)  # known by now: for the record
+        return scores, race
+
+    def _compare(self, numbers: Sequence[int]) -> Info:
+        records = self._records
+        if numbers:
+            one, other = (records[number - 1] for number in numbers)
+        else:
+            one = records[-1]
+            best = best_run(records[:-1])
+            assert best is not None
+            other = best
+        found = compared(one, other)
+        self.text = feedback.compared(one.number, other.number, found)
+        return {"comparison": _plain(found, one.number, other.number)}
+
+    def _score_meta_test(self, outcome: Info) -> float:
+        """The episode's reward; what it is made of is added to ``outcome`` as it is known."""
         scores = self._examine("meta_test")
+        outcome["meta_test"] = score_records(scores)
         reward = self._reward(scores)
+        outcome["reward_parts"] = dict(reward.parts)
         text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
         self.text = f"{self.text}\n{text}{feedback.objective(self.task, reward)}"
-        return reward.value, {"meta_test": score_records(scores), "reward_parts": dict(reward.parts)}
+        return reward.value
 
     def _reward(self, scores: Sequence[Score]) -> objectives.Reward:
-        reward = self._reward_fn or objectives.get(self.task.objective).reward
-        return reward(self.task, scores, self.modules)
+        function = self._reward_fn or objectives.get(self.task.objective).reward
+        try:
+            return objectives.compute(function, self.task, scores, dict(self.modules))
+        except RewardFailed as error:
+            kept = f" and in {self.run_directory}" if self.run_directory else ""
+            raise RewardFailed(
+                f"{error}. The results of the exams are kept here{kept}: correct the function, then repeat the action"
+            ) from error.__cause__
 
     def _spent(self) -> bool:
         seconds = self._compute_left_s()
@@ -282,10 +455,21 @@ class Episode:
             budget_scale=self.limits.budget_scale,
             max_steps=self.limits.max_steps,
             compute_budget_s=self.limits.compute_budget_s,
-            packs=(str(domain.directory.parent),) if domain.pack else (),
-            reward_fn=name_of(self._reward_fn),
+            packs=(spelling(domain),) if domain.pack else (),
+            reward_fn=None if self._reward_fn is None else objectives.function_name(self._reward_fn),
             secret=self._host.secret.commitment,
+            reference=self.scoring.reference,
+            transform=self.scoring.transform,
         )
         recorder = Recorder(runs_dir, self.task, setup)
         recorder.modules(0, self.modules)
         return recorder
+
+
+def _worths(scores: Sequence[Score]) -> dict[str, dict[int, float]]:
+    return {dataset: record.worths for dataset, record in score_records(scores).items()}
+
+
+def _plain(found: comparison.Comparison, one: int, other: int) -> dict[str, Any]:
+    """A comparison of two runs as JSON."""
+    return {"runs": [one, other], **asdict(found), "datasets": list(found.datasets), "verdict": found.verdict}

@@ -16,24 +16,26 @@ A *score* is normalised: 0 is the floor, 1 the baseline. What an examiner measur
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, cast
 
 from discoenv.episodes import jsonl, version_1
 from discoenv.episodes.codec import SOMETIMES, Record
 from discoenv.errors import RunError
 from discoenv.examiners.plotting import ExamArtifacts
+from discoenv.json_text import loads
 from discoenv.machine.owner import boot_id, is_abandoned
 from discoenv.machine.regular import open_regular, read_text
 from discoenv.tasks.task import Task
 
 if TYPE_CHECKING:
     from discoenv.exams.result import ExamResult
-    from discoenv.scoring.scores import Score
+    from discoenv.scoring.scores import Score, Scoring
 
 #: The version of the format that is written. Both versions are read.
 VERSION: Final = 3
@@ -52,6 +54,10 @@ class ExamRecord(Record):
         number: which of the exams of its dataset, from 0. Its seed is a secret, see :mod:`discoenv.exams.secrets`.
         status: ``ok``; or the learner's failure: ``error``, ``timeout``, ``memory``, ``protocol_error``.
         metric: the dataset's metric, in its own unit, as it counts: the floor's mean where the exam failed.
+        normalised: the score of this exam; 0 where it failed.
+        worth: what the exam is worth to the objective ``performance``, by which runs are compared.
+        reference: the metric of the base modules in the same exam, in its own unit; null unless scores are compared
+            with that.
         metrics: all that the examiner measured, by name; null unless ``status`` is ``ok``.
         seconds: training and answering, in seconds; null if the learner never served.
         cpu_s: CPU time of the learner's whole process tree, in seconds.
@@ -62,7 +68,9 @@ class ExamRecord(Record):
         joules: energy, in joules.
         energy_method: how energy was measured, or ``estimate``.
         energy_uncertainty: relative uncertainty of ``joules``, as a fraction.
-        budget_s: compute budget that bounded ``seconds``, in seconds.
+        budget_s: compute budget, in CPU seconds; on a GPU in seconds of wall time.
+        spent_s: how much of it was spent, the learner's idle seconds included.
+        starved_s: seconds in which the learner was ready to run and got no core; they spend nothing.
         message: one line that says what went wrong; empty if nothing did.
         traceback: the task's own frames of the error; empty if nothing was raised.
         stdout: the end of what the learner printed.
@@ -71,6 +79,9 @@ class ExamRecord(Record):
     number: int = 0
     status: str = ""
     metric: float = math.nan
+    normalised: float = math.nan
+    worth: float = math.nan
+    reference: float | None = None
     metrics: dict[str, float] | None = None
     seconds: float | None = None
     cpu_s: float = math.nan
@@ -82,17 +93,29 @@ class ExamRecord(Record):
     energy_method: str = ""
     energy_uncertainty: float | None = None
     budget_s: float = math.nan
+    spent_s: float = math.nan
+    starved_s: float = math.nan
     message: str = ""
     traceback: str = ""
     stdout: str = ""
 
     @classmethod
-    def of(cls, result: ExamResult, metric: float) -> Self:
+    def of(
+        cls,
+        result: ExamResult,
+        metric: float,
+        normalised: float = math.nan,
+        worth: float = math.nan,
+        reference: float | None = None,
+    ) -> Self:
         """The record of a result; ``metric`` as it counts."""
         return cls(
             number=result.number,
             status=result.status,
             metric=metric,
+            normalised=normalised,
+            worth=worth,
+            reference=reference,
             metrics=result.metrics,
             seconds=result.seconds,
             cpu_s=result.cpu_s,
@@ -104,6 +127,8 @@ class ExamRecord(Record):
             energy_method=result.energy.method,
             energy_uncertainty=result.energy.uncertainty,
             budget_s=result.budget_s,
+            spent_s=result.spent_s,
+            starved_s=result.starved_s,
             message=result.message,
             traceback=result.traceback,
             stdout=result.stdout,
@@ -115,8 +140,12 @@ class ScoreRecord(Record):
     """The exams of one dataset and their score.
 
     Attributes:
-        normalised: the score, mean over exams of (metric − floor) / (baseline − floor); more is better.
+        normalised: the score, mean over exams of (metric − floor) / (baseline − floor), or with a paired reference of
+            1 + (metric − reference) / (baseline − floor); more is better. A failed exam counts as 0.
         standard_error: of ``normalised``; null for a single exam.
+        spread: standard deviation over seeds of the score of one exam, as the base modules show it; null if not known.
+        valid: share of the exams that were passed through to their end with a finite metric, from 0 to 1.
+        outcome: what the exams are worth to the objective ``performance``.
         metric: mean over exams of the dataset's metric, in its own unit.
         metric_name: the metric's name in ``domain.yaml``.
         floor: the metric of a trivial learner, in its own unit: 0 on the normalised scale.
@@ -128,6 +157,9 @@ class ScoreRecord(Record):
 
     normalised: float = math.nan
     standard_error: float | None = None
+    spread: float | None = None
+    valid: float = math.nan
+    outcome: float = math.nan
     metric: float = math.nan
     metric_name: str = ""
     floor: float = math.nan
@@ -141,19 +173,42 @@ class ScoreRecord(Record):
         """Whether every exam was passed through to its end."""
         return all(exam.status == "ok" for exam in self.exams)
 
+    @property
+    def worths(self) -> dict[int, float]:
+        """What each exam is worth, by its number; of runs that do not record it, the score clipped to [−1, 10]."""
+        span = self.baseline - self.floor
+        return {
+            exam.number: exam.worth
+            if math.isfinite(exam.worth)
+            else min(max((exam.metric - self.floor) / span if span else 0.0, -1.0), 10.0)
+            for exam in self.exams
+        }
+
     @classmethod
     def of(cls, score: Score) -> Self:
         """The record of a score."""
         return cls(
             normalised=score.normalised,
             standard_error=score.standard_error,
+            spread=score.spread,
+            valid=score.valid_share,
+            outcome=score.outcome,
             metric=score.metric,
             metric_name=score.entry.metric,
             floor=score.entry.floor.mean,
             baseline=score.entry.baseline.mean,
             baseline_std=score.entry.baseline.std,
             baseline_seconds=score.entry.seconds.mean,
-            exams=tuple(map(ExamRecord.of, score.results, score.values)),
+            exams=tuple(
+                map(
+                    ExamRecord.of,
+                    score.results,
+                    score.values,
+                    score.each or itertools.repeat(math.nan),
+                    score.worths or itertools.repeat(math.nan),
+                    score.references or itertools.repeat(None),
+                )
+            ),
         )
 
 
@@ -211,6 +266,9 @@ class RunRecord:
         reward: what the task's objective makes of the meta-train scores.
         datasets: meta-train datasets that were trained on.
         full: whether these are all meta-train datasets of the task.
+        exams: what each exam was worth, by dataset, then by its number.
+        spreads: standard deviation over seeds of the score of one exam, by dataset, as far as it is known.
+        same_as: number of the earlier run of the same files, if they had been run before; null: they had not.
     """
 
     number: int
@@ -219,6 +277,9 @@ class RunRecord:
     reward: float
     datasets: tuple[str, ...]
     full: bool
+    exams: dict[str, dict[int, float]] = field(default_factory=dict)
+    spreads: dict[str, float] = field(default_factory=dict)
+    same_as: int | None = None
 
 
 @dataclass(frozen=True)
@@ -234,16 +295,22 @@ class StepRecord(_Versioned):
         run_directory: where the episode is recorded; null without a record.
         integrity: an :class:`IntegrityRecord`.
         device: what learners train on: ``cpu``, or the product name of the GPU.
-        compute_spent_s: running time of all learners of the episode so far, in seconds.
+        compute_spent_s: compute that the exams of the episode have spent so far, in seconds.
         duration_s: wall-clock time of the reset or step, in seconds.
         changed: names of the files that the action changed; left out if it was refused, and after a reset.
         refused: why the action was refused; left out if it was taken.
         meta_train: after a ``run``: a :class:`ScoreRecord` by dataset.
         score: after a ``run``: mean of ``normalised`` over these datasets.
         meta_train_reward: after a ``run``: what the task's objective makes of the meta-train scores.
+        same_as: after a ``run`` of files that had been run before: the number of that run. It cost no action.
+        comparison: after a ``run``, with the best run before it, and after a ``compare``: ``runs`` (two numbers, the
+            first is compared with the second), ``difference`` (of what exams are worth), ``low``, ``high``,
+            ``confidence``, ``probability``, ``exams``, ``datasets``, ``method``, ``verdict``; after a race ``seeds``
+            and ``ended``, too. See ``discoenv.scoring.comparison``.
         meta_test: at the end: a :class:`ScoreRecord` by dataset.
         reward_parts: at the end: what the reward was computed from; keys depend on the objective.
         infra_error: how the machine failed; the episode ended without a score.
+        reward_error: how the reward function failed; the step raised this, and the episode went on.
     """
 
     task: dict[str, Any] = field(default_factory=dict)
@@ -259,9 +326,12 @@ class StepRecord(_Versioned):
     meta_train: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
     score: float | None = field(default=None, metadata=SOMETIMES)
     meta_train_reward: float | None = field(default=None, metadata=SOMETIMES)
+    same_as: int | None = field(default=None, metadata=SOMETIMES)
+    comparison: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
     meta_test: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
     reward_parts: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
     infra_error: str | None = field(default=None, metadata=SOMETIMES)
+    reward_error: str | None = field(default=None, metadata=SOMETIMES)
 
     def run(self, number: int, step: int) -> RunRecord | None:
         """The ``run`` that this step was; None if it was none.
@@ -280,6 +350,9 @@ class StepRecord(_Versioned):
             reward=math.nan if self.meta_train_reward is None else self.meta_train_reward,
             datasets=tuple(self.meta_train),
             full=isinstance(wanted, (list, tuple)) and set(map(str, wanted)) <= set(self.meta_train),
+            exams={dataset: score.worths for dataset, score in self.meta_train.items()},
+            spreads={dataset: score.spread for dataset, score in self.meta_train.items() if score.spread is not None},
+            same_as=self.same_as,
         )
 
 
@@ -318,15 +391,19 @@ class SetupRecord(_Versioned):
     Attributes:
         episode_seed: seed of the episode; exam seeds are derived from it and the secret.
         sandbox: name of the provider that learners run in.
-        budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
+        budget_scale: compute budget of one exam, as a multiple of what the baseline needs, beside an allowance for its
+            start.
         task_id: a name of the task that depends on all of it.
         device: what learners train on: ``cpu``, or the product name of the GPU.
         max_steps: actions of the episode.
-        compute_budget_s: seconds of learners' running time over all ``run`` commands; null: unlimited.
+        compute_budget_s: seconds of compute over all ``run`` commands; null: unlimited.
         packs: folders of further domains.
         reward_fn: function that replaced the objective's reward, ``package.module:name``; null: none did.
         secret: SHA-256, in hexadecimal digits, of the secret that exam seeds are derived from; null before version 3,
             where they were public.
+        reference: what scores are compared with: ``shipped``, or ``paired``, the base modules in the same exams.
+        transform: what an exam is worth to the objective ``performance``: ``ordered``; or ``linear``, as in all runs
+            that do not record it.
     """
 
     episode_seed: int
@@ -339,6 +416,22 @@ class SetupRecord(_Versioned):
     packs: tuple[str, ...] = ()
     reward_fn: str | None = None
     secret: str | None = None
+    reference: str = "shipped"
+    transform: str = "linear"
+
+    @property
+    def scoring(self) -> Scoring:
+        """How scores and rewards were made.
+
+        Raises:
+            RunError: in a way that this version does not know.
+        """
+        from discoenv.scoring.scores import Scoring  # noqa: PLC0415 - needs NumPy, and few readers score anything
+
+        try:
+            return Scoring(cast(Any, self.reference), cast(Any, self.transform))
+        except ValueError as error:
+            raise RunError(f"{SETUP}: {error}; a later version of discoenv recorded this run") from None
 
 
 @dataclass(frozen=True)
@@ -400,14 +493,48 @@ def best_run(runs: Iterable[_Run]) -> _Run | None:
     """The best of the runs of an episode; None if there are none.
 
     A run on all meta-train datasets is better than one on some of them, whose mean says nothing about the others. Then
-    the reward decides, which is what the objective makes of these scores; then the score. Of equal runs the first is
-    the best: what the agent did after it has gained nothing, and to repeat a run, or to go on with changes that have
-    no effect, must not change what is submitted or reported. A reward or score that is not a number is the worst.
+    the reward decides, which is what the objective makes of these scores; then the score. Where two runs have had
+    different exams, and their rewards are what these are worth, they are compared in the exams that both have had. Of
+    equal runs the first is the best: what the agent did after it has gained nothing, and to repeat a run, or to go on
+    with changes that have no effect, must not change what is submitted or reported. A reward or score that is not a
+    number is the worst.
 
     Args:
-        runs: in the order of the episode; anything with ``full``, ``reward`` and ``score``, as :class:`RunRecord` has.
+        runs: in the order of the episode; anything with ``full``, ``reward`` and ``score``, as :class:`RunRecord` has,
+            and perhaps with its ``exams``.
     """
-    return max(runs, key=lambda run: (run.full, _or_worst(run.reward), _or_worst(run.score)), default=None)
+    best: _Run | None = None
+    for run in runs:
+        if best is None or _better(run, best):
+            best = run
+    return best
+
+
+def _better(run: _Comparable, best: _Comparable) -> bool:
+    if run.full != best.full:
+        return run.full
+    one, other = _exams(run), _exams(best)
+    common = {
+        dataset: numbers for dataset in one if (numbers := sorted(set(one[dataset]) & set(other.get(dataset, {}))))
+    }
+    if common and {name: set(each) for name, each in one.items()} != {name: set(each) for name, each in other.items()}:
+        restricted = [
+            _mean([_mean([exams[name][number] for number in numbers]) for name, numbers in common.items()])
+            for exams in (one, other)
+        ]
+        return restricted[0] > restricted[1]
+    return (_or_worst(run.reward), _or_worst(run.score)) > (_or_worst(best.reward), _or_worst(best.score))
+
+
+def _exams(run: _Comparable) -> dict[str, dict[int, float]]:
+    """What a run's exams are worth, if that is what its reward is made of."""
+    exams: dict[str, dict[int, float]] = getattr(run, "exams", {})
+    worth = _mean([_mean(list(each.values())) for each in exams.values() if each])
+    return exams if math.isclose(worth, run.reward, rel_tol=1e-9, abs_tol=1e-9) else {}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
 
 
 def _or_worst(value: float) -> float:
@@ -460,7 +587,10 @@ class EpisodeRecord:
             parsed = SetupRecord.from_json(setup)
         except RunError as error:
             raise RunError(f"{directory / SETUP}: {error}") from None
-        result = ResultRecord.from_json(_read_json(directory / RESULT)) if (directory / RESULT).is_file() else None
+        try:
+            result = ResultRecord.from_json(_read_json(directory / RESULT)) if (directory / RESULT).is_file() else None
+        except RunError as error:
+            raise RunError(f"{directory / RESULT}: {error}") from None
         lines = jsonl.read(directory / EVENTS) if events else iter(())
         return cls(directory, task, parsed, result, tuple(map(EventRecord.from_json, lines)))
 
@@ -517,16 +647,32 @@ class EpisodeRecord:
         for path in sorted(folders[max(folders)].glob("*.py")):
             with open_regular(path) as file:
                 if file is not None:
-                    found[path.name] = file.read().decode()
+                    try:
+                        found[path.name] = file.read().decode()
+                    except UnicodeDecodeError as error:
+                        raise RunError(f"{path}: not UTF-8, so this is no module: {error}") from None
+        wanted = {f"{name}.py" for name in self.task.modules}
+        if found.keys() != wanted:
+            raise RunError(
+                f"{folders[max(folders)]}: holds {', '.join(found) or 'no modules'}, but those of the task are "
+                f"{', '.join(sorted(wanted))}; the run is damaged"
+            )
         return found
 
     def artifacts(self) -> list[ExamArtifacts]:
-        """What examiners saved of the exams, by step; exams of which nothing was saved are not listed."""
+        """What examiners saved of the exams, by step; exams of which nothing was saved are not listed.
+
+        Links are not followed.
+        """
         root = self.directory / "exams"
         found = []
         for path in root.glob("step_*/**/*.npz"):
-            step, side, *dataset = path.parent.relative_to(root).parts
-            found.append(ExamArtifacts(int(step[5:]), side, "/".join(dataset), int(path.stem), path))
+            below = [path, *path.parents][: len(path.relative_to(self.directory).parts)]
+            if not path.is_file() or any(each.is_symlink() for each in below):
+                continue
+            step, *rest = path.parent.relative_to(root).parts
+            if step[5:].isdecimal() and path.stem.isdecimal() and len(rest) > 1:
+                found.append(ExamArtifacts(int(step[5:]), rest[0], "/".join(rest[1:]), int(path.stem), path))
         return sorted(found, key=lambda exam: (exam.step, exam.side, exam.dataset, exam.number))
 
     def owner_is_dead(self) -> bool:
@@ -581,7 +727,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if text is None:
         raise RunError(f"{path}: not a regular file; links are not followed")
     try:
-        content = json.loads(text)
+        content = loads(text)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):

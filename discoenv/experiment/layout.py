@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import CodeType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import yaml
 
@@ -34,6 +34,7 @@ from discoenv.errors import ExperimentError
 from discoenv.machine import atomic
 from discoenv.machine.locks import try_lock
 from discoenv.machine.owner import is_abandoned
+from discoenv.text import encoded
 
 OnExists = Literal["error", "resume", "clean", "backup"]
 #: ``failed``: the function raised; ``infra``: its worker died, or it raised what the caller counts as the machine's
@@ -73,9 +74,22 @@ class JobStatus:
         try:
             content = json.loads((directory / "status.json").read_text(encoding="utf-8"))
             known = {each.name for each in fields(cls)}
-            return cls(**{key: value for key, value in content.items() if key in known})
-        except (OSError, ValueError, TypeError, AttributeError):
+            found = cls(**{key: value for key, value in content.items() if key in known})
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return cls()
+        return found if found._is_typed else cls()
+
+    @property
+    def _is_typed(self) -> bool:
+        """Whether each value is of its kind, as those of another's file need not be."""
+        texts, counts = (self.config, self.message, self.host, self.process), (self.attempts, self.pid)
+        times = [each for each in (self.started, self.ended) if each is not None]
+        return (
+            self.state in get_args(JobState)
+            and all(isinstance(each, str) for each in texts)
+            and all(isinstance(each, int) for each in counts)
+            and all(isinstance(each, (int, float)) for each in times)
+        )
 
     def write(self, directory: Path) -> None:
         """Replace the status in a job's folder."""
@@ -241,7 +255,7 @@ def write_result(directory: Path, result: Any) -> bool:
     if not _survives_json(result, text):
         atomic.write_bytes(directory / "result.pkl", dumps(result))
     temporary = directory / f".result-{uuid.uuid4().hex}"
-    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.write_bytes(encoded(text + "\n"))
     try:
         os.link(temporary, directory / "result.json")
     except FileExistsError:

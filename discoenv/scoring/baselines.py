@@ -21,9 +21,11 @@ from pydantic import BaseModel, ConfigDict
 
 from discoenv import module_code
 from discoenv.errors import DomainError, NoBaseline, UnknownName
+from discoenv.json_text import loads
 from discoenv.machine import atomic, cache
 from discoenv.machine.hardware import fingerprint
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.specification import Metric
 from discoenv.tasks.task import Setting
 
 
@@ -48,6 +50,7 @@ class Baseline(BaseModel):
         code_bytes: size of each base module (:func:`module_code.size`), by file name, as it is now.
         seeds: exam seeds, in the order of the values.
         hardware, versions: where and with what it was measured.
+        cpu_s: CPU seconds of the learners, per exam; None in entries that are older than this field.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +68,13 @@ class Baseline(BaseModel):
     date: str
     hardware: dict[str, str]
     versions: dict[str, str]
+    cpu_s: SeedValues | None = None
+
+    @property
+    def work_s(self) -> float:
+        """Mean of what an exam of the base modules spends of its compute budget, in seconds."""
+        on_cpu = self.hardware.get("device", "cpu") == "cpu"
+        return self.cpu_s.mean if self.cpu_s is not None and on_cpu else self.seconds.mean
 
     def normalised(self, value: float, sign: float) -> float:
         """(value − floor) / (baseline − floor): 0 for the trivial learner, 1 for the baseline, more is better.
@@ -72,9 +82,22 @@ class Baseline(BaseModel):
         ``sign`` is the metric's (1 to maximise, −1 to minimise). If the baseline is no better than the floor, the
         difference is divided by the floor's standard deviation instead, and more is still better.
         """
+        return sign * (value - self.floor.mean) / self.scale(sign)
+
+    def paired(self, value: float, base: float, sign: float) -> float:
+        """1 + (value − base) / (baseline − floor), oriented: exactly 1 where both are the same number.
+
+        Args:
+            value: the metric of an exam.
+            base: that of the base modules in the same exam, with its seed and data.
+            sign: the metric's.
+        """
+        return 1 + sign * (value - base) / self.scale(sign)
+
+    def scale(self, sign: float) -> float:
+        """What 1 is on the normalised scale, in the metric's unit; positive. See :meth:`normalised`."""
         span = sign * (self.baseline.mean - self.floor.mean)
-        scale = span if span > 0 else max(self.floor.std, abs(self.floor.mean) * 1e-6, 1e-12)
-        return sign * (value - self.floor.mean) / scale
+        return span if span > 0 else max(self.floor.std, abs(self.floor.mean) * 1e-6, 1e-12)
 
 
 def entry(setting: Setting, device: str = "cpu") -> Baseline:
@@ -89,7 +112,7 @@ def entry(setting: Setting, device: str = "cpu") -> Baseline:
     except UnknownName as error:
         raise NoBaseline(str(error)) from None
     if published is not None:
-        return _published(setting, published)
+        return _published(setting, *published)
     for path in (domain.directory / "baselines.json", local_path(domain, device)):
         found = entries(path).get(setting.key)
         if found is not None and found.domain_version == domain.version:
@@ -126,14 +149,9 @@ def local_entry(
     return found if sandbox is None or found.hardware.get("sandbox") == sandbox else None
 
 
-def _published(setting: Setting, value: float) -> Baseline:
-    """The baseline that a pack in DiscoGen's format publishes; it has no costs and no spread.
-
-    DiscoGen publishes no floors either. Ours is 0 for a positive metric to maximise, twice the baseline for one to
-    minimise: as far below the baseline as the baseline is from 0.
-    """
+def _published(setting: Setting, floor: float, value: float) -> Baseline:
+    """The floor and the baseline that a pack in DiscoGen's format publishes; they have no costs and no spread."""
     domain, metric = setting.domain, setting.metric
-    floor = value - metric.sign * max(abs(value), 1e-12)
     unknown = SeedValues(mean=0.0, std=0.0, values=[])
     return Baseline(
         domain_version=domain.version,
@@ -150,6 +168,17 @@ def _published(setting: Setting, value: float) -> Baseline:
         hardware={},
         versions={},
     )
+
+
+def bounds(setting: Setting, device: str = "cpu") -> dict[Metric, tuple[float, float]]:
+    """Floor and baseline of each metric of a setting that has a threshold, in the metric's unit.
+
+    Raises:
+        NoBaseline: as :func:`entry`.
+    """
+    found = entry(setting, device)
+    published = setting.domain.published_bounds(setting.dataset, backend=setting.backend)
+    return published or {setting.metric: (found.floor.mean, found.baseline.mean)}
 
 
 @functools.cache
@@ -174,7 +203,7 @@ def entries(path: Path) -> dict[str, Baseline]:
     Raises:
         DomainError: it is not a file that ``discoenv calibrate`` wrote.
     """
-    return _read(path, _stamp(path))
+    return _read(path, stamp(path))
 
 
 def write(path: Path, new: dict[str, Baseline]) -> None:
@@ -184,7 +213,7 @@ def write(path: Path, new: dict[str, Baseline]) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         merged = {**entries(path), **new}
-        content = {name: merged[name].model_dump(mode="json") for name in sorted(merged)}
+        content = {name: merged[name].model_dump(mode="json", exclude_none=True) for name in sorted(merged)}
         atomic.write_text(path, json.dumps(content, indent=1) + "\n")
     finally:
         os.close(folder)
@@ -196,7 +225,7 @@ def local_path(domain: Domain, device: str = "cpu") -> Path:
     return cache.folder("baselines", fingerprint()) / f"{domain.name}{suffix}.json"
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def stamp(path: Path) -> tuple[int, ...]:
     """What changes whenever the file is replaced; empty if there is none. Times alone are too coarse for that."""
     try:
         status = path.stat()
@@ -210,7 +239,7 @@ def _read(path: Path, stamp: tuple[int, ...]) -> dict[str, Baseline]:
     if not stamp:
         return {}
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = loads(path.read_text(encoding="utf-8"))
         return {name: Baseline.model_validate(value) for name, value in content.items()}
     except (ValueError, AttributeError) as error:
         raise DomainError(f"{path}: not a file that `discoenv calibrate` wrote: {error}") from error

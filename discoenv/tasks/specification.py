@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Container
-from typing import Annotated, Literal
+from collections.abc import Container, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -13,6 +14,8 @@ from discoenv.data.published.sources import source
 
 Scale = Literal["tiny", "small", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
+#: How the datasets of a sampled task are split, see :func:`discoenv.tasks.sampling.sample_choices`.
+Split = Literal["random", "shift", "scale"]
 
 
 def _published(name: str) -> str:
@@ -66,6 +69,11 @@ class Dataset(_Record):
         gpu: scales at which it cannot train usefully on a CPU.
         requires: packages, by the names that they are imported by, that this dataset needs and others do not, beside
             those that readers of ``data`` need.
+        family: what it has in common with some of the others; splits of the kind ``shift`` keep families apart. None:
+            it is a family of one.
+        size: how large a problem it is, in the domain's ``size_unit``; splits of the kind ``scale`` need it.
+        aliases: further names of it, such as DiscoGen's, which tasks may use; they are read as its own name.
+        sampled: whether tasks that are sampled may have it; others are played where a task names them.
     """
 
     source: Literal["offline", "download"]
@@ -73,6 +81,10 @@ class Dataset(_Record):
     files: tuple[downloads.File, ...] = ()
     gpu: tuple[Scale, ...] = ()
     requires: tuple[str, ...] = ()
+    family: str | None = None
+    size: float | None = Field(default=None, gt=0)
+    aliases: tuple[str, ...] = ()
+    sampled: bool = True
 
     @property
     def to_fetch(self) -> tuple[downloads.File, ...]:
@@ -112,11 +124,19 @@ class Metric(_Record):
 
 
 class ResourceLimits(_Record):
-    """What one exam of the domain may use. ``minimum_budget_s`` is the least compute budget, in seconds."""
+    """What one exam of the domain may use.
+
+    Attributes:
+        memory_gib, scratch_gib: memory of the learner's processes, and size of its ``/tmp``, which counts as memory.
+        minimum_budget_s: the least compute budget, in seconds.
+        start_s: the part of the compute budget that is for start and compilation, in CPU seconds on the machine that
+            measured the shipped baselines; None: what the packages that the dataset requires usually need.
+    """
 
     memory_gib: float = 8.0
     scratch_gib: float = 1.0
-    minimum_budget_s: float = 30.0
+    minimum_budget_s: float = 0.0
+    start_s: float | None = None
 
 
 class Integrity(_Record):
@@ -169,6 +189,23 @@ class DiscoBench(_Record):
     example: tuple[str, ...] = Field(min_length=1)
 
 
+class Length(_Record):
+    """What sets how long training takes, for rehearsals and benchmarks.
+
+    Attributes:
+        key: the key of configurations that training takes in proportion to.
+        unit: keys whose product is one update, in units of ``key``; empty: ``key`` counts updates, or epochs.
+    """
+
+    key: str
+    unit: tuple[str, ...] = ()
+
+    def shortened(self, config: Mapping[str, Any], share: float) -> int:
+        """The value of ``key`` for a share of the training that a configuration asks for, in whole updates."""
+        unit = math.prod(int(config[key]) for key in self.unit)
+        return min(int(config[self.key]), max(1, math.ceil(share * int(config[self.key]) / unit)) * unit)
+
+
 class Quick(_Record):
     """The smallest task that is worth an exam (see :mod:`discoenv.tasks.quick`), for audits and tests.
 
@@ -192,6 +229,8 @@ class Specification(_Record):
     ``imports`` lists what modules may import beside their workspace's files and what computes in the standard library;
     left out: what is usual with the domain's ``extra`` (:data:`discoenv.module_code.FAMILIES`), or anything.
 
+    ``length`` is left out where no configuration sets how long training takes.
+
     ``discobench`` and ``quick`` may be left out: then the domain has no DiscoBench task and no example, and its quick
     task is made of the first module and the first two datasets that can be used.
     """
@@ -209,6 +248,8 @@ class Specification(_Record):
     datasets: dict[str, Dataset] = Field(min_length=2)
     discobench: DiscoBench | None = None
     quick: Quick | None = None
+    length: Length | None = None
+    size_unit: str = ""
     imports: tuple[str, ...] | None = None
     contract: dict[str, str]
     exam: Exam = Exam(kind="interactive")
@@ -230,15 +271,14 @@ class Specification(_Record):
             raise ValueError(f"fixed_files: {', '.join(both)} is a module as well")
         self._check_kits()
         self._check_exam()
+        self._check_splits()
         for backend, entry in self.backends.items():
             unknown = sorted(set(entry.prompts) - set(self.modules))
             if unknown:
                 raise ValueError(f"backends.{backend}.prompts: no module is called {', '.join(unknown)}")
             if entry.inherits not in self.backends or self.backends[entry.inherits].inherits != "default":
                 raise ValueError(f"backends.{backend}.inherits: {entry.inherits!r} is not a backend on top of default")
-        for dataset in self.datasets:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", dataset):
-                raise ValueError(f"datasets: {dataset!r} is not a relative path of plain names")
+        self._check_datasets()
         if self.discobench is not None:
             if "all" in self.modules:
                 raise ValueError("modules: 'all' names the DiscoBench task with all modules; rename the module")
@@ -252,6 +292,17 @@ class Specification(_Record):
             self._check_names("quick", "module", {"module": (self.quick.module,)}, self.modules)
         return self
 
+    def _check_datasets(self) -> None:
+        """Ids are relative paths of plain names, and aliases are none of them."""
+        for dataset in self.datasets:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", dataset):
+                raise ValueError(f"datasets: {dataset!r} is not a relative path of plain names")
+        aliases = [alias for entry in self.datasets.values() for alias in entry.aliases]
+        for alias in aliases:
+            if alias in self.datasets or aliases.count(alias) > 1:
+                what = "is the name of a dataset" if alias in self.datasets else "is listed twice"
+                raise ValueError(f"datasets: aliases: {alias} {what}")
+
     def _check_exam(self) -> None:
         """What answers is there."""
         if not self.exam.hands_over:
@@ -264,6 +315,11 @@ class Specification(_Record):
         unknown = sorted(set(self.exam.answering_files) - set(self.fixed_files))
         if unknown:
             raise ValueError(f"exam.answering_files: {', '.join(unknown)} is not among fixed_files")
+
+    def _check_splits(self) -> None:
+        """Sizes have a unit."""
+        if bool(self.size_unit) != any(dataset.size is not None for dataset in self.datasets.values()):
+            raise ValueError("size_unit: datasets with a size need it, and others have none")
 
     def _check_kits(self) -> None:
         """Bases are in kits that the domain has, and no kit hides a file."""

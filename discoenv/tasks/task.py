@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from discoenv.errors import TaskError, UnknownName
+from discoenv.errors import DiscoenvError, TaskError
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import Metric, Scale
-from discoenv.tasks.yaml_text import dump
+from discoenv.tasks.yaml_text import dump, load_untrusted
 
 Side = Literal["meta_train", "meta_test"]
+#: A number of exams per dataset, or ``auto``: as many as :mod:`discoenv.scoring.seeds` recommends. A task has a number.
+Seeds = int | Literal["auto"]
+#: The number of exams per dataset of a side of a task.
+SeedsOf = Callable[["Task", Side], int]
 Start = Literal["stub", "base"]
+#: Most exams per dataset.
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,16 @@ class Selection(BaseModel):
     scale: Scale = "small"
     baseline_scale: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
 
+    @field_validator("datasets", "meta_train", "meta_test", mode="after", check_fields=False)
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Names of datasets, for those that are given by an alias their own; what is unknown is found by resolve()."""
+        try:
+            domain = get_domain(str(info.data.get("domain")))
+        except DiscoenvError:
+            return names
+        return tuple(map(domain.canonical, names))
+
     def resolve(self) -> Domain:
         """The domain, after checking that every name exists there.
 
@@ -88,8 +105,7 @@ class Selection(BaseModel):
             domain.require(module=module)
         for dataset in self._datasets():
             domain.require(dataset=dataset)
-            if self.scale not in domain.scales(dataset):
-                raise UnknownName("scale", self.scale, domain.scales(dataset), f"{domain.name}, dataset {dataset}")
+            domain.require_scale(dataset, self.scale)
         return domain
 
     def setting(self, dataset: str) -> Setting:
@@ -111,7 +127,7 @@ class Selection(BaseModel):
             TaskError: not YAML, a key is unknown or missing, or a value is wrong.
         """
         try:
-            content = yaml.safe_load(text)
+            content = load_untrusted(text)
         except (yaml.YAMLError, RecursionError) as error:
             raise TaskError(f"{source}: not valid YAML: {error}") from error
         return cls.parse(content, source)
@@ -163,8 +179,8 @@ class Task(Selection):
     modules: tuple[str, ...] = Field(min_length=1)
     meta_train: tuple[str, ...] = Field(min_length=1)
     meta_test: tuple[str, ...] = Field(min_length=1)
-    train_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
-    test_seeds: Annotated[int, Field(ge=1, le=1000)] = 2
+    train_seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = 1
+    test_seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = 2
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
@@ -185,6 +201,20 @@ class Task(Selection):
         """One side of the task. It does not contain the other side."""
         shared = {name: getattr(self, name) for name in Selection.model_fields}
         return TaskSide(**shared, datasets=getattr(self, side))
+
+    def with_seeds(self, train: Any, test: Any, seeds_of: SeedsOf | None) -> Task:
+        """The same task with the recommended number of exams on the sides for which ``auto`` was given.
+
+        Raises:
+            TaskError: ``auto`` was given, and it is not known here what is recommended.
+        """
+        changes = {}
+        for key, given, side in (("train_seeds", train, "meta_train"), ("test_seeds", test, "meta_test")):
+            if given == "auto":
+                if seeds_of is None:
+                    raise TaskError(f"{key} is 'auto', but it is not known here what is recommended: give a number")
+                changes[key] = seeds_of(self, cast(Side, side))
+        return self.model_copy(update=changes) if changes else self
 
     @property
     def task_id(self) -> str:

@@ -43,6 +43,14 @@ if __name__ == "__main__":
 '''
 
 
+_INSTALL = """\
+#!/bin/sh
+# Installs the packages of requirements.txt into the Python that is first on the PATH, or that PYTHON names.
+set -e
+"${PYTHON:-python}" -m pip install -r "$(dirname "$0")/requirements.txt"
+"""
+
+
 def initial_modules(task: Selection) -> dict[str, str]:
     """Source text of each editable module at the start, by file name (``loss.py``)."""
     domain = task.resolve()
@@ -85,13 +93,17 @@ def describe(task: TaskSide) -> str:
 
 
 def _scored(domain: Domain, task: TaskSide) -> str:
-    metrics = {domain.metric(dataset) for dataset in task.datasets}
+    metrics = {metric for dataset in task.datasets for metric in domain.metrics(dataset)}
     names = ", ".join(
         f"`{metric.name}` ({metric.unit}; {'higher' if metric.direction == 'max' else 'lower'} is better)"
         for metric in sorted(metrics, key=lambda metric: metric.name)
     )
     if domain.self_reported:
-        return f"An exam runs `main.py` with your modules; what it prints as its last line of JSON counts: {names}."
+        several = any(len(domain.metrics(dataset)) > 1 for dataset in task.datasets)
+        worst = " A dataset that has several of them is as good as the worst, each normalised." if several else ""
+        return (
+            f"An exam runs `main.py` with your modules; what it prints as its last line of JSON counts: {names}.{worst}"
+        )
     exam = domain.specification.exam
     if not exam.hands_over:
         return (
@@ -141,6 +153,7 @@ def workspace_files(task: TaskSide) -> dict[str, str]:
         "description.md": describe(task),
         "task.yaml": task.to_yaml(),
         "requirements.txt": "\n".join(domain.specification.requirements) + "\n",
+        "install.sh": domain.installer or _INSTALL,
         "run_main.py": _RUN_MAIN,
     }
     fixed = [module for module in domain.modules if module not in task.modules]
