@@ -1,4 +1,7 @@
-"""File locks that all users of a machine share; the kernel frees what a dead process held."""
+"""File locks that all users of a machine share; the kernel frees what a dead process held.
+
+Children made by ``os.fork()`` do not hold them, see :mod:`discoenv.machine.forks`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from discoenv.errors import SandboxError
+from discoenv.machine import forks
 
 _logger = logging.getLogger(__name__)
 _LONG_S: Final = 10.0
@@ -44,7 +48,9 @@ def shared_folder(path: Path) -> None:
 
 
 def try_lock(path: Path, kind: int, *, create: bool = True) -> int | None:
-    """A descriptor that holds the lock, or None. Locking takes no right to write, so users can share the files.
+    """A descriptor that holds the lock, or None; :func:`unlock` it.
+
+    Locking takes no right to write, so users can share the files.
 
     Args:
         path: the file.
@@ -69,4 +75,9 @@ def try_lock(path: Path, kind: int, *, create: bool = True) -> int | None:
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return forks.keep(descriptor)
+
+
+def unlock(descriptor: int) -> None:
+    """Let a lock go that :func:`try_lock` got. Nothing in a child, which does not hold it."""
+    forks.release(descriptor)
