@@ -31,6 +31,7 @@
         ├── MissingHere           as above
         └── MachineError          this computer failed, or something of ours on it
             ├── InfraError        an exam could not be held
+            ├── RecordError       a run directory cannot be written
             ├── EpisodeSpoilt     an episode says nothing about the agent that played it
             ├── WrongData         generated data differ from what they are on every other machine
             └── SandboxError      a sandbox failed, not the code inside
@@ -179,6 +180,10 @@ class MachineError(Inconclusive, RuntimeError):
 
 class InfraError(MachineError):
     """Something of ours failed (examiner, sandbox, disk), not the agent's code. Retried; never a score."""
+
+
+class RecordError(MachineError):
+    """A run directory cannot be written; the message names the folder, the reason and what to do."""
 
 
 class EpisodeSpoilt(MachineError):

@@ -770,6 +770,7 @@ def test_a_run_directory_records_the_whole_episode(make_env: MakeEnv, task: Task
         "task.yaml",
         "episode.json",
         "episode.jsonl",
+        "exams.jsonl",
         "owner.json",
         "result.json",
         *(f"files/{step}/{name}.py" for step in ("step_000", "step_001") for name in ("model", "features")),
