@@ -11,6 +11,7 @@ import typer
 
 from discoenv.cli.loading import SETTINGS, Deferred, DeferredGroup
 from discoenv.errors import DiscoenvError
+from discoenv.machine import streams
 
 _TASKS: Final = "Tasks"
 _SANDBOXES: Final = "Sandboxes"
@@ -58,7 +59,8 @@ class Commands(DeferredGroup):
         ),
         "data": Deferred("data:data", "Datasets that have to be downloaded."),
         "gc": Deferred(
-            "runs:gc", "Remove what killed processes left behind: containers, control groups and temporary folders."
+            "runs:gc",
+            "Remove what killed processes left behind: containers, control groups, processes, temporary folders.",
         ),
         "get-domains": Deferred("tasks:list_domains", "List the domains.", _TASKS),
         "get-modules": Deferred("tasks:get_modules", "List the modules of each domain.", _TASKS),
@@ -83,7 +85,9 @@ class Commands(DeferredGroup):
         ),
         "image": Deferred("sandbox:image", "Images of learners, for the docker and podman sandboxes.", _SANDBOXES),
         "ps": Deferred(
-            "sandbox:ps", "List what runs in sandboxes on this machine, and who holds its GPUs.", _SANDBOXES
+            "sandbox:ps",
+            "List what runs in sandboxes on this machine, examiners beside them, and who holds its GPUs.",
+            _SANDBOXES,
         ),
     }
 
@@ -104,6 +108,7 @@ def discoenv() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; an error that its user can fix is one message, without a traceback."""
+    streams.fill_for_python()
     try:
         app(arguments)
     except DiscoenvError as error:

@@ -162,7 +162,7 @@ def export(
 
 
 def gc() -> None:
-    """Remove what killed processes left behind: containers, control groups and temporary folders."""
+    """Remove what killed processes left behind: containers, control groups, processes, folders."""
     from discoenv.machine import scratch  # asks every sandbox
     from discoenv.sandbox import inventory
 
