@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from discoenv.scoring import baselines, calibration
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise, write_modules
+
+_logger = logging.getLogger(__name__)
 
 
 class Evaluation:
@@ -73,6 +76,7 @@ class Evaluation:
         self._group = host.group()
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
         self._unshown: dict[tuple[str, str, int], ExamResult] = {}
+        self._measured: dict[str, baselines.Baseline] = {}
         self._base_digest = digest_of(base_modules(task))
         self.spent_s = 0.0
 
@@ -228,6 +232,7 @@ class Evaluation:
         with self._host.reserve(alone=True, group=self._group) as cores:
             # only now, because another process may have measured it while this one waited
             known = baselines.local_entry(setting, device, sandbox=sandbox, editable=editable)
+            known = known or self._measured.get(dataset)
             if known is not None and not self._paired:
                 return known
             measured = calibration.calibrate(
@@ -240,8 +245,12 @@ class Evaluation:
                 group=self._group,
             )
             if not self._paired:
-                key = baselines.local_key(setting, editable)
-                baselines.write(baselines.local_path(self.domain, device), {key: measured})
+                self._measured[dataset] = measured
+                path = baselines.local_path(self.domain, device)
+                try:
+                    baselines.write(path, {baselines.local_key(setting, editable): measured})
+                except OSError as error:  # others measure it again; this episode has it
+                    _logger.warning("%s: this machine's baseline of %s cannot be kept: %s", path, dataset, error)
             return measured
 
     def _device_of(self, setting: Setting) -> str:

@@ -60,13 +60,14 @@ class FinishedExam:
         result = dataclasses.asdict(replace(self.result, artifacts=b""))
         del result["artifacts"], result["seed"]
         content = {
+            "about": dict(about),
             "step": self.step,
             "modules": self.modules,
             "side": self.side,
             "result": json.loads(json.dumps(result, default=_python)),
             "artifacts": hashlib.sha256(self.result.artifacts).hexdigest() if self.result.artifacts else "",
         }
-        return {**content, "seal": secret.seal({"about": dict(about), "exam": content})}
+        return {**content, "seal": secret.seal(content)}
 
     @classmethod
     def from_json(
@@ -86,11 +87,7 @@ class FinishedExam:
             seed: seed of an exam, by side, dataset and number.
             artifacts: what the examiner saved, by step, side, dataset and number.
         """
-        sealed = {key: value for key, value in content.items() if key != "seal"}
-        try:
-            if not secret.sealed({"about": dict(about), "exam": sealed}, content.get("seal")):
-                return None
-        except RecursionError:
+        if content.get("about") != dict(about) or not authentic(content, secret):
             return None
         try:  # what follows was written with the secret, but perhaps by another version
             step, side, values = content["step"], content["side"], dict(content["result"])
@@ -104,6 +101,14 @@ class FinishedExam:
             return cls(step, content["modules"], side, result)
         except (KeyError, TypeError, IndexError):
             return None
+
+
+def authentic(line: Mapping[str, Any], secret: Secret) -> bool:
+    """Whether a line of ``exams.jsonl`` was sealed with the secret."""
+    try:
+        return secret.sealed({key: value for key, value in line.items() if key != "seal"}, line.get("seal"))
+    except RecursionError:  # nested too deeply to be one
+        return False
 
 
 def read(
