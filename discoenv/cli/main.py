@@ -38,6 +38,9 @@ class Commands(DeferredGroup):
             "runs:draw",
             "Draw pictures of a recorded run into its folder `pictures`: scores, and what its domain has to show.",
         ),
+        "check": Deferred(
+            "runs:check", "List what looks like cheating or fabrication in recorded runs. It changes no score."
+        ),
         "view": Deferred("runs:view", "Look at recorded runs, finished or still running, in a browser."),
         "export": Deferred(
             "runs:export", "Write a run as one HTML file that opens anywhere, without discoenv and without network."
