@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from discoenv.machine.regular import open_regular
+from discoenv.text import encoded
 
 Json = dict[str, Any]
 
@@ -43,7 +44,7 @@ def append(path: Path, line: str) -> None:
     try:
         end = os.fstat(descriptor).st_size
         torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
-        left = memoryview((b"\n" if torn else b"") + line.encode() + b"\n")
+        left = memoryview((b"\n" if torn else b"") + encoded(line) + b"\n")
         try:
             while left:
                 left = left[os.write(descriptor, left) :]

@@ -125,14 +125,6 @@ def now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
-def name_of(function: Any) -> str | None:
-    """A function as ``package.module:name``, an object that can be called by its type, None as None."""
-    if function is None:
-        return None
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}:{named.__qualname__}"
-
-
 def _dumps(content: Any, indent: int | None = None) -> str:
     """JSON; NumPy scalars and arrays, which an objective may report, as Python values, anything else as text."""
     return json.dumps(content, indent=indent, default=_python)

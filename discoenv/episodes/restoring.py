@@ -21,7 +21,6 @@ from discoenv import objectives
 from discoenv.episodes import history as histories
 from discoenv.episodes.episode import Episode, EpisodeLimits
 from discoenv.episodes.record import EpisodeRecord, SetupRecord, trusted_packs
-from discoenv.episodes.recorder import name_of
 from discoenv.errors import RunError, SecretError
 from discoenv.exams.host import Host
 from discoenv.exams.secrets import VARIABLE, kept_at
@@ -63,7 +62,7 @@ def restored(
     domain = record.task.resolve()
     objectives.get(record.task.objective)
     limits = _limits(record.setup, directory)
-    _require_same(record, host, name_of(reward_fn))
+    _require_same(record, host, None if reward_fn is None else objectives.function_name(reward_fn))
     if limits.max_steps > most_steps:
         raise RunError(
             f"{directory}: allows {limits.max_steps} actions, and this environment {most_steps}: make it with "

@@ -144,16 +144,17 @@ def test_what_is_lost_in_the_end_is_named(
     assert "lost with this process" in lost.getMessage()
 
 
-@pytest.mark.parametrize("place", ["a file", "below a file", "not mine"])
-def test_a_folder_in_which_nothing_can_be_recorded_is_an_error_of_the_machine_before_the_episode(
+@pytest.mark.parametrize("place", ["runs", "runs/below"])
+def test_a_folder_in_which_nothing_can_be_recorded_any_more_is_an_error_of_the_machine_before_the_episode(
     make_env: MakeEnv, tmp_path: Path, place: str
 ) -> None:
-    (tmp_path / "file").touch()
-    folder = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "runs", "not mine": Path("/proc/runs")}
-    env = make_env(runs_dir=folder[place])
+    env = make_env(runs_dir=tmp_path / place)
+    (tmp_path / "runs").touch()
     with pytest.raises(RecordError, match=r"no run can be recorded there: .*runs_dir= names another folder") as caught:
         env.reset(seed=0)
-    assert str(caught.value).startswith(str(folder[place]))
+    assert str(caught.value).startswith(str(tmp_path / place))
+    (tmp_path / "runs").unlink()
+    assert env.reset(seed=0)[1]["run_directory"].startswith(str(tmp_path / place))
 
 
 def test_a_workspace_that_cannot_be_written_is_an_error_of_the_machine(

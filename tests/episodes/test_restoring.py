@@ -313,8 +313,8 @@ def test_a_tool_session_goes_on_with_its_runs(make_env: MakeEnv, actions: list[A
     assert other.runs == session.runs
     assert (other.introduction, other.task_text) == (session.introduction, session.task_text)
     assert other.steps_left == session.steps_left
-    assert other.submit(1).text.replace("\r", "") == session.submit(1).text
-    assert other.reward == session.reward
+    assert (other.submit(2).ok, session.submit(2).ok) == (True, True)
+    assert other.reward == session.reward > 0
 
 
 # ---- what is not taken from a run directory
@@ -434,8 +434,8 @@ def test_an_environment_that_would_earn_other_rewards_says_what_to_change(
     [
         ("features.py", "import os\n", "modules of the task: features.py, line 1: 'os' cannot be imported here"),
         ("features.py", "x" * 70_000, "the limit is 65536"),
-        ("other.py", "", "expected features.py, model.py, not features.py, model.py, other.py"),
-        ("features.py", b"\xff", "a module cannot be read"),
+        ("other.py", "", "holds features.py, model.py, other.py, but those of the task are features.py, model.py"),
+        ("features.py", b"\xff", "not UTF-8, so this is no module"),
     ],
 )
 def test_modules_of_a_run_are_checked_as_edits_are(
