@@ -148,7 +148,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         raise TypeError(
             f"{type(self).__name__} cannot be copied or pickled: it has processes and files of its own. Make another "
             "one with the same arguments, gym.make(env.spec), and reset it with the same seed: it plays the same task "
-            "in the same exams"
+            "in the same exams. fork() copies its episode"
         )
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:

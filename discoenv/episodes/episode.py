@@ -168,7 +168,7 @@ class Episode:
                 assert history.source is not None
                 exams = finished_exams(history.source, self._host.secret, about, self._evaluation.seed)
                 history = replace(history, exams=tuple(exams))
-            self._evaluation.resume(history.exams or (), history.step, history.last.info.compute_spent_s)
+            self._evaluation.resume(history.exams or (), history.step, max(0.0, history.last.info.compute_spent_s))
         self.modules = initial_modules(self.task) if history is None else history.files
         self.score = 0.0 if history is None else history.score
         self.steps = 0 if history is None else history.step
