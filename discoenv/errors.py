@@ -12,6 +12,7 @@
     │   ├── NotImportable         a function named ``package.module:name`` cannot be imported
     │   ├── EntryPointError       an entry point of an installed package cannot be used
     │   ├── DomainError           the files of a domain are wrong
+    │   ├── InterpreterUnusable   the interpreter that a pack names does not work
     │   ├── MissingHere           this computer lacks something that must be fetched, installed or measured first;
     │   │   │                     it is Inconclusive, too
     │   │   ├── DatasetUnavailable  a dataset's data or packages are missing here
@@ -115,6 +116,10 @@ class EntryPointError(UserError, ImportError):
 
 class DomainError(UserError, ValueError):
     """A domain's files are wrong; the message names the file and the key."""
+
+
+class InterpreterUnusable(UserError, ValueError):
+    """The interpreter that a pack of domains names is not there, or does not work; the message names its path."""
 
 
 class MissingHere(UserError, Inconclusive):

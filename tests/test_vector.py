@@ -195,7 +195,7 @@ def test_a_new_episode_starts_as_the_mode_says(
     if mode is AutoresetMode.SAME_STEP:
         assert observations["steps_left"].tolist() == [2, 3]
         assert infos["final_obs"][1]["steps_left"] == 2
-        assert info_of(infos["final_info"], 1)["meta_test"]["Wave"]["normalised"] == pytest.approx(rewards[1])
+        assert info_of(infos["final_info"], 1)["meta_test"]["Wave"]["outcome"] == pytest.approx(rewards[1])
         return
     assert observations["steps_left"].tolist() == [2, 2]
     if mode is AutoresetMode.DISABLED:

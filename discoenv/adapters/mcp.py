@@ -80,6 +80,7 @@ class ServedEpisode:
     ) -> None:
         self._lock = threading.Lock()
         self._exam: _LatestExam | None = None
+        self._reference: Progress | None = None
         self._unseen: list[str] = []
         self._on_end = on_end
         self.session = make_session(self._progress)
@@ -119,7 +120,7 @@ class ServedEpisode:
                 text, ok = result.text, result.ok
             except Exception as error:
                 text, ok = f"The environment failed: {type(error).__name__}: {error}", False
-            self._exam = None
+            self._exam = self._reference = None
             if abandoned.is_set():
                 self._unseen.append(text)
                 return
@@ -136,6 +137,9 @@ class ServedEpisode:
             self._on_end(self.session)
 
     def _progress(self, progress: Progress) -> None:
+        if progress.reference:  # it is named, and does not count
+            self._reference = progress if progress.result is None else None
+            return
         begun = 0  # of this side
         if self._exam is not None and self._exam.progress.spec.side == progress.spec.side:
             begun = self._exam.progress.number
@@ -145,7 +149,8 @@ class ServedEpisode:
     async def _report(self, context: Context) -> None:
         exam = self._exam
         if exam is not None:
-            label = f"exam {exam.progress.number} of {exam.progress.total}: {exam.progress.spec.dataset}"
+            shown = self._reference or exam.progress
+            label = f"{shown.label}: {shown.spec.dataset}"
             await context.session.report_progress(exam.done(), exam.progress.total, label)
 
 
