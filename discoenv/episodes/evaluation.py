@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from discoenv import arguments
+from discoenv.episodes.finished import FinishedExam, digest_of
 from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
 from discoenv.exams.host import Host
@@ -41,6 +41,8 @@ class Evaluation:
             examined with the seeds and data of each exam, once on this machine: see :mod:`discoenv.scoring.references`.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`examine`; of an exam
             whose result is known, at the end only.
+        on_finished: called by that thread with each exam that :meth:`resume` can be given later: the digest of its
+            modules, its side and its result.
 
     Attributes:
         device: name of what learners train on: ``cpu``, or the product name of a GPU if any dataset goes to one.
@@ -64,6 +66,7 @@ class Evaluation:
         paired: bool = False,
         scoring: Scoring = Scoring(),  # noqa: B008 - it cannot be changed
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_finished: Callable[[str, Side, ExamResult], None] = lambda digest, side, result: None,
     ) -> None:
         seed = arguments.integer("seed", seed, least=0, most=2**63 - 1)
         budget_scale = arguments.number("budget_scale", budget_scale, above=0)
@@ -76,23 +79,40 @@ class Evaluation:
             for setting in settings:
                 self.domain.require_packages(setting.dataset)
         self.entries = {setting.dataset: baselines.entry(setting, self._device_of(setting)) for setting in settings}
-        self.directory = scratch.make()
-        try:
-            self.workspace = materialise(task, self.directory / "workspace")
-        except BaseException:
-            scratch.remove(self.directory)
-            raise
+        self.directory, self.workspace = _materialised(task)
         self._seed = seed
         self._budget_scale = budget_scale
         self._costs = costs or paired
         self._paired = paired
         self._scoring = scoring
         self._on_progress = on_progress
+        self._on_finished = on_finished
         self._group = host.group()
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
         self._references: dict[tuple[str, int], ExamResult] = {}
-        self._base_digest = _digest(base_modules(task))
+        self._unshown: dict[tuple[str, str, int], ExamResult] = {}
+        self._measured: dict[str, baselines.Baseline] = {}
+        self._base_digest = digest_of(base_modules(task))
         self.spent_s = 0.0
+
+    @property
+    def compares_costs(self) -> bool:
+        """Whether exams run alone on the machine."""
+        return self._costs
+
+    def resume(self, exams: Sequence[FinishedExam], step: int, spent_s: float) -> None:
+        """Go on from an earlier evaluation of the task, with the same seeds.
+
+        Args:
+            exams: that it finished. Those after ``step`` are charged when they are asked for, as if they were held
+                then.
+            step: actions so far.
+            spent_s: seconds for which learners have run until then.
+        """
+        for exam in exams:
+            known = self._finished if exam.step <= step else self._unshown
+            known.setdefault((exam.modules, exam.result.dataset, exam.result.seed), exam.result)
+        self.spent_s = spent_s
 
     def place(self, modules: Mapping[str, str]) -> None:
         """Put ``modules`` (text by file name) into the workspace.
@@ -131,7 +151,7 @@ class Evaluation:
 
     def is_known(self, modules: Mapping[str, str], datasets: Sequence[str] = (), seeds: int | None = None) -> bool:
         """Whether all these meta-train exams have been held, so that :meth:`examine` runs none and measures nothing."""
-        digest = _digest(modules)
+        digest = digest_of(modules)
         chosen = [name for name in self.task.meta_train if not datasets or name in datasets]
         wanted = [(digest, name, seed) for name in chosen for seed in self.seeds("meta_train", name, seeds)]
         return not self._paired and all(exam in self._finished for exam in wanted)
@@ -143,14 +163,19 @@ class Evaluation:
         """
         if count is None:
             count = self.task.train_seeds if side == "meta_train" else self.task.test_seeds
+        return [self.seed(side, dataset, number) for number in range(count)]
+
+    def seed(self, side: Side, dataset: str, number: int) -> int:
+        """Seed of one exam, which the record does not hold."""
         label: dict[str, str | int] = {
             "domain": self.domain.name,
             "dataset": dataset,
             "scale": self.task.scale,
             "side": side,
             "episode": self._seed,
+            "number": number,
         }
-        return [self._host.secret.seed({**label, "number": number}) for number in range(count)]
+        return self._host.secret.seed(label)
 
     def budget_s(self, dataset: str) -> float:
         """Compute budget of one exam of a dataset, in seconds."""
@@ -179,7 +204,7 @@ class Evaluation:
     ) -> list[Score]:
         chosen = [name for name in getattr(self.task, side) if not datasets or name in datasets]
         specs = {name: self._specs(side, name, seeds) for name in chosen}
-        digest = _digest(modules)
+        digest = digest_of(modules)
         total = sum(map(len, specs.values()))
         if self._costs:  # one by one: the baseline may have to be measured right after the exams of a dataset
             scores = []
@@ -277,6 +302,17 @@ class Evaluation:
     ) -> list[ExamResult]:
         """Results of exams, known or run now; ``first`` of the ``total`` exams of the call came before them."""
         numbers = {spec: first + number for number, spec in enumerate(specs, start=1)}
+
+        def finish(spec: ExamSpec, result: ExamResult) -> None:
+            self.spent_s += result.spent_s
+            if result.status != "timeout":
+                self._finished[digest, spec.dataset, spec.seed] = result
+                self._on_finished(digest, spec.side, result)
+
+        for spec in specs:
+            unshown = self._unshown.pop((digest, spec.dataset, spec.seed), None)
+            if unshown is not None and (digest, spec.dataset, spec.seed) not in self._finished:
+                finish(spec, unshown)
         if digest == self._base_digest and self._scoring.reference == "paired" and not self._costs:
             self._measure_references(specs[0].side, specs)
             for spec in specs:
@@ -290,9 +326,7 @@ class Evaluation:
         def report(progress: Progress) -> None:
             spec, result = progress.spec, progress.result
             if result is not None:
-                self.spent_s += result.spent_s
-                if result.status != "timeout":
-                    self._finished[digest, spec.dataset, spec.seed] = result
+                finish(spec, result)
             self._on_progress(Progress(spec, numbers[spec], total, result))
 
         unknown = [spec for spec, result in known.items() if result is None]
@@ -313,6 +347,7 @@ class Evaluation:
         with self._host.reserve(alone=True, group=self._group) as cores:
             # only now, because another process may have measured it while this one waited
             known = baselines.local_entry(setting, device, sandbox=sandbox, editable=editable)
+            known = known or self._measured.get(dataset)
             if known is not None and not self._paired:
                 return known
             measured = calibration.calibrate(
@@ -325,8 +360,12 @@ class Evaluation:
                 group=self._group,
             )
             if not self._paired:
-                key = baselines.local_key(setting, editable)
-                baselines.write(baselines.local_path(self.domain, device), {key: measured})
+                self._measured[dataset] = measured
+                path = baselines.local_path(self.domain, device)
+                try:
+                    baselines.write(path, {baselines.local_key(setting, editable): measured})
+                except OSError as error:  # others measure it again; this episode has it
+                    _logger.warning("%s: this machine's baseline of %s cannot be kept: %s", path, dataset, error)
             return measured
 
     def _device_of(self, setting: Setting) -> str:
@@ -348,6 +387,25 @@ class Evaluation:
         return CompileCache()  # a program of the base modules holds them, and is of no use without them
 
 
+def _materialised(task: Task) -> tuple[Path, Path]:
+    """A new folder, and in it the workspace of the meta-train side.
+
+    Raises:
+        InfraError: they cannot be written.
+    """
+    try:
+        directory = scratch.make()
+        try:
+            return directory, materialise(task, directory / "workspace")
+        except BaseException:
+            scratch.remove(directory)
+            raise
+    except OSError as error:
+        raise InfraError(
+            f"the workspace could not be written: {error}. Make room there, or let TMPDIR name another folder"
+        ) from error
+
+
 def _reference(spec: ExamSpec, result: ExamResult) -> ExamResult:
     """The result of the base modules, if it is one to compare with.
 
@@ -361,7 +419,3 @@ def _reference(spec: ExamSpec, result: ExamResult) -> ExamResult:
             "Play with reference='shipped', or see that `discoenv validate` passes"
         )
     return result
-
-
-def _digest(modules: Mapping[str, str]) -> str:
-    return hashlib.sha256(repr(sorted(modules.items())).encode()).hexdigest()

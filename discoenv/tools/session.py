@@ -77,7 +77,7 @@ class ToolSession:
 
     Args:
         env: ``gym.make("DiscoGen-v0", …)``; it is reset.
-        seed, options: of the reset.
+        seed, options: of the reset. With ``options={"restore": path}`` the session goes on from a saved episode.
         recorder: where tool calls are recorded; ``auto`` means the run directory, if the environment keeps one.
 
     Attributes:
@@ -109,13 +109,14 @@ class ToolSession:
         if recorder == "auto":
             recorder = CallRecorder(base.run_directory) if base.run_directory else None
         self.recorder = recorder
-        self.task_text = str(self.observation["text"])
+        history = base.history
+        self.task_text = history.events[0].text
         self.introduction = f"{self.task_text}{_ACTING}"
-        self.max_steps = base.limits.max_steps
+        self.max_steps = history.step + int(self.observation["steps_left"])
         self.notes: list[str] = []
         self.over = False
         self.reward = 0.0
-        self.runs: list[RunResult] = []
+        self.runs: list[RunResult] = [RunResult(**vars(run), files=files) for run, files in history.runs]
         self._files: dict[str, str] = dict(self.observation["files"])
         self._workspace = Path(self.info["workspace"])
         self._tools: dict[type[Arguments], Callable[[Any], ToolResult]] = {
