@@ -146,6 +146,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         reward, terminated, truncated, info = self._episode.act(action)
         return self._observation(self._episode), reward, terminated, truncated, info
 
+    def stop_run(self) -> bool:
+        """Stop the ``run`` that another thread carries out, within a second. Whether there was one to stop.
+
+        :meth:`step` returns as usual, and the run counts as an action. Exams that had finished are not repeated in a
+        later run of the same files.
+        """
+        return self._episode is not None and self._episode.stop_run()
+
     def render(self) -> str | None:
         """The text of the last observation, if ``render_mode="ansi"``."""
         return self._episode.text if self.render_mode == "ansi" and self._episode else None

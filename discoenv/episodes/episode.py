@@ -14,10 +14,10 @@ import numpy as np
 from discoenv import module_code, objectives
 from discoenv.episodes import feedback
 from discoenv.episodes.action import Action, apply_edits, parse_action, shown
-from discoenv.episodes.evaluation import Evaluation
+from discoenv.episodes.evaluation import Evaluation, RunStopped
 from discoenv.episodes.record import EventRecord, IntegrityRecord, SetupRecord, StepRecord, score_records
 from discoenv.episodes.recorder import Recorder, name_of
-from discoenv.errors import ActionError, InfraError
+from discoenv.errors import ActionError, EpisodeLeft, InfraError
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.scoring.scores import Score
@@ -144,7 +144,11 @@ class Episode:
         return self._recorder.directory if self._recorder else None
 
     def act(self, action: Any) -> Step:
-        """Apply an action. One that cannot be taken changes nothing, says why in ``text``, and counts."""
+        """Apply an action. One that cannot be taken changes nothing, says why in ``text``, and counts.
+
+        Raises:
+            EpisodeLeft: :meth:`end` was called meanwhile. The action is not recorded.
+        """
         begin = time.monotonic()
         self.steps += 1
         parsed, outcome = self._apply(action)
@@ -161,6 +165,8 @@ class Episode:
                 reward, details = self._score_meta_test()
                 outcome |= details
         except InfraError as error:
+            if self.over:
+                raise EpisodeLeft("the episode was closed before the action was carried out") from error
             reward, terminated, truncated = 0.0, False, True
             outcome["infra_error"] = str(error)
             self.text = f"The machine failed, and the episode ends without a score: {error}\n"
@@ -182,10 +188,21 @@ class Episode:
         self.over = terminated or truncated
         return Step(reward, terminated, truncated, report.to_json())
 
+    def stop_run(self) -> bool:
+        """Stop the ``run`` that goes on, from any thread; it counts as an action. Whether there was one to stop."""
+        return self._evaluation.stop()
+
     def end(self) -> None:
-        """End what runs. The episode can be looked at, and cannot go on. Safe to call again."""
-        self.over = True
-        self.close()
+        """End what runs. The episode can be looked at, and cannot go on. Safe to call again.
+
+        If it has not ended, it is recorded as left: without a reward.
+        """
+        left, self.over = not self.over, True
+        try:
+            if left and self._recorder is not None:
+                self._recorder.left()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End what runs, and remove the temporary files. Safe to call again."""
@@ -222,15 +239,22 @@ class Episode:
                 raise ActionError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
 
     def _run(self, datasets: Sequence[str]) -> Info:
-        scores = self._examine("meta_train", datasets)
+        try:
+            scores = self._examine("meta_train", datasets)
+        except RunStopped as stop:
+            self.text += feedback.stopped(stop.results, stop.total) + f"\n{self._left()}\n"
+            return {"stopped": str(stop)}
         self.score = float(np.mean([score.normalised for score in scores]))
         reward = self._reward(scores)
         total = len(self.task.meta_train)
         part = f" over {len(scores)} of {total} datasets" if len(scores) < total else ""
         self.text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self.score:.3f}{part})")
         self.text += feedback.objective(self.task, reward)
-        self.text += f"\n{feedback.left(self.steps_left, self._compute_left_s())}\n"
+        self.text += f"\n{self._left()}\n"
         return {"meta_train": score_records(scores), "score": self.score, "meta_train_reward": reward.value}
+
+    def _left(self) -> str:
+        return feedback.left(self.steps_left, self._compute_left_s())
 
     def _score_meta_test(self) -> tuple[float, Info]:
         scores = self._examine("meta_test")

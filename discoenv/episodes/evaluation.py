@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
-from discoenv.exams.host import Host
+from discoenv.exams.host import ExamGroup, Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import scratch
@@ -16,6 +18,20 @@ from discoenv.scoring import baselines, calibration
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise, write_modules
+
+
+class RunStopped(Exception):
+    """Exams of the meta-train side were stopped on request, see :meth:`Evaluation.stop`; that is no failure.
+
+    Attributes:
+        results: of the exams that had finished.
+        total: number of exams that were asked for.
+    """
+
+    def __init__(self, results: Sequence[ExamResult], total: int) -> None:
+        self.results = tuple(results)
+        self.total = total
+        super().__init__(f"the run was stopped when {len(self.results)} of its {total} exams had finished")
 
 
 class Evaluation:
@@ -72,6 +88,7 @@ class Evaluation:
         self._paired = paired
         self._on_progress = on_progress
         self._group = host.group()
+        self._run: _Run | None = None
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
         self._base_digest = _digest(base_modules(task))
         self.spent_s = 0.0
@@ -95,10 +112,20 @@ class Evaluation:
 
         Raises:
             InfraError: the machine failed twice at the same exam. The others were ended.
+            RunStopped: :meth:`stop` ended exams of the meta-train side.
         """
         if side == "meta_train":
             self.place(modules)
-            return self._scores(self.workspace, modules, side, datasets)
+            run = self._run = _Run(ExamGroup(self._group))
+            try:
+                return self._scores(self.workspace, modules, side, datasets)
+            except InfraError:
+                if not run.stopped or self._group.cancelled:
+                    raise
+                self.spent_s += sum(time.monotonic() - begin for begin in run.begun.values())
+                raise RunStopped(run.results, run.total) from None
+            finally:
+                self._run = None
         try:
             workspace = materialise(self.task, self.directory / side, modules=modules, side=side)
         except OSError as error:
@@ -107,6 +134,15 @@ class Evaluation:
             return self._scores(workspace, modules, side, datasets)
         finally:
             scratch.remove(workspace)
+
+    def stop(self) -> bool:
+        """Stop the exams of the meta-train side that go on, from any thread. Whether there are any."""
+        run = self._run
+        if run is None:
+            return False
+        run.stopped = True
+        run.group.cancel()
+        return True
 
     def seeds(self, side: Side, dataset: str) -> list[int]:
         """Exam seeds of a dataset in this episode: the same at every step, different between the two sides."""
@@ -164,14 +200,21 @@ class Evaluation:
     ) -> list[ExamResult]:
         """Results of exams, known or run now; ``first`` of the ``total`` exams of the call came before them."""
         numbers = {spec: first + number for number, spec in enumerate(specs, start=1)}
+        run = self._run or _Run(self._group)
+        run.total = total
         known = {spec: self._finished.get((digest, spec.dataset, spec.seed)) for spec in specs}
         for spec, result in known.items():
             if result is not None:
+                run.results.append(result)
                 self._on_progress(Progress(spec, numbers[spec], total, result))
 
         def report(progress: Progress) -> None:
             spec, result = progress.spec, progress.result
-            if result is not None:
+            if result is None:
+                run.begun[spec] = time.monotonic()
+            else:
+                run.results.append(result)
+                del run.begun[spec]
                 self.spent_s += result.wall_s
                 if result.status != "timeout":
                     self._finished[digest, spec.dataset, spec.seed] = result
@@ -183,7 +226,7 @@ class Evaluation:
             unknown,
             alone=self._costs,
             programs=lambda spec: self._programs(spec, digest),
-            group=self._group,
+            group=run.group,
             on_progress=report,
         )
         return [result or new[unknown.index(spec)] for spec, result in known.items()]
@@ -192,7 +235,8 @@ class Evaluation:
         """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
         setting, editable = self.task.setting(dataset), self.task.modules
         device, sandbox = self._device_of(setting), self._host.sandbox.name
-        with self._host.reserve(alone=True, group=self._group) as cores:
+        group = self._run.group if self._run else self._group
+        with self._host.reserve(alone=True, group=group) as cores:
             # only now, because another process may have measured it while this one waited
             known = baselines.local_entry(setting, device, sandbox=sandbox, editable=editable)
             if known is not None and not self._paired:
@@ -204,7 +248,7 @@ class Evaluation:
                 editable=editable,
                 gpu=setting.wants_gpu,
                 held=cores,
-                group=self._group,
+                group=group,
             )
             if not self._paired:
                 key = baselines.local_key(setting, editable)
@@ -228,6 +272,17 @@ class Evaluation:
             folder = kept / digest / spec.dataset
             return CompileCache(used=folder) if folder.is_dir() else CompileCache(kept_in=folder)
         return CompileCache()  # a program of the base modules holds them, and is of no use without them
+
+
+@dataclass
+class _Run:
+    """Exams of one call: those that have finished, and when those began that go on."""
+
+    group: ExamGroup
+    total: int = 0
+    stopped: bool = False
+    results: list[ExamResult] = field(default_factory=list)
+    begun: dict[ExamSpec, float] = field(default_factory=dict)
 
 
 def _digest(modules: Mapping[str, str]) -> str:

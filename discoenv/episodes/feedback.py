@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from discoenv.exams.result import ExamResult
 from discoenv.objectives import Reward
 from discoenv.scoring.scores import Score
 from discoenv.tasks.task import Task
@@ -72,6 +73,22 @@ def objective(task: Task, reward: Reward) -> str:
         for dataset, cost in parts["cost"].items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def stopped(results: Sequence[ExamResult], total: int) -> str:
+    """The observation text of a ``run`` that was stopped: what its finished exams came to."""
+    lines = [f"## The run was stopped when {len(results)} of {total} exams had finished\n"]
+    if results:
+        lines += ["| dataset | exam | metrics |", "|---|---|---|"]
+        lines += [f"| {each.dataset} | {each.number + 1} | {_measured(each)} |" for each in results]
+    lines.append("\nIt counts as an action. A run of the same files does not repeat finished exams.")
+    return "\n".join(lines) + "\n"
+
+
+def _measured(result: ExamResult) -> str:
+    if result.metrics is None:
+        return f"{result.status}: {result.message}"
+    return ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
 
 
 def report(scores: Sequence[Score], *, title: str) -> str:

@@ -1,9 +1,9 @@
 """Writes run directories, as things happen; :class:`discoenv.episodes.record.EpisodeRecord` reads them.
 
 In a run directory: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that
-writes); ``episode.jsonl`` (one line per reset or step); ``files/step_000/`` (the modules whenever they changed);
-``exams/step_000/<side>/<dataset>/<number>.npz`` (what examiners saved for pictures, see
-:mod:`discoenv.episodes.plots`); ``result.json`` (when the episode ended).
+writes, and when the agent left, if it did before the end); ``episode.jsonl`` (one line per reset or step);
+``files/step_000/`` (the modules whenever they changed); ``exams/step_000/<side>/<dataset>/<number>.npz`` (what
+examiners saved for pictures, see :mod:`discoenv.episodes.plots`); ``result.json`` (when the episode ended).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Recorder:
         self.directory.mkdir(parents=True)
         atomic.write_text(self.directory / TASK, task.to_yaml())
         atomic.write_text(self.directory / SETUP, _dumps(setup.to_json(), indent=1) + "\n")
-        atomic.write_text(self.directory / OWNER, json.dumps({"process": owner_tag(), "boot": boot_id()}) + "\n")
+        self._owner()
         self._modules: dict[str, str] | None = None
 
     def modules(self, step: int, modules: Mapping[str, str]) -> None:
@@ -59,8 +59,7 @@ class Recorder:
 
     def event(self, event: EventRecord) -> None:
         """Append a reset or a step to ``episode.jsonl``; if it ended the episode, write ``result.json`` too."""
-        now = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
-        jsonl.append(self.directory / EVENTS, _dumps({"time": now, **event.to_json()}))
+        jsonl.append(self.directory / EVENTS, _dumps({"time": _now(), **event.to_json()}))
         if event.terminated or event.truncated:
             self.result(ResultRecord.of(event))
 
@@ -71,9 +70,21 @@ class Recorder:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic.write_bytes(path, data)
 
+    def left(self) -> None:
+        """Record that the agent has left, in ``owner.json``: the episode has no result, and has not crashed."""
+        self._owner(left=_now())
+
+    def _owner(self, **facts: str) -> None:
+        owner = {"process": owner_tag(), "boot": boot_id(), **facts}
+        atomic.write_text(self.directory / OWNER, json.dumps(owner) + "\n")
+
     def result(self, result: ResultRecord) -> None:
         """Write ``result.json``."""
         atomic.write_text(self.directory / RESULT, _dumps(result.to_json(), indent=1) + "\n")
+
+
+def _now() -> str:
+    return datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 def name_of(function: Any) -> str | None:
