@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
 from discoenv.tasks import kits, stubs, yaml_text
 from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
+
+#: A picture that a description shows, by a path below its folder.
+_PICTURE = re.compile(r"!\[[^\]]*\]\(([\w-]+(?:/[\w-]+)*\.(?:png|jpe?g|gif|webp))\)")
 
 
 class Domain:
@@ -243,6 +247,15 @@ class Domain:
     def dataset_description(self, dataset: str) -> str:
         """``datasets/<id>/description.md``."""
         return self._text(self.directory / "datasets" / dataset / "description.md")
+
+    def pictures(self, dataset: str) -> dict[str, Path]:
+        """The pictures that a dataset's description shows (``![…](samples.png)``), by their names there.
+
+        They are for agents; workspaces, which learners can read, hold none of them.
+        """
+        folder = self.directory / "datasets" / dataset
+        names = dict.fromkeys(_PICTURE.findall(self.dataset_description(dataset)))
+        return {name: folder / name for name in names if (folder / name).is_file()}
 
     def config(self, dataset: str, scale: str) -> dict[str, Any]:
         """A dataset's configuration: the keys under ``all`` of its ``config.yaml``, updated by those under ``scale``.

@@ -64,8 +64,9 @@ def describe(task: TaskSide) -> str:
         "of one dataset, because the reward is decided on datasets that you do not see here."
     )
     nothing = "No module is editable: this is a view of the code base, with the baseline implementation of everything."
+    title, description = _split_title(domain.description())
     parts = [
-        f"# {specification.title}\n\n{domain.description()}",
+        f"# {title or specification.title}\n\n{description}",
         f"## Your task\n\n{work if task.modules else nothing}\n\n"
         f"{_scored(domain, task)} Scores are normalised: 0 is a trivial solution, 1 is the baseline implementation, "
         "more is better.\n\n"
@@ -78,10 +79,22 @@ def describe(task: TaskSide) -> str:
         ),
         _imports(domain) if task.modules else "",
         _contract(domain),
-        "## Datasets\n\n"
-        + "\n".join(f"### `{dataset}/`\n\n{domain.dataset_description(dataset)}" for dataset in task.datasets),
+        "## Datasets\n\n" + "\n".join(_describe_dataset(domain, dataset) for dataset in task.datasets),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _describe_dataset(domain: Domain, dataset: str) -> str:
+    title, text = _split_title(domain.dataset_description(dataset))
+    for name in domain.pictures(dataset):
+        text = text.replace(f"]({name})", f"]({dataset}/{name})")
+    return f"### `{dataset}/`{'' if title in ('', dataset) else f': {title}'}\n\n{text}"
+
+
+def _split_title(text: str) -> tuple[str, str]:
+    """The heading that a description begins with, empty if it has none, and the rest."""
+    first, _, rest = text.lstrip().partition("\n")
+    return (first[2:].strip(), rest.lstrip("\n")) if first.startswith("# ") else ("", text)
 
 
 def _scored(domain: Domain, task: TaskSide) -> str:
