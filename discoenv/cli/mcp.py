@@ -56,7 +56,7 @@ def serve(
         return ToolSession(env, seed=seed)
 
     def report_end(session: ToolSession) -> None:
-        _say(f"the episode is over; reward {session.reward:.3f}")
+        _say(f"the episode is over; {f'reward {session.reward:.3f}' if session.scored else 'without a reward'}")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what trains is ended, too
     episode = mcp.ServedEpisode(make_session, report_end)
@@ -65,6 +65,7 @@ def serve(
         if not http:
             _leave_on_signals(episode.close)
             mcp.serve_stdio(episode)
+            episode.close("the client left")
             return
         if host not in _LOOPBACK:
             _say(f"listening at {host}: everyone who reaches this address can play the episode")
@@ -75,11 +76,11 @@ def serve(
         episode.close()
 
 
-def _leave_on_signals(close: Callable[[], None]) -> None:
+def _leave_on_signals(close: Callable[[str], None]) -> None:
     """End at once on SIGINT and SIGTERM. A thread that waits for a line of stdin cannot be interrupted otherwise."""
 
     def leave(number: int) -> None:
-        close()
+        close(signal.Signals(number).name)
         os._exit(128 + number)
 
     def on_signal(number: int, _: object) -> None:

@@ -7,6 +7,9 @@ environment's ``max_steps``, an agent can spend all but the last on runs.
 from __future__ import annotations
 
 import ast
+import hashlib
+import mimetypes
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +22,14 @@ from discoenv.env import DiscoGenEnv
 from discoenv.episodes.action import Edit, apply_edits, shown
 from discoenv.episodes.record import RunRecord, StepRecord, best_run
 from discoenv.episodes.transcript import CallRecorder
-from discoenv.errors import ActionError, ToolError
+from discoenv.errors import ActionError, EpisodeLeft, ToolError
 from discoenv.tasks.workspace import DISCOVERED
 from discoenv.tools import registry
 from discoenv.tools.registry import Arguments, get_tool
 
 #: Most characters that one ``read_file`` shows.
 READ_CHARACTERS: Final = 40_000
+_UNKNOWN_TYPE: Final = "application/octet-stream"
 
 _ACTING = """
 ## Your tools
@@ -46,11 +50,28 @@ class ToolResult:
         text: what the model should read.
         ok: False if the call was refused; then nothing was changed.
         stepped: whether it took a step of the environment.
+        picture: the picture that was read, for models that see; ``text`` says what it is.
     """
 
     text: str
     ok: bool = True
     stepped: bool = False
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that the task's text shows.
+
+    Attributes:
+        path: as ``list_files`` shows it.
+        mime_type: ``image/png`` or another.
+        data: the bytes of the file.
+    """
+
+    path: str
+    mime_type: str
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -65,7 +86,10 @@ class RunResult(RunRecord):
 
 
 class ToolSession:
-    """One episode of an environment, played through tools. Not safe to use from several threads at once.
+    """One episode of an environment, played through tools.
+
+    Several threads may use it. Steps (``run``, ``submit``) come one after another; everything else is answered at once,
+    also while a step goes on. Edits that are made meanwhile stay, for the next step.
 
     Args:
         env: ``gym.make("DiscoGen-v0", …)``; it is reset.
@@ -108,8 +132,16 @@ class ToolSession:
         self.over = False
         self.reward = 0.0
         self.runs: list[RunResult] = []
+        self._ended_by = ""
+        self._present: dict[str, str] = {}  # the files when the present step was asked for
+        self._lock = threading.RLock()  # of what is kept here
+        self._stepping = threading.Lock()
         self._files: dict[str, str] = dict(self.observation["files"])
         self._workspace = Path(self.info["workspace"])
+        domain, datasets = base.task.resolve(), base.task.meta_train
+        self._pictures = {
+            f"{dataset}/{name}": path for dataset in datasets for name, path in domain.pictures(dataset).items()
+        }
         self._tools: dict[type[Arguments], Callable[[Any], ToolResult]] = {
             registry.ListFiles: self._list_files,
             registry.ReadFile: self._read_file,
@@ -148,6 +180,7 @@ class ToolSession:
         *,
         call_id: str | None = None,
         source: str = "model",
+        files: Mapping[str, str] | None = None,
     ) -> ToolResult:
         """Use a tool; whatever a model sends, the answer is a result and not an exception.
 
@@ -156,14 +189,16 @@ class ToolSession:
             arguments: a mapping or its JSON text.
             call_id: the model's id of the call, for the record.
             source: who calls, for the record.
+            files: what a step takes, :attr:`files` of an earlier moment; default: the files when the step begins.
         """
         begin = time.monotonic()
         parsed: Arguments | None = None
         try:
             parsed = get_tool(name).parse(arguments)
-            if self.over and not isinstance(parsed, registry.ReadNotes):
-                raise ToolError(f"the episode is over (reward {self.reward:.3f}); nothing more can be done")
-            result = self._tools[type(parsed)](parsed)
+            result = self._use(parsed, files)
+            if result.stepped and self.over and not self._ended_by:
+                by = source.removeprefix("mcp:") if source.startswith("mcp:") else ""
+                self._ended_by = f"`{name}`{f', call {call_id}' if call_id else ''}{f' of {by}' if by else ''}"
         except (ToolError, ActionError) as error:
             result = ToolResult(f"Error: {error}\nNothing was changed.", ok=False)
         if self.recorder is not None:
@@ -184,12 +219,42 @@ class ToolSession:
             )
         return result
 
+    def _use(self, arguments: Arguments, files: Mapping[str, str] | None) -> ToolResult:
+        tool = self._tools[type(arguments)]
+        if not isinstance(arguments, (registry.RunFiles, registry.Submit)):
+            with self._lock:
+                if not isinstance(arguments, registry.ReadNotes):
+                    self._require_going_on()
+                return tool(arguments)
+        with self._stepping:
+            self._require_going_on()
+            self._present = dict(self._files if files is None else files)
+            return tool(arguments)
+
+    def _require_going_on(self) -> None:
+        if self.over:
+            reward = f"reward {self.reward:.3f}" if self.scored else "without a reward"
+            by = f"; {self._ended_by} ended it" if self._ended_by else ""
+            raise ToolError(f"the episode is over ({reward}){by}; nothing more can be done")
+
+    @property
+    def scored(self) -> bool:
+        """Whether the episode has ended with a reward."""
+        return "meta_test" in self.info
+
+    def stop_run(self) -> bool:
+        """Stop the ``run`` that another thread waits for, within a second; it counts as a step. Whether there was one.
+
+        Its call returns what had finished.
+        """
+        return cast(DiscoGenEnv, self.env.unwrapped).stop_run()
+
     def write(self, files: Mapping[str, str]) -> ToolResult:
         """Replace whole files, all or none, as an agent's own doing."""
+        edits = [Edit(name, content=text) for name, text in files.items()]
         try:
-            self._files = apply_edits(
-                self._files, [Edit(name, content=text) for name, text in files.items()], self._max_file_bytes
-            )
+            with self._lock:
+                self._files = apply_edits(self._files, edits, self._max_file_bytes)
         except ActionError as error:
             return ToolResult(f"Error: {error}\nNothing was changed.", ok=False)
         return ToolResult(f"Written: {', '.join(sorted(files))}.")
@@ -216,8 +281,10 @@ class ToolSession:
         left = max_characters - sum(map(len, parts))
         named = []
         for path in self._paths():
+            if path in {"description.md", "task.yaml", "requirements.txt", "run_main.py"}:
+                continue
             text = self._text(path)
-            if path in {"description.md", "task.yaml", "requirements.txt", "run_main.py"} or text in shown_at:
+            if text in shown_at:
                 continue
             shown_at[text] = path
             part = f"### `{path}` (fixed)\n\n{_block(text)}"
@@ -230,8 +297,22 @@ class ToolSession:
             parts.append(f"Not shown for lack of room: {', '.join(named)}")
         return "\n\n".join(parts)
 
+    def pictures(self) -> dict[str, str]:
+        """The pictures that the task's text shows: MIME types by path."""
+        return {path: mimetypes.guess_type(path)[0] or _UNKNOWN_TYPE for path in self._pictures}
+
+    def picture(self, path: str) -> Picture:
+        """One of :meth:`pictures`.
+
+        Raises:
+            ToolError: it is none of them.
+        """
+        if path not in self._pictures:
+            raise ToolError(f"there is no picture {shown(path)}; list_files shows what there is")
+        return Picture(path, self.pictures()[path], self._pictures[path].read_bytes())
+
     def close(self) -> None:
-        """Close the environment."""
+        """Close the environment. An episode that has not ended is recorded as left."""
         self.env.close()
 
     # ---- the tools
@@ -242,11 +323,27 @@ class ToolSession:
         for name, text in self._files.items():
             changed = ", changed since the last run" if name in pending else ""
             lines.append(f"  {name} ({len(text.encode())} bytes{changed})")
-        lines.append("Fixed:")
-        lines += [f"  {path} ({len(self._text(path).encode())} bytes)" for path in self._paths()]
+        for datasets, paths in self._fixed().items():
+            if not datasets:
+                lines.append("Fixed:")
+            elif len(datasets) == 1:
+                lines.append(f"Fixed, of {datasets[0]}/ alone:")
+            else:
+                lines.append(f"Fixed, the same in {', '.join(f'{name}/' for name in datasets)}:")
+            lines += [f"  {path} ({(self._workspace / path).stat().st_size} bytes)" for path in paths]
+        if self._pictures:
+            lines += [
+                "Pictures, which read_file shows to those who can see:",
+                *(f"  {path}" for path in self._pictures),
+            ]
         return ToolResult("\n".join(lines))
 
     def _read_file(self, arguments: registry.ReadFile) -> ToolResult:
+        name = arguments.path.removeprefix("./")
+        if name in self._pictures:
+            picture = self.picture(name)
+            what = f"a picture ({picture.mime_type}, {len(picture.data)} bytes), for those who can see it"
+            return ToolResult(f"{name} is {what}.", picture=picture)
         text = self._text(arguments.path)
         lines = text.splitlines(keepends=True)
         first, last = arguments.start_line, arguments.end_line or len(lines)
@@ -281,11 +378,12 @@ class ToolSession:
         for name in arguments.datasets:
             if name not in known:
                 raise ToolError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
-        files = self.files
+        files = dict(self._present)
         text = self._step("run", files, arguments.datasets)
         run = StepRecord.from_json(self.info).run(len(self.runs) + 1, self.max_steps - self.steps_left)
         if run is not None:
-            self.runs.append(RunResult(**vars(run), files=files))
+            with self._lock:
+                self.runs.append(RunResult(**vars(run), files=files))
             if not self.over:
                 text += self._standing()
         return ToolResult(text, ok="refused" not in self.info, stepped=True)
@@ -298,7 +396,7 @@ class ToolSession:
         return f"This was run {len(self.runs)}; the best so far is run {best.number} ({best.score:.3f}{part}).\n{last}"
 
     def _submit(self, arguments: registry.Submit) -> ToolResult:
-        files = self.files
+        files = dict(self._present)
         if arguments.run:
             if arguments.run > len(self.runs):
                 raise ToolError(f"there is no run {arguments.run}; there were {len(self.runs)} runs so far")
@@ -313,13 +411,21 @@ class ToolSession:
         action: dict[str, Any] = {"edits": edits, "command": command}
         if datasets:
             action["datasets"] = list(datasets)
-        self.observation, reward, terminated, truncated, self.info = self.env.step(action)
-        self._files = dict(self.observation["files"])
-        text = str(self.observation["text"])
-        if terminated or truncated:
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+        except EpisodeLeft:
             self.over = True
-            self.reward = float(reward)
-            text += f"\nThe episode is over. Reward: {self.reward:.3f}\n"
+            raise ToolError(f"the episode was left before the {command} had finished; it has no reward") from None
+        with self._lock:
+            self.observation, self.info = observation, info
+            kept = {name: text for name, text in self._files.items() if text != self._present[name]}
+            self._files = {**observation["files"], **kept}  # what was edited meanwhile stays
+            text = str(observation["text"])
+            if terminated or truncated:
+                self.over = True
+                self.reward = float(reward)
+                ending = f". Reward: {self.reward:.3f}" if self.scored else ", without a reward."
+                text += f"\nThe episode is over{ending}\n"
         return text
 
     def _add_note(self, arguments: registry.AddNote) -> ToolResult:
@@ -336,6 +442,18 @@ class ToolSession:
         found = [path for path in self._workspace.rglob("*") if path.is_file() and not path.is_symlink()]
         names = (path.relative_to(self._workspace) for path in found)
         return sorted(str(name) for name in names if name.parts[0] != DISCOVERED)
+
+    def _fixed(self) -> dict[tuple[str, ...], list[str]]:
+        """The fixed files by the datasets that share them, each once; first those of no dataset."""
+        sharing: dict[tuple[str, bytes], list[tuple[str, str]]] = {}
+        for path in self._paths():
+            dataset = next((name for name in self.info["task"]["meta_train"] if path.startswith(f"{name}/")), "")
+            digest = hashlib.sha256((self._workspace / path).read_bytes()).digest()
+            sharing.setdefault((path.removeprefix(f"{dataset}/"), digest), []).append((dataset, path))
+        groups: dict[tuple[str, ...], list[str]] = {(): []}
+        for shared in sharing.values():
+            groups.setdefault(tuple(name for name, _ in shared if name), []).append(shared[0][1])
+        return dict(sorted(groups.items(), key=lambda group: (bool(group[0]), -len(group[0]))))
 
     def _module(self, path: str) -> str | None:
         """The editable file that a path means: its name, in ``discovered/``, or a dataset's link to it."""
