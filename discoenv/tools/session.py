@@ -136,7 +136,8 @@ class ToolSession:
         self._present: dict[str, str] = {}  # the files when the present step was asked for
         self._lock = threading.RLock()  # of what is kept here
         self._stepping = threading.Lock()
-        self._files: dict[str, str] = dict(self.observation["files"])
+        self._start: dict[str, str] = dict(self.observation["files"])
+        self._files = dict(self._start)
         self._workspace = Path(self.info["workspace"])
         domain, datasets = base.task.resolve(), base.task.meta_train
         self._pictures = {
@@ -157,6 +158,11 @@ class ToolSession:
     def files(self) -> dict[str, str]:
         """The editable files, name to text, with edits that are not yet run."""
         return dict(self._files)
+
+    @property
+    def edited(self) -> bool:
+        """Whether the files, or those of a run, differ from what they were at the start."""
+        return any(files != self._start for files in (self._files, *(run.files for run in self.runs)))
 
     @property
     def pending(self) -> list[str]:

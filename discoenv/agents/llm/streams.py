@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+#: How long the usage of an answer is waited for that is whole, in seconds.
+_TAIL_S: Final = 10.0
 
 
 class BrokenAnswer(Exception):
@@ -37,7 +41,7 @@ async def collect(stream: AsyncIterable[Any]) -> Answer:
     """
     answer = Answer()
     calls: dict[int, dict[str, str]] = {}
-    async for chunk in stream:
+    async for chunk in _to_its_end(stream, answer):
         if getattr(chunk, "usage", None) is not None:
             answer.usage = _usage(chunk.usage)
         for choice in (chunk.choices or [])[:1]:
@@ -51,6 +55,21 @@ async def collect(stream: AsyncIterable[Any]) -> Answer:
         raise BrokenAnswer("the stream ended in the middle of the answer")
     answer.tool_calls = _numbered([calls[index] for index in sorted(calls)])
     return answer
+
+
+async def _to_its_end(stream: AsyncIterable[Any], answer: Answer) -> AsyncIterator[Any]:
+    """The pieces of a stream. If it breaks or hangs after the end of the answer, the answer is not lost."""
+    pieces = aiter(stream)
+    while True:
+        try:
+            piece = await (asyncio.wait_for(anext(pieces), _TAIL_S) if answer.finish_reason else anext(pieces))
+        except StopAsyncIteration:
+            return
+        except Exception:
+            if not answer.finish_reason:
+                raise
+            return
+        yield piece
 
 
 def from_completion(completion: Any) -> Answer:
