@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from discoenv.exams.output import last_lines
 from discoenv.exams.result import ExamResult
 from discoenv.objectives import Reward
 from discoenv.scoring.scores import Score
@@ -91,6 +92,18 @@ def _measured(result: ExamResult) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
 
 
+def also_measured(scores: Sequence[Score]) -> str:
+    """What examiners measured besides the metrics that count: means over the exams that were passed, by dataset."""
+    lines = []
+    for score in scores:
+        measured = [result.metrics for result in score.results if result.metrics is not None]
+        names = dict.fromkeys(name for metrics in measured for name in metrics if name != score.entry.metric)
+        values = {name: [metrics[name] for metrics in measured if name in metrics] for name in names}
+        shown = ", ".join(f"{name} {sum(each) / len(each):.4g}" for name, each in values.items())
+        lines += [f"* {score.dataset}: {shown}"] if shown else []
+    return "\n".join(["\nAlso measured:\n", *lines, ""]) if lines else ""
+
+
 def report(scores: Sequence[Score], *, title: str) -> str:
     """Scores of a ``run`` or ``submit`` as a Markdown table, then what went wrong and what was printed."""
     metrics = {score.entry.metric for score in scores}
@@ -110,16 +123,18 @@ def report(scores: Sequence[Score], *, title: str) -> str:
             f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {score.entry.floor.mean:.4g} "
             f"| {score.entry.baseline.mean:.4g} | {shown} |"
         )
-    parts = ["\n".join(lines) + "\n"]
+    parts = ["\n".join(lines) + "\n" + also_measured(scores)]
     reported: set[str] = set()
     for score in scores:
         for result in score.results:
-            frames = result.traceback[-_MESSAGE_CHARACTERS:]
+            frames = last_lines(result.traceback, _MESSAGE_CHARACTERS)
             problem = f"{result.message}\n" + (f"\n```\n{frames}\n```\n" if frames else "")
             if result.status != "ok" and problem not in reported:
                 reported.add(problem)
                 parts.append(f"### {score.dataset}: {result.status}\n\n{problem}")
         printed = score.results[-1].stdout.strip()
         if printed:
-            parts.append(f"### {score.dataset}: end of the output\n\n```\n{printed[-_STDOUT_CHARACTERS:]}\n```\n")
+            parts.append(
+                f"### {score.dataset}: end of the output\n\n```\n{last_lines(printed, _STDOUT_CHARACTERS)}\n```\n"
+            )
     return "\n".join(parts)

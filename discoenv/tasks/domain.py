@@ -119,8 +119,11 @@ class Domain:
 
     def module_text(self, module: str, *, backend: str, start: str) -> str:
         """A module as the agent or the learner gets it: its ``base`` or its ``stub``."""
-        derive = stubs.stub if start == "stub" else stubs.base
-        return derive(self.module_source(module, backend=backend), f"{module}.py")
+        source, name = self.module_source(module, backend=backend), f"{module}.py"
+        if start != "stub":
+            return stubs.base(source, name)
+        files = (file.removesuffix(".py") for file in self.specification.fixed_files)
+        return stubs.stub(source, name, local={"exam", *self.specification.kits, *self.modules, *files})
 
     def fixed_texts(self, dataset: str, *, backend: str) -> dict[str, str]:
         """Text of each fixed file of a dataset's folder, by relative path."""

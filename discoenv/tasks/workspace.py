@@ -109,12 +109,19 @@ def _scored(domain: Domain, task: TaskSide) -> str:
     if not exam.hands_over:
         return (
             "An exam trains with your modules (`main.py`) and then questions the result from another process. "
-            f"Its metric is {names}."
+            f"Its metric is {names}.{_also_measured(domain)}"
         )
     return (
         "An exam trains with your modules (`main.py`) until arrays are handed over, which are all that is examined "
         f"(`answer.py` says how they are used; at most {exam.state_mib:g} MiB). Its metric is {names}."
+        f"{_also_measured(domain)}"
     )
+
+
+def _also_measured(domain: Domain) -> str:
+    """What examiners report besides the metric."""
+    others = "; ".join(f"`{name}` ({meaning})" for name, meaning in domain.specification.other_metrics.items())
+    return f" Also measured and shown, without counting: {others}." if others else ""
 
 
 def _imports(domain: Domain) -> str:

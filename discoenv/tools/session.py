@@ -359,8 +359,12 @@ class ToolSession:
         if len(chosen) <= READ_CHARACTERS:
             return ToolResult(chosen or "(empty)")
         kept = chosen[:READ_CHARACTERS]
+        kept = kept[: kept.rfind("\n") + 1] or kept  # whole lines, unless the first one alone is too long
         next_line = first + kept.count("\n")
-        return ToolResult(f"{kept}\n[cut in line {next_line} of {len(lines)}; read on with start_line={next_line}]")
+        where = "before" if kept.endswith("\n") else "in"
+        return ToolResult(
+            f"{kept}\n[cut {where} line {next_line} of {len(lines)}; read on with start_line={next_line}]"
+        )
 
     def _write_file(self, arguments: registry.WriteFile) -> ToolResult:
         return self._edit(Edit(arguments.path, content=arguments.content))

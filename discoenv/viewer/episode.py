@@ -278,7 +278,11 @@ def _shown(scores: dict[str, ScoreRecord]) -> Json:
         content, printed = score.to_json(), _printed(score)
         for exam in content["exams"]:
             del exam["stdout"]
-        shown[dataset] = {**content, "stdout": printed[-OUTPUT_CHARACTERS:], "stdout_characters": len(printed)}
+        shown[dataset] = {
+            **content,
+            "stdout": printed[-OUTPUT_CHARACTERS:],
+            "stdout_characters": len(printed),
+        }
     return shown
 
 
