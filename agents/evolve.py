@@ -28,7 +28,7 @@ def main(
     sandbox: SandboxName = "auto",
     num_envs: Annotated[int, typer.Option(min=1, help="Individuals examined at the same time.")] = 4,
     exams_at_once: ExamsAtOnce = None,
-    budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 3.0,
+    budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 2.0,
     runs: RunsFolder = Path("runs"),
 ) -> None:
     """Evolve the modules of one task, and submit the best."""

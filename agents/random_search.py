@@ -13,16 +13,19 @@ import typer
 
 from discoenv.agents import loop
 from discoenv.agents.display import EpisodeDisplay
-from discoenv.agents.options import EnvOptions, RunsFolder, SandboxName, ScaleText, command
+from discoenv.agents.options import DomainName, EnvOptions, RunsFolder, SandboxName, ScaleText, TaskName, command
 from discoenv.agents.search.random_search import RandomSearch
 from discoenv.env import DiscoGenEnv
+
+#: What is played by default, at scale tiny.
+DOMAIN = "GreenhouseGasPrediction"
 
 
 @command
 def main(
-    domain: Annotated[str, typer.Option(help="Domain to play.")] = "GreenhouseGasPrediction",
-    scale: ScaleText = "tiny",
-    task: Annotated[str, typer.Option(help="A task's YAML file, or the name of a DiscoBench task.")] = "",
+    domain: DomainName = "",
+    scale: ScaleText = "",
+    task: TaskName = "",
     steps: Annotated[int, typer.Option(min=2, help="Actions, the submission included.")] = 10,
     changes: Annotated[float, typer.Option(min=1, help="Mean number of changes per candidate.")] = 1.5,
     sandbox: SandboxName = "auto",
@@ -31,6 +34,8 @@ def main(
 ) -> None:
     """Play one episode of random search."""
     display = EpisodeDisplay()
+    if not task:
+        domain, scale = domain or DOMAIN, scale or "tiny"
     options = EnvOptions(task=task, domain=domain, scale=scale, sandbox=sandbox, max_steps=steps, runs=runs)
     env = options.make(display.progress)
     try:

@@ -12,27 +12,36 @@ import typer
 
 from discoenv.agents import loop
 from discoenv.agents.display import EpisodeDisplay
-from discoenv.agents.options import EnvOptions, RunsFolder, SandboxName, ScaleText, command
+from discoenv.agents.options import DomainName, EnvOptions, RunsFolder, SandboxName, ScaleText, TaskName, command
 from discoenv.agents.scripted import ScriptedAgent
 from discoenv.env import DiscoGenEnv
+from discoenv.tasks.reading import read_task
+
+#: What is played by default.
+DOMAIN = "GreenhouseGasPrediction"
 
 
 @command
 def main(
-    domain: Annotated[str, typer.Option(help="Domain to play.")] = "GreenhouseGasPrediction",
-    scale: ScaleText = "small",
-    task: Annotated[str, typer.Option(help="A task's YAML file; default: all modules, sampled data.")] = "",
+    domain: DomainName = "",
+    scale: ScaleText = "",
+    task: TaskName = "",
     sandbox: SandboxName = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the episode.")] = 0,
     runs: RunsFolder = Path("runs"),
 ) -> None:
-    """Play one episode with hand-written candidates."""
+    """Play one episode with hand-written candidates; by default on sampled data, with all modules."""
     display = EpisodeDisplay()
-    agent = ScriptedAgent(domain)
+    agent = ScriptedAgent(read_task(task).domain if task else domain or DOMAIN)
     options = EnvOptions(
-        task=task, domain=domain, scale=scale, sandbox=sandbox, max_steps=len(agent.names) + 1, runs=runs
+        task=task,
+        domain=domain or ("" if task else DOMAIN),
+        scale=scale,
+        sandbox=sandbox,
+        max_steps=len(agent.names) + 1,
+        runs=runs,
     )
-    env = options.make(display.progress, sampling={"p_edit": 1.0})
+    env = options.make(display.progress, sampling={} if task else {"p_edit": 1.0})
     try:
         reward, _ = loop.play(env, lambda info: agent, seed=seed, display=display)
         run = cast(DiscoGenEnv, env.unwrapped).run_directory

@@ -52,8 +52,6 @@ from discoenv.tasks.workspace import base_modules, materialise
 
 #: Exams per episode after the first.
 LATER: Final = 2
-#: Keys of configurations that set how long training takes; the first that is there counts.
-LENGTHS: Final = ("TOTAL_TIMESTEPS", "EPOCHS", "TRAIN_STEPS")
 #: By a domain's extra: how long a later exam may take at tiny scale, as a fraction of the bare process.
 LATER_TO_BARE: Final = {"jax": 0.5, "rl": 0.5, "torch": 0.6}
 LATER_TO_PURE: Final = 1.15
@@ -144,13 +142,13 @@ def edited_modules(task: Task) -> dict[str, str]:
 def longer_workspace(task: Task, folder: Path) -> Path | None:
     """A workspace whose training is twice as long; None if the configuration has no key for that."""
     dataset = task.meta_train[0]
-    key = next((key for key in LENGTHS if key in task.resolve().config(dataset, task.scale)), None)
-    if key is None:
+    length = task.resolve().specification.length
+    if length is None:
         return None
     workspace = materialise(task, folder)
     path = workspace / dataset / "config.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config[key] *= 2
+    config[length.key] *= 2
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return workspace
 

@@ -6,8 +6,11 @@ Importing this registers ``DiscoGen-v0`` (see :mod:`discoenv.registration`) and 
 What is where. A folder imports only from those that come before it in this list (``docs/architecture.md``)::
 
     errors.py         every error, as one tree
+    text.py           text of others, made safe to write and to print
     machine/          this computer: processes, cores, GPUs, locks, caches, packages
     module_code.py    what the text of a module shows: imports, reflection, size
+    arguments.py      arguments of public functions, checked
+    json_text.py      JSON from outside
     data/             raw data that several domains share: downloads, published and generated sets
     kits/             packages that are copied into workspaces
     objectives.py     from scores to one reward; users register further objectives
@@ -19,6 +22,8 @@ What is where. A folder imports only from those that come before it in this list
     discogen/         names and formats of DiscoGen
     episodes/         a task being played, and its record
     spaces.py         spaces of actions and observations
+    time_limit.py     Gymnasium's own limit on steps
+    utils.py          DiscoGen's functions under their old path
     env.py            the Gymnasium environment
     vector.py         many episodes at once
     tools/            the tools that language models play with

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, SupportsFloat, TypeVar, cast
+from typing import Any, SupportsFloat, cast
 
 import gymnasium
 import numpy as np
 
-from discoenv import objectives
+from discoenv import arguments, objectives
 from discoenv.episodes.episode import Episode, EpisodeLimits, Info
+from discoenv.errors import ArgumentError
 from discoenv.exams.host import Host
 from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import Progress
 from discoenv.machine import scratch
 from discoenv.machine.devices import DeviceChoice
 from discoenv.sandbox import SandboxChoice
-from discoenv.scoring import baselines
+from discoenv.scoring import offered
 from discoenv.spaces import action_space, observation_space
-from discoenv.tasks.domain import Domain
-from discoenv.tasks.reading import read_task
+from discoenv.tasks.reading import read_task, require_agreement
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.sampling import Sampling, sample_task
-from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Setting, Task
+from discoenv.tasks.specification import SCALES, Scale
+from discoenv.tasks.task import Task
+from discoenv.text import shown
+from discoenv.time_limit import time_limits
 
 Observation = dict[str, Any]
-_Settings = TypeVar("_Settings", Sampling, EpisodeLimits)
 
 
 class DiscoGenEnv(gymnasium.Env[Observation, Any]):
@@ -44,13 +45,17 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     :mod:`discoenv.objectives`. If the machine fails (at an exam: twice), the episode ends ``truncated`` with
     ``info["infra_error"]`` and reward 0: discard such an episode, it says nothing about the agent.
 
+    Gymnasium's own limit on steps (``gym.make(..., max_episode_steps=N)``, ``TimeLimit``) counts as ``max_steps``, too:
+    an episode that it cuts short is scored like any other.
+
     Args:
-        domain: name of a domain, or several to draw from; None: all. Ignored if ``task`` is given.
+        domain: name of a domain, or several to draw from; None: all. Beside ``task``, the task must be of one of these.
         task: a :class:`Task`; a dict or the path of a YAML file, in its form or in DiscoGen's; or the name of a
-            DiscoBench task. DiscoGen's form and DiscoBench tasks lack some fields, which come from ``scale``,
-            ``sampling`` and the first ``objective``. None samples a task at each reset.
-        scale: scale of sampled tasks: ``tiny``, ``small`` or ``full``.
-        objective: objective of sampled tasks, or several to draw from (see :mod:`discoenv.objectives`).
+            DiscoBench task. What it leaves out comes from ``scale``, the first ``objective``, and the seeds of
+            ``sampling``; where it contradicts them, that is an error. None samples a task at each reset.
+        scale: scale of tasks: ``tiny``, ``small`` or ``full``; None: that of the task, else ``small``.
+        objective: objective of tasks, or several to draw from (see :mod:`discoenv.objectives`); None: that of the task,
+            else ``performance``.
         max_steps: actions per episode; None: as in ``limits``, which by default allow 10.
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
         limits: what bounds an episode, an :class:`EpisodeLimits` or its fields.
@@ -58,14 +63,15 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         sandbox, device, secret: without a ``host``, those of a host that is made for this environment (see
             :class:`Host`). By default exams come from this user's own secret.
         runs_dir: where run directories are written; None keeps no record.
-        reward_fn: replaces the objective's reward.
+        reward_fn: replaces the objective's reward; called with the task, the scores of a side's datasets and the text
+            of each module by file name, it returns a number or a :class:`discoenv.objectives.Reward`.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`step`; of an exam
             whose result is known from an earlier step, at the end only.
         render_mode: None or ``ansi`` (``render()`` returns the last text).
 
     Raises:
-        UnknownName, TaskError, ValueError: at construction or reset, if an argument, the task or the way to sample it
-            is wrong.
+        ArgumentError, UnknownName, TaskError: (each a ValueError) at construction or reset, if an argument, the task or
+            the way to sample it is wrong.
         SandboxUnavailable: the sandbox or the device does not work on this machine.
     """
 
@@ -76,8 +82,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         domain: str | Sequence[str] | None = None,
         task: Task | Mapping[str, Any] | str | Path | None = None,
         *,
-        scale: Scale = "small",
-        objective: str | Sequence[str] = "performance",
+        scale: Scale | None = None,
+        objective: str | Sequence[str] | None = None,
         max_steps: int | None = None,
         sampling: Sampling | Mapping[str, Any] = Sampling(),  # noqa: B008 - it cannot be changed
         limits: EpisodeLimits | Mapping[str, Any] = EpisodeLimits(),  # noqa: B008
@@ -91,29 +97,54 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         render_mode: str | None = None,
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode is {render_mode!r}; known are None and 'ansi'")
+            raise ArgumentError(f"render_mode is {shown(render_mode)}; known are None and 'ansi'")
         self.render_mode = render_mode
-        self._sampling = _settings(Sampling, "sampling", sampling)
-        self.limits = _settings(EpisodeLimits, "limits", limits)
+        self._sampling, given = arguments.settings("sampling", sampling, Sampling)
+        self.limits, _ = arguments.settings("limits", limits, EpisodeLimits)
         if max_steps is not None:
             self.limits = replace(self.limits, max_steps=max_steps)
         self.action_space = action_space()
         self.observation_space = observation_space(self.limits.max_steps)
-        self._domains = [domain] if isinstance(domain, str) else domain
-        for name in self._domains or []:
+        self._domains = None if domain is None else arguments.names("domain", domain)
+        for name in self._domains or ():
             get_domain(name)
-        self._objectives = [objective] if isinstance(objective, str) else list(objective)
+        self._objectives = ("performance",) if objective is None else arguments.names("objective", objective)
         for name in self._objectives:
             objectives.get(name)
-        self._scale: Scale = scale
+        self._scale: Scale = "small" if scale is None else cast(Scale, arguments.choice("scale", scale, SCALES))
+        #: Fields that were asked for, and the values that the task may have there.
+        self._asked: dict[str, Sequence[Any]] = {name: (getattr(self._sampling, name),) for name in given}
+        self._asked |= {} if scale is None else {"scale": (scale,)}
+        self._asked |= {} if objective is None else {"objective": self._objectives}
         self._task = None if task is None else self._parsed(task)
+        if self._task is not None:
+            void = [f"sampling[{name!r}]" for name in given if name not in Task.model_fields]
+            require_agreement(self._task, {} if self._domains is None else {"domain": self._domains}, void)
+        self._runs_dir = None if runs_dir is None else arguments.writable("runs_dir", runs_dir)
+        if reward_fn is not None:
+            arguments.function("reward_fn", reward_fn, "task", "scores", "modules")
+        if on_progress is not None:
+            arguments.function("on_progress", on_progress, "progress")
+        if host is not None:
+            arguments.instance("host", host, Host)
         self.host = host or Host(sandbox, device=device, secret=secret)
         self._owns_host = host is None
-        self._runs_dir = None if runs_dir is None else Path(runs_dir)
         self._reward_fn = reward_fn
         self._on_progress = on_progress or (lambda progress: None)
         self._episode: Episode | None = None
         scratch.reap()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be copied or pickled: an episode has processes, files and locks that cannot be two.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it has processes and files of its own. Make another "
+            "one with the same arguments, gym.make(env.spec), and reset it with the same seed: it plays the same task "
+            "in the same exams"
+        )
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
         """Start an episode. ``options={"task": ...}`` sets the task of this episode only.
@@ -122,6 +153,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         calibrations: only tasks that can be played there are sampled. Exams are the same where the secret is, too.
         """
         super().reset(seed=seed)
+        if options is not None:
+            arguments.instance("options", options, Mapping)
         unknown = sorted(str(key) for key in options or {} if key != "task")
         if unknown:
             raise ValueError(f"options: unknown key {', '.join(unknown)}; known is 'task'")
@@ -132,7 +165,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self.task,
             self.host,
             seed=int(self.np_random.integers(2**63)),
-            limits=self.limits,
+            limits=replace(self.limits, max_steps=min([self.limits.max_steps, *time_limits(self)])),
             reward_fn=self._reward_fn,
             runs_dir=self._runs_dir,
             on_progress=self._on_progress,
@@ -170,27 +203,23 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self.host.close()
 
     def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
-        defaults = {"scale": self._scale, "train_seeds": self._sampling.train_seeds}
-        parsed = read_task(
-            task, {**defaults, "test_seeds": self._sampling.test_seeds, "objective": self._objectives[0]}
-        )
+        """A task, with what it leaves out as it was asked for, and checked against that."""
+        defaults = {"scale": self._scale, "objective": self._objectives[0]}
+        defaults |= {name: getattr(self._sampling, name) for name in ("train_seeds", "test_seeds")}
+        parsed = read_task(task, defaults)
+        require_agreement(parsed, {name: values for name, values in self._asked.items() if name in Task.model_fields})
         parsed.resolve()
         objectives.get(parsed.objective)
         return parsed
 
     def _sample(self) -> Task:
-        """A task whose datasets all have baselines."""
-
-        def usable(domain: Domain, backend: str, dataset: str) -> bool:
-            setting = Setting(domain, backend, dataset, self._scale)
-            return baselines.has_entry(setting, self.host.device(setting.wants_gpu).name)
-
+        """A task whose datasets all have baselines that can be told from their floors."""
         return sample_task(
             self.np_random,
             domains=self._domains,
             scale=self._scale,
             objectives=self._objectives,
-            usable=usable,
+            usable=offered.usable(self._scale, lambda setting: self.host.device(setting.wants_gpu).name),
             gpu=self.host.has_gpu,
             **asdict(self._sampling),
         )
@@ -207,15 +236,3 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         """End what runs. The episode can be looked at, and cannot go on."""
         if self._episode is not None:
             self._episode.end()
-
-
-def _settings(kind: type[_Settings], name: str, given: _Settings | Mapping[str, Any]) -> _Settings:
-    """Settings from an object, or from the fields in which they differ from the default."""
-    if isinstance(given, kind):
-        return given
-    fields = cast(Mapping[str, Any], given)
-    known = list(kind.__dataclass_fields__)
-    unknown = sorted(str(key) for key in fields if key not in known)
-    if unknown:
-        raise ValueError(f"{name}: unknown key {', '.join(unknown)}; known are {', '.join(known)}")
-    return kind(**fields)

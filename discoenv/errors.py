@@ -4,6 +4,7 @@
 
     DiscoenvError
     ├── UserError                 something that the user can put right: a name, a file, an argument, a missing package
+    │   ├── ArgumentError         an argument is of the wrong kind or out of range
     │   ├── TaskError             a task's configuration is wrong
     │   │   └── SamplingFailed    no draw within the allowed attempts was a task
     │   ├── UnknownName           a domain, dataset, module, … of that name does not exist
@@ -19,6 +20,7 @@
     │   │   └── PackageMissing    an optional package is not installed
     │   │       └── PlotsMissing  matplotlib is not installed
     │   ├── CalibrationFailed     base modules did not pass an exam
+    │   ├── RewardFailed          a reward function raised, or returned no reward; it is Inconclusive, too
     │   ├── ActionError           an action was refused
     │   ├── ToolError             a tool call was refused
     │   ├── RunError              a folder is not a run that can be read
@@ -30,8 +32,10 @@
     └── Inconclusive              says nothing about the agent: a benchmark plays again, and never makes a score of it
         ├── MissingHere           as above
         ├── EpisodeLeft           an episode was closed while an action was carried out
+        ├── RewardFailed          as above
         └── MachineError          this computer failed, or something of ours on it
             ├── InfraError        an exam could not be held
+            │   └── LearnerStarved  others kept its learner from running
             ├── EpisodeSpoilt     an episode says nothing about the agent that played it
             ├── WrongData         generated data differ from what they are on every other machine
             └── SandboxError      a sandbox failed, not the code inside
@@ -61,6 +65,10 @@ class Inconclusive(DiscoenvError):
     """Nothing was learnt about the agent: a benchmark plays the cell again, here or elsewhere, and never scores it."""
 
 
+class ArgumentError(UserError, ValueError):
+    """An argument is of the wrong kind or out of range; the message names it, its value and what is allowed."""
+
+
 class TaskError(UserError, ValueError):
     """A task's configuration is wrong; the message names the key and the reason."""
 
@@ -69,14 +77,28 @@ class SamplingFailed(TaskError, RuntimeError):
     """No draw within the attempts allowed was a task."""
 
 
-class UnknownName(UserError, LookupError):
+class UnknownName(UserError, LookupError, ValueError):
     """A domain, dataset, module, backend or scale of that name does not exist; the message suggests one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
-        known = list(known)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}."
-        super().__init__(f"no {kind} is called {name!r}{f' in {where}' if where else ''}; {hint}")
+        super().__init__(f"no {kind} is called {name!r}{f' in {where}' if where else ''}; {suggestion(name, known)}")
+
+
+#: So many names are listed in a message where none is close; of more, the nearest.
+_MOST_LISTED = 12
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that does not exist: the nearest one, or all if they are few."""
+    names = list(dict.fromkeys(known))
+    by_lower = {each.lower(): each for each in reversed(names)}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {by_lower[close[0]]!r}?"
+    if len(names) <= _MOST_LISTED:
+        return f"known are {', '.join(names) or 'none'}."
+    nearest = [by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.0)]
+    return f"the nearest of {len(names)} are {', '.join(nearest)}."
 
 
 class UnknownSandbox(UserError, ValueError, LookupError):
@@ -128,6 +150,10 @@ class PlotsMissing(PackageMissing):
 
 class CalibrationFailed(UserError, RuntimeError):
     """The base modules did not get through an exam; the message holds their traceback."""
+
+
+class RewardFailed(UserError, Inconclusive):
+    """A reward function raised, or returned no reward. The scores that it was given are recorded and kept."""
 
 
 class ActionError(UserError, ValueError):
@@ -184,6 +210,10 @@ class MachineError(Inconclusive, RuntimeError):
 
 class InfraError(MachineError):
     """Something of ours failed (examiner, sandbox, disk), not the agent's code. Retried; never a score."""
+
+
+class LearnerStarved(InfraError):
+    """A learner did not get enough of a core to be judged: others use the cores, or a quota throttles them."""
 
 
 class EpisodeSpoilt(MachineError):

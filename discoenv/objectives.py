@@ -16,8 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from discoenv.errors import UnknownName
+from discoenv import arguments
+from discoenv.errors import RewardFailed, UnknownName
 from discoenv.machine import entry_points
+from discoenv.text import printable, shown
 
 if TYPE_CHECKING:
     from discoenv.exams.result import ExamResult
@@ -39,9 +41,9 @@ class Reward:
     parts: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: (task, scores of a side's datasets, module texts by file name) -> reward. An episode is rewarded for its meta-test
-#: side; a ``run`` reports what the meta-train side would be worth.
-RewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward]"
+#: (task, scores of a side's datasets, module texts by file name) -> reward, or its value alone. An episode is rewarded
+#: for its meta-test side; a ``run`` reports what the meta-train side would be worth.
+RewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward | float]"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,31 @@ def get(name: str) -> Objective:
 def names() -> list[str]:
     """Names of all objectives, those of installed packages included; nothing is imported."""
     return sorted({*_REGISTRY, *entry_points.find(GROUP)})
+
+
+def compute(function: RewardFunction, task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
+    """What a reward function makes of the scores of a side: its :class:`Reward`, or one of the number it returned.
+
+    Raises:
+        RewardFailed: it raised, or returned something else, or a reward that is not finite.
+    """
+    name = function_name(function)
+    try:
+        returned: Any = function(task, scores, modules)
+        parts = dict(returned.parts) if isinstance(returned, Reward) else {}
+    except Exception as error:  # the user's own code
+        reason = printable(f"{type(error).__name__}: {error}")
+        raise RewardFailed(f"the reward function {name} raised {reason}") from error
+    value = arguments.as_number(returned.value if isinstance(returned, Reward) else returned)
+    if value is None:
+        raise RewardFailed(f"the reward function {name} returned {shown(returned)}; a reward is a finite number")
+    return Reward(value, parts)
+
+
+def function_name(function: Any) -> str:
+    """A function as ``package.module:name``, another object that can be called by its type."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def passes(score: Score, baseline_scale: float) -> bool:

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
+from discoenv import arguments
 from discoenv.env import DiscoGenEnv, Observation
 from discoenv.episodes.episode import Info
 from discoenv.exams.host import Host
@@ -60,7 +62,8 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
         host: where exams run, those of all sub-environments; its creator closes it.
         sandbox, device, secret: without a ``host``, those of a host that is made for this environment.
         on_progress: called with a sub-environment's index and what its exams do; never twice at once.
-        arguments: all others of :class:`DiscoGenEnv`.
+        max_episode_steps: Gymnasium's name of a limit on steps; it counts as ``max_steps`` where that is not smaller.
+        further: all other arguments of :class:`DiscoGenEnv`.
 
     Raises:
         As :class:`DiscoGenEnv`; ``ValueError`` also if ``num_envs`` or ``autoreset_mode`` is wrong.
@@ -81,12 +84,17 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
         device: DeviceChoice = "auto",
         secret: Secret | str | Path | None = None,
         on_progress: Callable[[int, Progress], None] | None = None,
-        **arguments: Any,
+        max_episode_steps: int | None = None,
+        **further: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}; at least 1 is needed")
-        self.num_envs = num_envs
+        num_envs = self.num_envs = arguments.integer(
+            "num_envs", num_envs, least=1, why="at least 1 is needed, a whole number"
+        )
         self.autoreset_mode = AutoresetMode(autoreset_mode)
+        if on_progress is not None:
+            arguments.function("on_progress", on_progress, "index", "progress")
+        if host is not None:
+            arguments.instance("host", host, Host)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.host = host or Host(sandbox, device=device, secret=secret)
         self._owns_host = host is None
@@ -96,10 +104,14 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
             DiscoGenEnv(
                 host=self.host,
                 on_progress=self._progress_of(index),
-                **arguments,
+                **further,
             )
             for index in range(num_envs)
         ]
+        if max_episode_steps is not None:
+            most = arguments.integer("max_episode_steps", max_episode_steps, least=1)
+            for env in self.envs:
+                env.limits = replace(env.limits, max_steps=min(most, env.limits.max_steps))
         self.render_mode = self.envs[0].render_mode
         self.single_observation_space = self.envs[0].observation_space
         self.single_action_space = self.envs[0].action_space
@@ -109,6 +121,14 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
         self._over = np.ones(num_envs, dtype=np.bool_)
         self._broken = np.zeros(num_envs, dtype=np.bool_)
         self._threads = ThreadPoolExecutor(num_envs, thread_name_prefix="discoenv-vector")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be copied or pickled, as each of its environments does.
+
+        Raises:
+            TypeError: always.
+        """
+        return DiscoGenEnv.__reduce_ex__(self, protocol)  # type: ignore[arg-type]
 
     def reset(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import signal
 import sys
@@ -16,6 +17,7 @@ import yaml
 
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import SandboxError
+from discoenv.machine.locks import FOLDER_VARIABLE
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
 from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
@@ -24,6 +26,9 @@ from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 from discoenv.tools import ToolSession
+
+# Tests hold the machine's cores for themselves as far as they share a folder for temporary files.
+os.environ.setdefault(FOLDER_VARIABLE, f"{tempfile.gettempdir()}/discoenv-locks")
 
 
 def _make_toy() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import pickle
 import signal
@@ -28,9 +29,11 @@ from discoenv import objectives, registration
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.action import Action, Edit
 from discoenv.episodes.evaluation import Evaluation
-from discoenv.errors import NoBaseline, TaskError, UnknownName
+from discoenv.episodes.record import EpisodeRecord
+from discoenv.errors import NoBaseline, RewardFailed, TaskError, UnknownName
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
+from discoenv.machine import speed
 from discoenv.sandbox.base import Sandbox
 from discoenv.scoring import baselines, calibration
 from discoenv.scoring.scores import Score
@@ -238,7 +241,10 @@ def test_a_reward_function_of_the_user_replaces_the_objective(make_env: MakeEnv)
     assert info["reward_parts"] == {"mine": True}
 
 
-def test_progress_is_reported_before_and_after_each_exam(make_env: MakeEnv, task: Task, sandbox: Sandbox) -> None:
+def test_progress_is_reported_before_and_after_each_exam(
+    make_env: MakeEnv, task: Task, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "slowness", lambda: 1.0)
     seen: list[Progress] = []
     host = Host(sandbox, exams_at_once=1)
     env = make_env(task=task.model_copy(update={"test_seeds": 2}), host=host, on_progress=seen.append)
@@ -253,7 +259,9 @@ def test_progress_is_reported_before_and_after_each_exam(make_env: MakeEnv, task
         ("meta_test", "Wave", 2, 2, True),
         ("meta_test", "Wave", 2, 2, False),
     ]
-    assert {p.spec.budget_s for p in seen} == {30.0}
+    work = {name: baselines.entry(task.setting(name)).seconds.mean for name in ("Line", "Wave")}
+    for p in seen:  # 2 s to import NumPy, and twice the baseline's seconds, up to a tenth of a second
+        assert 2.0 + 2.0 * work[p.spec.dataset] <= p.spec.budget_s < 2.1 + 2.0 * work[p.spec.dataset]
     host.close()
 
 
@@ -365,7 +373,7 @@ def test_a_failing_or_cheating_module_is_worth_nothing_and_says_why(make_env: Ma
 
 
 def test_endless_training_is_worth_nothing(make_variant: MakeVariant, make_env: MakeEnv) -> None:
-    make_variant("Toy", change=lambda c: c["limits"].update(minimum_budget_s=1.5))
+    make_variant("Toy", change=lambda c: c["limits"].update(minimum_budget_s=1.5, start_s=0.0))
     env = make_env()
     env.reset(seed=0)
     loop = {"edits": [{"path": "features.py", "content": "while True: pass\n"}], "command": "submit"}
@@ -830,3 +838,85 @@ def test_the_environment_is_made_by_gymnasium(sandbox: Sandbox, task: Task) -> N
     assert float(reward) > 1
     assert env.render() == observation["text"]
     env.close()
+
+
+# ---- Gymnasium's own limit on steps, and reward functions that fail
+
+
+@pytest.mark.parametrize("make", ["argument", "wrapper", "spec"])
+def test_an_episode_that_a_time_limit_cuts_short_is_scored(
+    make: str, task: Task, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    shared = {"task": task, "sandbox": sandbox, "runs_dir": None}
+    env: gymnasium.Env[Any, Any]
+    if make == "wrapper":
+        env = gymnasium.wrappers.TimeLimit(gymnasium.make("DiscoGen-v0", **shared), 1)
+    else:
+        env = gymnasium.make("DiscoGen-v0", max_episode_steps=1, **shared)
+    if make == "spec":
+        shared.pop("sandbox")
+        spec = gymnasium.make("DiscoGen-v0", max_episode_steps=1, sandbox=sandbox.name, **shared).spec
+        assert spec is not None
+        env.close()
+        env = gymnasium.make(spec)
+    observation, _ = env.reset(seed=0)
+    assert observation["steps_left"] == 1
+    _, reward, terminated, truncated, info = env.step({**GOOD, "command": "edit"})
+    assert (terminated, truncated) == (False, True)
+    assert float(reward) > 1
+    assert "meta_test" in info
+    env.close()
+
+
+def test_a_time_limit_of_a_vector_environment_is_one_of_each(task: Task, sandbox: Sandbox) -> None:
+    env = gymnasium.make_vec("DiscoGen-v0", 1, task=task, sandbox=sandbox, runs_dir=None, max_episode_steps=1)
+    env.reset(seed=0)
+    _, rewards, _, truncations, infos = env.step([{"command": "edit"}])
+    assert (rewards.tolist(), truncations.tolist(), "meta_test" in infos) == ([0.0], [True], True)
+    env.close()
+
+
+@pytest.mark.parametrize("number", [2, 2.5, np.float32(2.5)])
+def test_a_reward_function_may_return_a_number(make_env: MakeEnv, number: Any) -> None:
+    env = make_env(reward_fn=lambda task, scores, modules: number)
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step("submit")
+    assert (reward, type(reward), info["reward_parts"]) == (float(number), float, {})
+
+
+@pytest.mark.parametrize("wrong", [None, "high", math.nan, objectives.Reward(math.inf)])
+def test_what_is_no_reward_is_an_error_of_the_function(make_env: MakeEnv, wrong: Any) -> None:
+    env = make_env(reward_fn=lambda task, scores, modules: wrong)
+    env.reset(seed=0)
+    with pytest.raises(RewardFailed, match=r"lambda> returned .*; a reward is a finite number. The results of the"):
+        env.step("submit")
+
+
+def test_a_reward_function_that_raises_loses_no_exam(make_env: MakeEnv) -> None:
+    broken = True
+
+    def reward(task: Task, scores: Any, modules: Any) -> float:
+        if broken:
+            raise ZeroDivisionError("no \ud800 reward")
+        return 3.0
+
+    exams: list[Progress] = []
+    env = make_env(reward_fn=reward, on_progress=exams.append, max_steps=3)
+    env.reset(seed=0)
+    for command in ("run", "submit"):
+        with pytest.raises(
+            RewardFailed, match=r"raised ZeroDivisionError: no \\ud800 reward.*kept here and in"
+        ) as error:
+            env.step({**GOOD, "command": command})
+        assert isinstance(error.value.__cause__, ZeroDivisionError)
+    assert env.run_directory is not None
+    first, second = EpisodeRecord.load(env.run_directory).events[1:]
+    assert first.info.meta_train is not None
+    assert second.info.meta_test is not None
+    assert second.info.meta_test["Wave"].normalised > 1
+    assert (second.terminated, "ZeroDivisionError" in (second.info.reward_error or "")) == (False, True)
+    begun = sum(progress.result is None for progress in exams)
+    broken = False
+    _, value, terminated, truncated, _ = env.step("submit")
+    assert (value, terminated, truncated) == (3.0, True, False)
+    assert sum(progress.result is None for progress in exams) == begun == 2

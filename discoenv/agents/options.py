@@ -24,10 +24,14 @@ from discoenv.agents.llm.budget import Budget, Ledger, Prices
 from discoenv.agents.llm.chat import ChatModel, ToolCalls
 from discoenv.errors import DiscoenvError
 from discoenv.exams.spec import Progress
+from discoenv.tasks.names import domain_name, sandbox_name, task_name
 from discoenv.tasks.specification import Scale
+from discoenv.text import guard_streams
 
-SandboxName = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …")]
-ScaleText = Annotated[str, typer.Option(help="tiny, small or full.")]
+SandboxName = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …", callback=sandbox_name)]
+TaskName = Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.", callback=task_name)]
+DomainName = Annotated[str, typer.Option(help="Domain of a sampled task; default: any.", callback=domain_name)]
+ScaleText = Annotated[str, typer.Option(help="tiny, small or full; default: the task's.", callback=str.lower)]
 RunsFolder = Annotated[Path, typer.Option(help="Where the run directory is written.")]
 Resume = Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")]
 ExamsAtOnce = Annotated[int | None, typer.Option(min=1, help="Exams to run concurrently; default: one per core.")]
@@ -95,9 +99,9 @@ class ModelOptions:
 class EnvOptions:
     """The environment."""
 
-    task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = ""
-    domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = ""
-    scale: ScaleText = "small"
+    task: TaskName = ""
+    domain: DomainName = ""
+    scale: ScaleText = ""
     sandbox: SandboxName = "auto"
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None
     max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10
@@ -108,7 +112,7 @@ class EnvOptions:
         arguments: dict[str, Any] = {
             "task": self.task or None,
             "domain": self.domain or None,
-            "scale": cast(Scale, self.scale),
+            "scale": cast(Scale, self.scale) or None,
             "sandbox": self.sandbox,
             "max_steps": self.max_steps,
             "runs_dir": self.runs,
@@ -122,6 +126,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     Errors of :class:`discoenv.errors.DiscoenvError` are printed as one message, without a traceback.
     """
+    guard_streams()
     hints = get_type_hints(function, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []

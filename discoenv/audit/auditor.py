@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import re
 import secrets
+import shutil
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from discoenv.audit.exploit import ANSWERING, ActionExploit, Exploit, Facts
+from discoenv.audit.exploit import ANSWERING, ActionExploit, AnyExploit, Exploit, Facts, RunExploit
 from discoenv.audit.snapshot import look
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.plots import plot_run
+from discoenv.episodes.record import EpisodeRecord, SetupRecord
+from discoenv.episodes.recorder import Recorder
 from discoenv.errors import InfraError
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
+from discoenv.exams.secrets import kept_at
+from discoenv.exams.secrets import read as read_secret
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import scratch
 from discoenv.sandbox.base import Limits
@@ -79,15 +87,15 @@ class Finding:
 
     Attributes:
         exploit: which.
-        outcome: the exam's status, or ``refused`` for an action.
+        outcome: the exam's status, or ``refused`` for an action or a run.
         message: what the agent reads about it.
         gain: difference to the honest score, where 1 is the distance of the honest module from the floor; a failed
-            exam is scored as the floor. None for an action.
+            exam is scored as the floor. None for an action or a run.
         gains: what the exploit achieved and must not, one line each.
         surprise: how the outcome differs from the expected one, without being a gain.
     """
 
-    exploit: Exploit | ActionExploit
+    exploit: AnyExploit
     outcome: str
     message: str = ""
     gain: float | None = None
@@ -192,6 +200,8 @@ class Auditor:
 
     def attempt(self, exploit: Exploit) -> Finding:
         """Run the exams of an exploit and judge the last of them."""
+        if exploit.episode:
+            return self._attempt_episode(exploit)
         module = self.module_of(exploit)
         honest = self.honest_run(module)
         text = exploit.text(self._base(module), self.facts)
@@ -229,6 +239,35 @@ class Auditor:
             surprise=self._surprise(exploit, result, gain, honest),
         )
 
+    def _attempt_episode(self, exploit: Exploit) -> Finding:
+        """Play an episode in which the base modules are run, then an exploit, twice, and submitted."""
+        self.honest_run(self.module)  # starts what stays warm
+        task = self.task.model_copy(update={"train_seeds": 2, "test_seeds": 1})
+        before = look(self._directory, self.facts.mark)
+        env = DiscoGenEnv(task=task, host=self.host, runs_dir=None)
+        exams: list[Mapping[str, Any]] = []
+        try:
+            env.reset(seed=0)
+            for step, command in enumerate(("run", "run", "run", "submit")):
+                hidden = exploit.text("", self.facts, step)  # from what reads an edit's imports
+                text = f"exec({hidden!r})\n\n{self._base(self.module)}"
+                edits = [{"path": f"{self.module}.py", "content": text}] if 0 < step < 3 else []
+                *_, info = env.step({"edits": edits, "command": command})
+                if "infra_error" in info:
+                    return Finding(
+                        exploit, "infra_error", str(info["infra_error"]), gains=["the machine's part failed"]
+                    )
+                sides = (info.get(side) or {} for side in ("meta_train", "meta_test"))
+                exams += [exam for side in sides for score in side.values() for exam in score["exams"]]
+        finally:
+            env.close()
+        gains = [text for exam in exams for text in re.findall(r"^BREACH: (.*)$", exam["stdout"], re.MULTILINE)]
+        gains += before.changes(look(self._directory, self.facts.mark))
+        statuses = [exam["status"] for exam in exams]
+        failed = next((each for each in statuses if each != "ok"), "ok")
+        surprise = "" if failed == "ok" and len(exams) == 7 else f"{len(exams)} exams: {', '.join(statuses)}"
+        return Finding(exploit, failed, gain=0.0, gains=list(dict.fromkeys(gains)), surprise=surprise)
+
     def attempt_action(self, exploit: ActionExploit) -> Finding:
         """Take an action in an episode, which must be refused and change nothing."""
         if self._env is None:
@@ -248,6 +287,48 @@ class Auditor:
         if "refused" not in info:
             gains.append("the action was not refused")
         return Finding(exploit, "refused", str(info.get("refused", "")), gains=gains)
+
+    def attempt_run(self, exploit: RunExploit) -> Finding:
+        """Read, draw and prepare to replay a hostile run directory, which must do nothing outside of it."""
+        outside, runs = self._directory / "outside", self._directory / "runs"
+        for folder in (outside, runs):
+            shutil.rmtree(folder, ignore_errors=True)
+        (outside / "pack" / "Evil").mkdir(parents=True)
+        (outside / "empty").mkdir()
+        mark, precious = outside / "mark", outside / "precious.txt"
+        code = f"open({str(mark)!r}, 'w').close()\n"
+        for name in ("__init__.py", "domain.py", "discoenv_pack.py", "Evil/__init__.py", "Evil/examiner.py"):
+            (outside / "pack" / name).write_text(code)
+        precious.write_text(self.facts.secret)
+        run = self._hostile_run(exploit, outside, runs)
+        before = look(outside, self.facts.mark)
+        shown, message = "", ""
+        for use in (_read, plot_run, _modules, _secret_file):
+            try:
+                shown += str(use(run))
+            except Exception as error:
+                shown += str(error)
+                message = message or f"{type(error).__name__}: {error}"
+        gains = before.changes(look(outside, self.facts.mark))
+        if mark.exists():
+            gains.append("code that came with the run was run")
+        if self.facts.secret in shown:
+            gains.append("a file outside of the run was shown")
+        return Finding(exploit, "refused", message, gains=gains)
+
+    def _hostile_run(self, exploit: RunExploit, outside: Path, runs: Path) -> Path:
+        """A run directory of an episode that has just begun, changed."""
+        setup = SetupRecord(episode_seed=0, sandbox=self.host.sandbox.name, budget_scale=3.0)
+        run = Recorder(runs, self.task, setup).directory
+        file = run / "episode.json"
+        changed = json.dumps(json.loads(file.read_text()) | dict(exploit.setup))
+        file.write_text(changed.replace("<outside>", str(outside)))
+        for link, target in exploit.links.items():
+            path = run / link.replace("<module>", f"{self.module}.py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.symlink_to(outside / target)
+        return run
 
     def _prepare(self) -> Facts:
         """Put something to be found outside the sandbox, and say what and where."""
@@ -332,6 +413,19 @@ class Auditor:
         if expected == "same" and gain < -honest.tolerance / honest.span - 1e-9:
             return f"the score is worse by {-gain:.3g}"
         return ""
+
+
+def _read(run: Path) -> dict[str, Any]:
+    return EpisodeRecord.load(run).to_json()
+
+
+def _modules(run: Path) -> dict[str, str]:
+    return EpisodeRecord.load(run, events=False).modules()
+
+
+def _secret_file(run: Path) -> str:
+    secret = EpisodeRecord.load(run, events=False).setup.secret
+    return "" if secret is None else read_secret(kept_at(secret)).commitment
 
 
 def _reported(word: str, result: ExamResult) -> list[str]:

@@ -12,14 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from discoenv.audit import report
 from discoenv.audit.auditor import Auditor, Finding
-from discoenv.audit.exploit import CLASSES, ActionExploit, Exploit
-from discoenv.audit.exploits import ACTIONS, exploits_of
+from discoenv.audit.exploit import CLASSES, AnyExploit
+from discoenv.audit.exploits import ACTIONS, RUNS, exploits_of
 from discoenv.errors import DomainError
 from discoenv.tasks.domain import Domain
 
 #: Name of the file, in a domain's folder, that holds what its last audit has found.
 FILE = "audit.json"
 _FAILED = re.compile(r"exam failed \((\w+)\)")
+_SPENT = re.compile(r"exam failed \((timeout|memory)\)")
 _WORSE = re.compile(r"worse \(.*\)")
 _Gain = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -29,10 +30,19 @@ class _Record(BaseModel):
 
 
 class ExploitOutcome(_Record):
-    """The outcome of an exploit, in words, and its gain, which actions do not have (see :class:`Finding`)."""
+    """The outcome of an exploit, in words, and its gain, which actions and runs do not have (see :class:`Finding`)."""
 
     outcome: str
     gain: _Gain | None = None
+
+    @property
+    def stopped_by(self) -> str:
+        """As of a :class:`Finding`."""
+        if self.outcome.startswith("GAINS"):
+            return "nothing"
+        if self.outcome.startswith("exam passed"):
+            return "structure"
+        return "budget" if _SPENT.match(self.outcome) else "check"
 
 
 class Audit(_Record):
@@ -91,6 +101,26 @@ class Audit(_Record):
             },
         )
 
+    def added_to(self, earlier: Audit, order: Sequence[str]) -> Audit:
+        """An earlier audit with the outcomes of this one, of a part of the exploits, in place of those that it had.
+
+        Args:
+            earlier: of the same module, dataset, scale and sandbox.
+            order: the names of all exploits that there are; what is not among them is left out.
+
+        Raises:
+            DomainError: it is of something else, or the honest module has another score by now.
+        """
+        for name in ("module", "dataset", "scale", "sandbox", "metric", "value", "floor"):
+            if (old := getattr(earlier, name)) != (new := getattr(self, name)):
+                raise DomainError(
+                    f"the earlier audit has {name} {old}, this one {new}: audit the domain without --only"
+                )
+        every = earlier.outcomes | self.outcomes
+        outcomes = {name: every[name] for name in order if name in every}
+        gaining = sum(each.stopped_by == "nothing" for each in outcomes.values())
+        return earlier.model_copy(update={"outcomes": outcomes, "gaining": gaining})
+
     def to_json(self) -> str:
         """The content of the file, one exploit a line."""
         content = self.model_dump(exclude={"outcomes"})
@@ -120,10 +150,10 @@ def audit_of(domain: Domain) -> Audit | None:
 def markdown(domains: Sequence[Domain]) -> str:
     """The tables of all audits of these domains; those that have not been audited are left out."""
     audits = {domain.name: found for domain in domains if (found := audit_of(domain)) is not None}
-    exploits: dict[str, Exploit | ActionExploit] = {}
+    exploits: dict[str, AnyExploit] = {}
     for domain in domains:
         if domain.name in audits:
-            exploits |= {each.name: each for each in exploits_of(domain)} | {each.name: each for each in ACTIONS}
+            exploits |= {each.name: each for each in (*exploits_of(domain), *ACTIONS, *RUNS)}
     return "\n".join([*_targets(audits), "", *_matrix(audits, exploits), "", *_differences(audits, exploits)]) + "\n"
 
 
@@ -142,19 +172,20 @@ def _targets(audits: Mapping[str, Audit]) -> Iterator[str]:
         yield _row(cells)
 
 
-def _matrix(audits: Mapping[str, Audit], exploits: Mapping[str, Exploit | ActionExploit]) -> Iterator[str]:
+def _matrix(audits: Mapping[str, Audit], exploits: Mapping[str, AnyExploit]) -> Iterator[str]:
     """A row for each exploit, by class: its outcome in each domain."""
-    yield _row(["exploit", "what it does", *audits])
-    yield "|---|---|" + "---|" * len(audits)
+    yield _row(["exploit", "what it does", "stopped by", *audits])
+    yield "|---|---|---|" + "---|" * len(audits)
     for kind in CLASSES:
-        yield _row([f"**{kind}**", *[""] * (1 + len(audits))])
+        yield _row([f"**{kind}**", *[""] * (2 + len(audits))])
         for exploit in exploits.values():
             if exploit.kind == kind:
-                cells = [_cell(audit.outcomes.get(exploit.name)) for audit in audits.values()]
-                yield _row([exploit.name, exploit.summary, *cells])
+                found = [audit.outcomes.get(exploit.name) for audit in audits.values()]
+                stopped = dict.fromkeys(each.stopped_by for each in found if each is not None)
+                yield _row([exploit.name, exploit.summary, ", ".join(stopped), *map(_cell, found)])
 
 
-def _differences(audits: Mapping[str, Audit], exploits: Mapping[str, Exploit | ActionExploit]) -> Iterator[str]:
+def _differences(audits: Mapping[str, Audit], exploits: Mapping[str, AnyExploit]) -> Iterator[str]:
     """A line for each exploit that has not the same outcome in all domains where it was tried."""
     for name in exploits:
         found: dict[str, list[str]] = {}

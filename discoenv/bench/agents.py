@@ -1,7 +1,8 @@
 """Which agents are compared: their names and options, as users write them, and the functions that play.
 
 An agent is a function ``(env, seed, **options)`` that plays one episode: it calls ``env.reset(seed=seed)``, then
-``env.step`` until the episode is over. Its return value is ignored.
+``env.step`` until the episode is over. Its return value is ignored. It may be a coroutine function (``async def``): its
+cell has an event loop for it. A generator is refused, because nothing would run it.
 
 Installed packages declare agents by entry points of the group ``discoenv.agents``
 (:mod:`discoenv.machine.entry_points`). So does discoenv with its reference agents (:mod:`discoenv.agents.registry`).
@@ -9,6 +10,7 @@ Installed packages declare agents by entry points of the group ``discoenv.agents
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import functools
 import importlib
@@ -16,7 +18,7 @@ import inspect
 import operator
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +28,7 @@ import yaml
 from discoenv.errors import BenchError, EntryPointError
 from discoenv.machine import entry_points
 from discoenv.machine.entry_points import Extension
+from discoenv.tasks.yaml_text import load_untrusted
 
 Play = Callable[..., object]
 
@@ -77,16 +80,22 @@ class Agent:
         """The function, with its options. Modules are found as by ``python -m``: in the working directory, too.
 
         Raises:
-            BenchError: it cannot be imported, or does not take these options.
+            BenchError: it cannot be imported, does not take these options, or is a generator or a class.
         """
         found = self._imported()
+        what = f"agent {self.text!r}: {self.function}"
         if not callable(found):
-            raise BenchError(f"agent {self.text!r}: {self.function} is no function (env, seed, …)")
+            raise BenchError(f"{what} is no function (env, seed, …)")
+        if isinstance(found, type):
+            raise BenchError(f"{what} is a class; name a function (env, seed, …) that makes one and plays")
+        for called in (found, type(found).__call__):  # of an object, its method
+            if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+                raise BenchError(f"{what} is a generator, which nothing runs: use no yield in a function that plays")
         try:
             inspect.signature(found).bind(None, 0, **self.options)
-        except TypeError as error:
-            raise BenchError(f"agent {self.text!r}: {self.function}(env, seed, **options): {error}") from error
-        return functools.partial(found, **self.options)
+        except (TypeError, ValueError) as error:
+            raise BenchError(f"{what}(env, seed, **options): {error}") from error
+        return functools.partial(_play, found, self.options)
 
     def _imported(self) -> Any:
         if self.installed is not None:
@@ -100,8 +109,25 @@ class Agent:
             sys.path.insert(0, here)
         try:
             return operator.attrgetter(attribute)(importlib.import_module(module))
-        except (ImportError, AttributeError) as error:
-            raise BenchError(f"agent {self.text!r}: {self.function} cannot be imported: {error}") from error
+        except Exception as error:  # whatever the agent's module does when it is imported
+            reason = error if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
+            raise BenchError(f"agent {self.text!r}: {self.function} cannot be imported: {reason}") from error
+
+
+def _play(function: Play, options: Mapping[str, Any], env: Any, seed: int) -> object:
+    """Play one episode, to its end also where the function returns something to be awaited.
+
+    Raises:
+        TypeError: it returned a generator, which nothing runs.
+    """
+    returned = function(env, seed, **options)
+    if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+        raise TypeError("the agent returned a generator, which nothing runs: use no yield in a function that plays")
+    return asyncio.run(_awaited(returned)) if inspect.isawaitable(returned) else returned
+
+
+async def _awaited(returned: Awaitable[object]) -> object:
+    return await returned
 
 
 def parse_agents(texts: Sequence[str]) -> list[Agent]:
@@ -140,7 +166,7 @@ def _options(text: str, options: str) -> dict[str, Any]:
             raise BenchError(f"agent {text!r}: {part!r} is not an option key=value")
         key, _, value = part.partition("=")
         try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            found[key] = load_untrusted(value)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise BenchError(f"agent {text!r}: the value of {key} is not YAML: {error}") from error
     return found

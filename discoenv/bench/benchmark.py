@@ -15,7 +15,7 @@ from typing import Any, Final
 import discoenv
 from discoenv.bench.agents import Agent
 from discoenv.bench.cell import CELLS, MATRIX, CellResult, CellState, CellStatus, Matrix, read_result, read_status
-from discoenv.bench.playing import play_cell
+from discoenv.bench.playing import checked_environment, play_cell
 from discoenv.errors import BenchError, Inconclusive
 from discoenv.exams import secrets
 from discoenv.exams.secrets import Secret
@@ -146,7 +146,7 @@ class Benchmark:
             tasks=[task.model_dump(mode="json") for task in tasks],
             seeds=[int(seed) for seed in seeds],
             scale=", ".join(sorted({task.scale for task in tasks})),
-            environment=json.loads(json.dumps(dict(environment or {}))),
+            environment=json.loads(json.dumps(checked_environment(environment or {}))),
             left_out=dict(left_out or {}),
             versions=versions(),
             machine={"host": socket.gethostname(), "platform": platform.platform(), **hardware()},
@@ -236,11 +236,16 @@ class Benchmark:
             on_finished: called when a cell has ended for good.
 
         Raises:
-            BenchError: it is of the older protocol, without a secret.
+            BenchError: it is of the older protocol, without a secret; an agent that has cells to play cannot be used;
+                or an argument of the environment is wrong.
             ExperimentError: another process runs it.
             SecretError: its secret is not on this machine.
         """
         secrets.committed(self.commitment)
+        checked_environment(self.matrix.environment)
+        settled = () if retry_failed else SETTLED
+        for text in dict.fromkeys(cell.agent for cell in self.cells() if self._read(cell)[0].state not in settled):
+            Agent.parse(text).load()
         begin = time.monotonic()
         metrics = RunDirectory(self.directory)
 

@@ -7,15 +7,22 @@ folder per cell, as :func:`discoenv.experiment.run_experiment` makes them, with 
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from discoenv.errors import BenchError
+from discoenv.json_text import loads
 from discoenv.machine import atomic
-from discoenv.tasks.yaml_text import load
+from discoenv.machine.regular import read_text
+from discoenv.tasks.yaml_text import load_untrusted
 
 if TYPE_CHECKING:
     from discoenv.episodes.record import ScoreRecord
@@ -109,14 +116,16 @@ class CellResult:
         Raises:
             BenchError: a key is missing, or a value is of the wrong kind.
         """
-        known = {each.name for each in fields(cls)}
         try:
-            values = {key: value for key, value in content.items() if key in known}
+            values = dict(content)
             for side in ("meta_test", "meta_train"):
                 values[side] = {name: DatasetOutcome.from_json(each) for name, each in values.get(side, {}).items()}
-            return cls(**values)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BenchError(f"this is not the result of a cell: {error!r}") from error
+        try:
+            return _typed(cls, values)
+        except BenchError as error:
+            raise BenchError(f"this is not the result of a cell: {error}") from None
 
     def reproducible(self) -> dict[str, Any]:
         """What depends on agent, task and seed alone: all but times, energy, and the place of the record."""
@@ -187,24 +196,27 @@ class Matrix:
         path = Path(directory) / MATRIX
         if not path.is_file():
             raise BenchError(f"{directory}: {MATRIX} is missing, so this is not a benchmark; see `discoenv bench run`")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            known = {each.name for each in fields(cls)}
-            return cls(**{key: value for key, value in content.items() if key in known})
-        except (AttributeError, TypeError, ValueError) as error:
-            raise BenchError(f"{path}: {error}") from error
+        matrix = _read_json(path, functools.partial(_typed, cls))
+        for number, task in enumerate(matrix.tasks):
+            if not (isinstance(task.get("domain"), str) and isinstance(task.get("modules"), list)):
+                raise BenchError(f"{path}: tasks.{number}: domain or modules are missing, so this is not a task")
+        for name in ("agents", "tasks", "seeds"):
+            if not getattr(matrix, name):
+                raise BenchError(f"{path}: {name}: there is none; make the benchmark anew with `discoenv bench run`")
+        return matrix
 
 
 def read_status(cell: Path) -> CellStatus:
-    """How far the cell in this folder is."""
-    try:
-        content = json.loads((cell / STATUS).read_text(encoding="utf-8"))
-        known = {each.name for each in fields(CellStatus)}
-        return CellStatus(**{key: value for key, value in content.items() if key in known})
-    except FileNotFoundError:
+    """How far the cell in this folder is.
+
+    Raises:
+        BenchError: ``status.json`` is damaged.
+    """
+    if not os.path.lexists(cell / STATUS):
         return CellStatus()
-    except (AttributeError, TypeError, ValueError) as error:
-        raise BenchError(f"{cell / STATUS}: {error!r}; remove the folder {cell} to run this cell again") from error
+    return _read_json(
+        cell / STATUS, functools.partial(_typed, CellStatus), f"remove the folder {cell} to run this cell again"
+    )
 
 
 def read_result(cell: Path) -> CellResult:
@@ -213,25 +225,65 @@ def read_result(cell: Path) -> CellResult:
     Raises:
         BenchError: there is none, or it is damaged.
     """
-    try:
-        return CellResult.from_json(json.loads((cell / RESULT).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        status = read_status(cell)
-        if status.state == "failed":
-            return _without_result(cell, status)
-        raise BenchError(f"{cell}: there is no result, the cell is {status.state}") from None
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{cell / RESULT}: {error}") from error
+    if os.path.lexists(cell / RESULT):
+        return _read_json(cell / RESULT, CellResult.from_json, f"remove the folder {cell} to run this cell again")
+    status = read_status(cell)
+    if status.state == "failed":
+        return _without_result(cell, status)
+    raise BenchError(f"{cell}: there is no result, the cell is {status.state}")
 
 
 def _without_result(cell: Path, status: CellStatus) -> CellResult:
     from discoenv.tasks.task import Task  # noqa: PLC0415 - rarely needed
 
-    config = load((cell.parent / "config.yml").read_text(encoding="utf-8"))
-    task = Task.parse(config["task"])
+    path = cell.parent / "config.yml"
+    try:
+        config = load_untrusted(path.read_text(encoding="utf-8"))
+        agent, task, seed = str(config["agent"]), Task.parse(config["task"], f"{path}: task"), int(cell.name)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError) as error:
+        raise BenchError(f"{path}: it does not say what the cell is: {error}") from error
     seconds = (status.ended or 0.0) - (status.started or 0.0)
-    names = (config["agent"], task.task_id, task.domain, list(task.modules), int(cell.name))
-    return CellResult(*names, seconds=seconds, error=status.message)
+    return CellResult(agent, task.task_id, task.domain, list(task.modules), seed, seconds=seconds, error=status.message)
+
+
+_Content = TypeVar("_Content")
+
+
+def _read_json(path: Path, read: Callable[[Any], _Content], hint: str = "") -> _Content:
+    """What ``read`` makes of the JSON in a file; ``hint`` ends the messages of errors.
+
+    Raises:
+        BenchError: it cannot be read, or is of another shape.
+    """
+    text = read_text(path, most=64 << 20)
+    if text is None:
+        raise BenchError(f"{path}: not a regular file that can be read; links are not followed{hint and f': {hint}'}")
+    try:
+        return read(loads(text))
+    except (ValueError, RecursionError) as error:
+        raise BenchError(f"{path}: {error}{hint and f'; {hint}'}") from error
+
+
+def _typed(kind: type[_Content], content: Any) -> _Content:
+    """A dataclass from plain values, each of which is of the type that its field declares. Unknown keys are ignored.
+
+    Raises:
+        BenchError: a key is missing, or a value is of another kind.
+    """
+    if not isinstance(content, Mapping):
+        raise BenchError(f"expected a JSON object, not {type(content).__name__}")
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    try:
+        typed: _Content = _ADAPTERS[kind].validate_python(dict(content), extra="ignore")
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3]]
+        raise BenchError("; ".join(faults)) from None
+    return typed
+
+
+#: What checks and converts each class; made once, when it is first used.
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 
 def read_results(directory: Path) -> list[CellResult]:

@@ -8,28 +8,33 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
 
+from discoenv import arguments
 from discoenv.bench.agents import Agent
 from discoenv.bench.cell import CellResult, DatasetOutcome
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.episode import EpisodeLimits
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
-from discoenv.errors import BenchError, Inconclusive, InfraError
+from discoenv.errors import ArgumentError, BenchError, Inconclusive, InfraError
 from discoenv.exams import secrets
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.experiment.worker import Failed
+from discoenv.machine.devices import DeviceChoice
 from discoenv.sandbox import get_sandbox
 from discoenv.tasks.registry import load_pack
 from discoenv.tasks.task import Task
+from discoenv.text import printable, shown
 
 #: Folder of the episodes' run directories in a cell's folder; attempts that were cut off leave theirs, too.
 RECORDS: Final = "episodes"
+_COUNTED: Final = ("prompt_tokens", "completion_tokens")
 
 
 @dataclass(frozen=True)
@@ -135,22 +140,22 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         Inconclusive: the machine failed, or lacks something, be it the benchmark's secret.
     """
     secret = secrets.committed(config["secret"])
-    arguments = dict(config.get("environment", {}))
-    for pack in arguments.pop("packs", ()):
+    shared = checked_environment(config.get("environment", {}))
+    for pack in shared.pop("packs", ()):
         load_pack(pack)
     task = Task.parse(config["task"])
     play = Agent.parse(config["agent"]).load()
     episode = episode_seed(seed, task)
     energy = _Energy()
-    sandbox = get_sandbox(str(arguments.pop("sandbox", "auto")).split(","))  # each name is tried out on this node
+    sandbox = get_sandbox(str(shared.pop("sandbox", "auto")).split(","))  # each name is tried out on this node
     host = Host(
         sandbox,
-        device=arguments.pop("device", "auto"),
-        exams_at_once=arguments.pop("exams_at_once", None),
+        device=shared.pop("device", "auto"),
+        exams_at_once=shared.pop("exams_at_once", None),
         secret=secret,
     )
     begin = time.monotonic()
-    base = DiscoGenEnv(task=task, host=host, runs_dir=logdir / RECORDS, on_progress=energy, **arguments)
+    base = DiscoGenEnv(task=task, host=host, runs_dir=logdir / RECORDS, on_progress=energy, **shared)
     env = OneEpisode(base, episode)
 
     def result(**ending: Any) -> dict[str, Any]:
@@ -181,7 +186,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
             raise
         except Exception as error:
             if not env.infra_error:
-                line = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+                line = " ".join(printable(f"{type(error).__name__}: {error}").split())[:500]
                 raise Failed(f"the agent raised {line}", result(error=line)) from error
         if env.infra_error:
             raise InfraError(env.infra_error)
@@ -193,6 +198,39 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         env.close()
         host.close()
         sandbox.close()
+
+
+def checked_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the arguments that the environments of all cells share, each checked.
+
+    Args:
+        environment: of :class:`DiscoGenEnv` ``max_steps``, ``limits``, ``sandbox`` and ``device``; ``exams_at_once`` of
+            :class:`Host`; and ``packs``, folders of further domains.
+
+    Raises:
+        BenchError: an argument is unknown or wrong.
+    """
+    found = dict(environment)
+    try:
+        for name, value in found.items():
+            match name:
+                case "packs":
+                    found[name] = list(arguments.names(name, value)) if value else []
+                case "sandbox":
+                    arguments.names(name, value)
+                case "device":
+                    arguments.choice(name, value, get_args(DeviceChoice))
+                case "limits":
+                    arguments.settings(name, value, EpisodeLimits)
+                case "max_steps" | "exams_at_once":
+                    if value is not None:
+                        arguments.integer(name, value, least=1)
+                case _:
+                    known = ("max_steps", "limits", "sandbox", "device", "exams_at_once", "packs")
+                    raise BenchError(f"environment: unknown key {shown(name)}; known are {', '.join(known)}")
+    except ArgumentError as error:
+        raise BenchError(f"environment: {error}") from None
+    return found
 
 
 def episode_seed(seed: int, task: Task) -> int:
@@ -216,11 +254,16 @@ def _language_models(record: Path | None) -> dict[str, Any]:
     calls = [call for call in read_calls(record) if call.get("event") == "model_call"] if record else []
     if not calls:
         return {}
-    prompt = sum(int(call.get("usage", {}).get("prompt_tokens", 0)) for call in calls)
-    completion = sum(int(call.get("usage", {}).get("completion_tokens", 0)) for call in calls)
-    cost = sum(float(call.get("cost") or 0.0) for call in calls)
+    usages = [call["usage"] if isinstance(call.get("usage"), dict) else {} for call in calls]
+    prompt, completion = (sum(_count(usage.get(key)) for usage in usages) for key in _COUNTED)
+    cost = sum(arguments.as_number(call.get("cost")) or 0.0 for call in calls)
     tokens = {"prompt": prompt, "completion": completion, "total": prompt + completion, "calls": len(calls)}
     return {"tokens": tokens, "cost_usd": cost or None}
+
+
+def _count(value: Any) -> int:
+    """A number of tokens out of a file that an agent may have written."""
+    return int(arguments.as_number(value) or 0)
 
 
 def _relative(record: Path | None, logdir: Path) -> str | None:

@@ -11,13 +11,13 @@ import yaml
 
 from discoenv.errors import BenchError, DatasetUnavailable
 from discoenv.machine import devices
-from discoenv.scoring import baselines
+from discoenv.scoring import baselines, offered
 from discoenv.tasks import discobench
-from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task
 from discoenv.tasks.sampling import sample_task
 from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Setting, Task
+from discoenv.tasks.task import Task
+from discoenv.tasks.yaml_text import load_untrusted
 
 DISCOBENCH = "DiscoBench"
 _MOST_DRAWS_PER_TASK = 50
@@ -101,10 +101,7 @@ def _sampled(text: str, *, scale: Scale, domains: Sequence[str], device: str, se
     if not number.isdigit() or not int(number):
         raise BenchError(f"--tasks {text}: sampled:N needs a positive number of tasks, such as sampled:10")
 
-    def usable(domain: Domain, backend: str, dataset: str) -> bool:
-        setting = Setting(domain, backend, dataset, scale)
-        return baselines.has_entry(setting, devices.choose(device, prefer_gpu=setting.wants_gpu).name)
-
+    usable = offered.usable(scale, lambda setting: devices.choose(device, prefer_gpu=setting.wants_gpu).name)
     rng = np.random.default_rng(seed)
     found: dict[str, Task] = {}
     for _ in range(_MOST_DRAWS_PER_TASK * int(number)):
@@ -123,8 +120,8 @@ def _read(text: str, scale: Scale) -> list[Task]:
     content: Any = text
     if path.suffix in (".yaml", ".yml") or path.is_file():
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            content = load_untrusted(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise BenchError(f"{text}: cannot be read as a YAML file of tasks: {error}") from error
     entries = content if isinstance(content, list) else [text]
     return [read_task(entry, {"scale": scale}) for entry in entries]

@@ -163,7 +163,8 @@ def _verified(benchmark: Benchmark, cell: Cell, host: Host) -> list[Comparison]:
     compared = [Comparison(cell, score.dataset, _metric(result, score.dataset), score.metric) for score in scores]
     if not objective.measured:
         recorded = math.nan if result.reward is None else result.reward
-        compared.append(Comparison(cell, "reward", recorded, objective.reward(task, scores, modules).value))
+        repeated = objectives.compute(objective.reward, task, scores, modules).value
+        compared.append(Comparison(cell, "reward", recorded, repeated))
     return compared
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from discoenv.audit import report, summary
 from discoenv.audit.auditor import Auditor
-from discoenv.audit.exploit import ActionExploit, Exploit
-from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, exploits_of
+from discoenv.audit.exploit import AnyExploit
+from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, RUNS, exploits_of
 from discoenv.cli.options import DomainArgument, SandboxOption, ScaleName, ScaleOption
 from discoenv.errors import UnknownName
 from discoenv.exams.host import Host
@@ -33,7 +33,10 @@ def audit(
     brief: Annotated[bool, typer.Option("--brief", help="Only a few exploits of each class.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the outcomes: a table (.md) or audit.json.", show_default=False),
+        typer.Option(
+            help="Write the outcomes: a table (.md) or audit.json, of which those of a part are replaced.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Try every known exploit on a domain. The exit code is 1 if one of them gains anything."""
@@ -46,7 +49,7 @@ def audit(
     def chosen(name: str, kind: str) -> bool:
         return (not only or name in only or kind in only) and (not brief or name in BRIEF)
 
-    known: list[Exploit | ActionExploit] = [*exploits_of(found), *ACTIONS]
+    known: list[AnyExploit] = [*exploits_of(found), *ACTIONS, *RUNS]
     for word in only or []:
         names = [*CLASSES, *(each.name for each in known)]
         if word not in names:
@@ -59,11 +62,16 @@ def audit(
                 log.print(f"{exploit.kind}: {exploit.name} …", highlight=False, markup=False)
                 findings.append(auditor.attempt(exploit))
         findings += [auditor.attempt_action(each) for each in ACTIONS if chosen(each.name, each.kind)]
+        findings += [auditor.attempt_run(each) for each in RUNS if chosen(each.name, each.kind)]
         console.print(report.terminal(findings, f"{domain}, {provider.name}"))
         if out is not None:
             command = _command(domain, sandbox, scale, only or [], brief)
             if out.suffix == ".json":
-                text = summary.Audit.of(auditor, findings, command).to_json()
+                outcomes = summary.Audit.of(auditor, findings, command)
+                if (only or brief) and out.exists():
+                    earlier = summary.Audit.model_validate_json(out.read_text(encoding="utf-8"))
+                    outcomes = outcomes.added_to(earlier, [each.name for each in known])
+                text = outcomes.to_json()
             else:
                 text = report.markdown(auditor, findings, command, whole=len(findings) == len(known))
             atomic.write_text(out, text)

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from discoenv.cli.options import DeviceName, ScaleName, ScaleOption
 from discoenv.errors import BenchError
+from discoenv.tasks.names import domain_name
 
 if TYPE_CHECKING:
     from discoenv.bench.benchmark import Benchmark, BenchmarkProgress
@@ -83,14 +84,15 @@ def run(
     name: Annotated[str, typer.Option(help="Name shown in reports.")] = "bench",
     scale: ScaleOption = ScaleName.SMALL,
     domain: Annotated[
-        list[str] | None, typer.Option(help="Only DiscoBench's and sampled tasks of this domain.")
+        list[str] | None,
+        typer.Option(help="Only DiscoBench's and sampled tasks of this domain.", callback=domain_name),
     ] = None,
     task_seed: Annotated[int, typer.Option(min=0, help="Seed of sampled tasks.")] = 0,
     test_seeds: Annotated[int | None, typer.Option(min=1, help="Exams per meta-test dataset.")] = None,
     max_steps: Annotated[int, typer.Option(min=1, help="Actions per episode, the submission included.")] = 10,
     sandbox: Annotated[str, typer.Option(help="Provider, or several, the first that works on a node.")] = "auto",
-    device: Annotated[DeviceName, typer.Option(help="What to train on.")] = DeviceName.AUTO,
-    budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 3.0,
+    device: Annotated[DeviceName, typer.Option(help="What to train on.", case_sensitive=False)] = DeviceName.AUTO,
+    budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 2.0,
     exams_at_once: Annotated[
         int | None, typer.Option(min=1, help="Exams to run concurrently, per cell's process; default: cores.")
     ] = None,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -11,9 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from discoenv.errors import MachineError
+from discoenv.exams import imports
 from discoenv.machine import packages
-from discoenv.sandbox import checks
-from discoenv.sandbox.base import Check
+from discoenv.sandbox import checks, get_sandbox
+from discoenv.sandbox.base import Check, Sandbox
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
 
 #: Commands of package managers that ask questions, and the same ones that do not.
@@ -23,6 +29,8 @@ _UNATTENDED: Final = {
     "pacman -S": "pacman -S --noconfirm",
     "zypper install": "zypper --non-interactive install",
 }
+#: Packages whose import takes long.
+_LARGE: Final = ("numpy", "sklearn", "torch", "jax")
 _console = Console()
 _errors = Console(stderr=True)
 
@@ -42,16 +50,52 @@ def doctor(
     for check in found:
         mark = "[green]✓[/]" if check.works else "[red]✗[/]"
         table.add_row(mark, check.name, escape(check.detail), escape(check.fix))
+    works = next((check.name for check in found if check.works and check.name != "process"), None)
+    sandbox = None if works is None else get_sandbox(works)
     for name in get_domains():
         domain = get_domain(name)
         missing = packages.missing(domain.specification.requirements)
         state = f"{len(domain.datasets)} datasets, {len(domain.modules)} modules"
         install = f"pip install 'discoenv[{domain.specification.extra}]'" if missing else ""
         detail = f"needs {', '.join(missing)}" if missing else state
-        table.add_row("[red]✗[/]" if missing else "[green]✓[/]", name, escape(detail), escape(install))
+        if not missing and sandbox is not None:
+            problem, install = _import_problem(sandbox, domain)
+            detail = problem or detail
+        table.add_row("[red]✗[/]" if install else "[green]✓[/]", name, escape(detail), escape(install))
+    if sandbox is not None:
+        sandbox.close()
+    for row in _bytecode():
+        table.add_row(*row)
     _console.print(table)
     if not _sandboxed(found):
         raise typer.Exit(1)
+
+
+def _import_problem(sandbox: Sandbox, domain: Domain) -> tuple[str, str]:
+    """Why learners of a domain could not start in the sandbox, and the fix; empty if they can."""
+    specification = domain.specification
+    modules = imports.of_domain(domain)
+    try:
+        failed = imports.failing(sandbox, modules, family=specification.extra, hidden=specification.hidden_packages)
+    except MachineError as error:
+        return str(error), "discoenv image build" if "image" in str(error) else "see the state"
+    return (imports.reason(sandbox, failed), imports.fix(failed)) if failed else ("", "")
+
+
+def _bytecode() -> list[tuple[str, str, str, str]]:
+    """A row if installed packages have no compiled bytecode, as after an installation by uv."""
+    places = sorted({path for name in _LARGE if (path := _package(name)) and not list(path.glob("__pycache__/*.pyc"))})
+    if not places:
+        return []
+    names = ", ".join(path.name for path in places)
+    detail = f"{names} without compiled bytecode: learners, which may not write it, import them 3 to 4 times slower"
+    return [("[red]✗[/]", "bytecode", detail, escape(f"{sys.executable} -m compileall -q {places[0].parent}"))]
+
+
+def _package(name: str) -> Path | None:
+    """The folder of an installed package."""
+    found = importlib.util.find_spec(name)
+    return Path(found.origin).parent if found and found.origin else None
 
 
 def _sandboxed(found: list[Check]) -> bool:

@@ -14,6 +14,7 @@ from discoenv.cli.options import SandboxOption
 from discoenv.errors import DomainError, UnknownName
 from discoenv.tasks import new_domain as template
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.names import domain_name
 from discoenv.tasks.registry import get_domain
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def new_domain(
 
 
 def validate(
-    domain: Annotated[str, typer.Argument(help="Domain, or its folder.")],
+    domain: Annotated[str, typer.Argument(help="Domain, or its folder.", callback=domain_name)],
     exams: Annotated[bool, typer.Option("--exams/--no-exams", help="Run exams, at scale tiny.")] = True,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Check baselines.json, and what depends on it.")

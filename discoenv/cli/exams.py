@@ -1,4 +1,4 @@
-"""Commands that run exams of base modules and of workspaces edited by hand: ``discoenv calibrate`` and ``exam``."""
+"""Commands that run exams of base modules, ``calibrate`` and ``rehearse``, and of edited workspaces, ``exam``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from discoenv.cli.options import DatasetsOption, DeviceName, DeviceOption, SandboxOption, ScaleName
+from discoenv.cli.options import DatasetsOption, DeviceName, DeviceOption, SandboxOption, ScaleName, ScaleOption
 from discoenv.errors import InfraError, UnknownName
+from discoenv.tasks.names import dataset_names, domain_name
 
 if TYPE_CHECKING:
     from discoenv.exams.host import Host
@@ -23,10 +24,12 @@ _errors = Console(stderr=True, highlight=False)
 
 
 def calibrate(
-    domain: Annotated[str, typer.Argument(help="Domain, or 'all'.")],
+    domain: Annotated[str, typer.Argument(help="Domain, or 'all'.", callback=domain_name)],
     dataset: DatasetsOption = None,
     backend: Annotated[list[str] | None, typer.Option(help="Only these backends.")] = None,
-    scale: Annotated[list[ScaleName] | None, typer.Option(help="Only these scales; default: tiny and small.")] = None,
+    scale: Annotated[
+        list[ScaleName] | None, typer.Option(help="Only these scales; default: tiny and small.", case_sensitive=False)
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Exams per dataset.")] = 3,
     local: Annotated[bool, typer.Option("--local", help="Write to this machine's cache, not to the domain.")] = False,
     device: DeviceOption = DeviceName.AUTO,
@@ -43,7 +46,7 @@ def calibrate(
             found = get_domain(name)
             for chosen in scale or (ScaleName.TINY, ScaleName.SMALL):
                 for one_backend in backend or found.backends:
-                    for one in dataset or available_datasets(found, chosen.value, gpu=True):
+                    for one in dataset_names(dataset, found) or available_datasets(found, chosen.value, gpu=True):
                         found.require(dataset=one, backend=one_backend)
                         _calibrate(host, Setting(found, one_backend, one, chosen.value), seeds, local=local)
 
@@ -70,11 +73,73 @@ def _calibrate(host: Host, setting: Setting, seeds: int, *, local: bool) -> None
     )
 
 
+def rehearse(
+    domain: Annotated[str, typer.Argument(help="Domain, or 'all'.")] = "all",
+    dataset: DatasetsOption = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Only these backends.")] = None,
+    scale: ScaleOption = ScaleName.FULL,
+    share: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of the training that the shorter of two exams does.")
+    ] = 0.001,
+    budget: Annotated[float, typer.Option(min=0, help="Most seconds of each exam.")] = 600.0,
+    out: Annotated[Path | None, typer.Option(help="Write what was found as JSON.", show_default=False)] = None,
+    device: DeviceOption = DeviceName.AUTO,
+    sandbox: SandboxOption = "auto",
+) -> None:
+    """Run short exams with a scale's settings: do they start, in what memory, and how long do whole ones last?"""
+    from discoenv.errors import DatasetUnavailable
+    from discoenv.exams.host import Host  # runs exams, and so needs NumPy
+    from discoenv.scoring import rehearsal
+    from discoenv.tasks.registry import get_domain, get_domains
+    from discoenv.tasks.task import Setting
+
+    found: list[dict[str, Any]] = []
+    with Host(sandbox, device=device.value) as host:
+        for name in get_domains() if domain == "all" else [domain]:
+            one = get_domain(name)
+            for chosen in dataset or [each for each in one.datasets if scale.value in one.scales(each)]:
+                for one_backend in backend or one.backends:
+                    one.require(dataset=chosen, backend=one_backend)
+                    setting = Setting(one, one_backend, chosen, scale.value)
+                    row: dict[str, Any] = {"domain": name, "setting": setting.key, "status": "", "message": ""}
+                    row["device"] = host.device(setting.wants_gpu).name
+                    try:
+                        each = rehearsal.rehearse(host, setting, budget_s=budget, share=share)
+                    except DatasetUnavailable as error:
+                        row |= {"status": "unavailable", "message": str(error)}
+                    except InfraError as error:
+                        row |= {"status": "infra_error", "message": str(error)}
+                    else:
+                        row |= {"status": each.result.status, "message": each.result.message}
+                        if each.passed:
+                            row |= {"trained": each.trained, "memory_bytes": each.memory_bytes}
+                            row |= {"starting_s": each.starting_s, "whole_s": each.whole_s}
+                    found.append(row)
+                    _console.print(_rehearsed(row), markup=False)
+    if out is not None:
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if any(row["status"] not in ("ok", "unavailable") for row in found):
+        raise SystemExit(1)
+
+
+def _rehearsed(row: dict[str, Any]) -> str:
+    """A line about one rehearsal."""
+    label = f"{row['domain']} {row['setting']} on {row['device']}"
+    if row["status"] != "ok":
+        return f"{label}: {row['status']}: {row['message'].strip()}"
+    whole = row["whole_s"]
+    lasting = f"{whole / 3600:.1f} h" if whole >= 3600 else f"{whole / 60:.1f} min"
+    return (
+        f"{label}: starts in {row['starting_s']:.0f} s, takes {row['memory_bytes'] / 2**30:.2f} GiB, "
+        f"a whole exam about {lasting} (from {row['trained']:.2%} of it)"
+    )
+
+
 def exam(
     workspace: Annotated[Path, typer.Argument(help="A task's folder, as materialised.")] = Path(),
     dataset: DatasetsOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Which exams: held-out data follow from it and your secret.")] = 0,
-    budget: Annotated[float, typer.Option(min=0, help="Most seconds of training and answering per exam.")] = 3600.0,
+    budget: Annotated[float, typer.Option(min=0, help="Compute budget of an exam, in CPU seconds.")] = 3600.0,
     device: DeviceOption = DeviceName.AUTO,
     sandbox: SandboxOption = "auto",
 ) -> None:
@@ -85,15 +150,15 @@ def exam(
 
     workspace = workspace.resolve()
     task = TaskSide.parse(workspace / "task.yaml")
-    task.resolve()
+    chosen = dataset_names(dataset, task.resolve())
     present = [name for name in task.datasets if (workspace / name / "main.py").is_file()]
-    for name in dataset or []:
+    for name in chosen:
         if name not in present:
             raise UnknownName("dataset", name, present, str(workspace))
     results: dict[str, Any] = {}
     failures: dict[str, str] = {}
     with Host(sandbox, device=device.value) as host:
-        for name in dataset or present:
+        for name in chosen or present:
             _errors.print(f"{name} …")
             try:
                 setting = task.setting(name)

@@ -11,6 +11,7 @@ import typer
 
 from discoenv.cli.loading import SETTINGS, Deferred, DeferredGroup
 from discoenv.errors import DiscoenvError
+from discoenv.text import guard_streams
 
 _TASKS: Final = "Tasks"
 _SANDBOXES: Final = "Sandboxes"
@@ -25,6 +26,10 @@ class Commands(DeferredGroup):
         ),
         "calibrate": Deferred(
             "exams:calibrate", "Measure floors and baselines, and write them where tasks look for them."
+        ),
+        "rehearse": Deferred(
+            "exams:rehearse",
+            "Run short exams with a scale's settings: do they start, in what memory, and how long do whole ones last?",
         ),
         "exam": Deferred(
             "exams:exam",
@@ -104,9 +109,12 @@ def discoenv() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; an error that its user can fix is one message, without a traceback."""
+    guard_streams()
     try:
         app(arguments)
-    except DiscoenvError as error:
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        raise
+    except (DiscoenvError, OSError) as error:
         from rich.console import Console  # takes as long to import as a command may to run
         from rich.markup import escape
 

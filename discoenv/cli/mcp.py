@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from discoenv.cli.options import SandboxOption, ScaleName, ScaleOption
+from discoenv.cli.options import SandboxOption, ScaleName
 from discoenv.errors import TaskError
+from discoenv.tasks.names import domain_name, task_name
 
 if TYPE_CHECKING:
     from discoenv.tools import ToolSession
@@ -24,9 +25,12 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(
-    task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = "",
-    domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = "",
-    scale: ScaleOption = ScaleName.SMALL,
+    task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.", callback=task_name)] = "",
+    domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.", callback=domain_name)] = "",
+    scale: Annotated[
+        ScaleName | None,
+        typer.Option(help="Compute per run.", show_default="the task's, else small", case_sensitive=False),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None,
     max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10,
     sandbox: SandboxOption = "auto",
@@ -47,7 +51,7 @@ def serve(
         env = DiscoGenEnv(
             task=task or None,
             domain=domain or None,
-            scale=scale.value,
+            scale=scale.value if scale else None,
             sandbox=sandbox,
             max_steps=max_steps,
             runs_dir=runs.resolve(),

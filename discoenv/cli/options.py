@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from discoenv.tasks.names import domain_name, sandbox_name
+
 if TYPE_CHECKING:
     from discoenv.machine.devices import DeviceChoice
-    from discoenv.tasks.specification import Scale
+    from discoenv.tasks.specification import Scale, Split
 
 
 class ScaleName(StrEnum):
@@ -23,6 +25,15 @@ class ScaleName(StrEnum):
     TINY = "tiny"
     SMALL = "small"
     FULL = "full"
+
+
+class SplitName(StrEnum):
+    """How the datasets of a sampled task are split."""
+
+    _value_: Split
+    RANDOM = "random"
+    SHIFT = "shift"
+    SCALE = "scale"
 
 
 class DeviceName(StrEnum):
@@ -49,11 +60,13 @@ class BuilderName(StrEnum):
     APPTAINER = "apptainer"
 
 
-DomainArgument = Annotated[str, typer.Argument(help="Domain; see get-domains.")]
+DomainArgument = Annotated[str, typer.Argument(help="Domain; see get-domains.", callback=domain_name)]
 RunArgument = Annotated[Path, typer.Argument(help="A run directory.")]
-ScaleOption = Annotated[ScaleName, typer.Option(help="Compute per run.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="What to train on; auto: a GPU at scale full, if any.")]
-SandboxOption = Annotated[str, typer.Option(help="Provider: auto, or one that doctor lists.")]
+ScaleOption = Annotated[ScaleName, typer.Option(help="Compute per run.", case_sensitive=False)]
+DeviceOption = Annotated[
+    DeviceName, typer.Option(help="What to train on; auto: a GPU at scale full, if any.", case_sensitive=False)
+]
+SandboxOption = Annotated[str, typer.Option(help="Provider: auto, or one that doctor lists.", callback=sandbox_name)]
 DatasetsOption = Annotated[list[str] | None, typer.Option("--dataset", help="Only these datasets (repeat the option).")]
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="Container engine.")]
 BuilderOption = Annotated[BuilderName, typer.Option("--engine", help="What builds the image.")]

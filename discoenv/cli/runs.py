@@ -68,7 +68,7 @@ def replay(
         )
         with contextlib.closing(evaluation):
             scores = evaluation.examine(modules, "meta_test")
-    reward = reward_of(recorded.task, scores, modules).value
+    reward = objectives.compute(reward_of, recorded.task, scores, modules).value
     before = (recorded.result and recorded.result.meta_test) or {}
     table = Table("dataset", "recorded", "again", title=f"{recorded.task.task_id}")
     for score in scores:

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discoenv import objectives
-from discoenv.cli.options import ScaleName
+from discoenv.cli.options import ScaleName, SplitName
 from discoenv.errors import TaskError
+from discoenv.tasks.names import domain_name, task_name
 from discoenv.tasks.registry import get_domains
 
 if TYPE_CHECKING:
+    from discoenv.tasks.specification import Scale
     from discoenv.tasks.task import Selection, Task, TaskSide
 
 *_MOST, _LAST = objectives.names()
 _OBJECTIVES = f"{', '.join(_MOST)} or {_LAST}"
 
-DomainOption = Annotated[str, typer.Option(help="Domain; see get-domains.")]
+DomainOption = Annotated[str, typer.Option(help="Domain; see get-domains.", callback=domain_name)]
 TestOption = Annotated[bool, typer.Option("--test", help="Meta-test side; keeps discovered/.")]
 UseBaseOption = Annotated[bool, typer.Option("--use-base", help="Modules start as baselines, not as stubs.")]
 NoDataOption = Annotated[bool, typer.Option("--no-data", help="Do not fetch data.")]
@@ -27,7 +29,9 @@ BaselineScaleOption = Annotated[
     float | None, typer.Option(help="Score to reach while saving cost; 1: the baseline's.", show_default="1.0")
 ]
 CacheRootOption = Annotated[Path | None, typer.Option(help="Where fetched data is kept.", show_default=False)]
-ConfiguredScaleOption = Annotated[ScaleName | None, typer.Option(help="Compute per run.", show_default="small")]
+ConfiguredScaleOption = Annotated[
+    ScaleName | None, typer.Option(help="Compute per run.", show_default="small", case_sensitive=False)
+]
 SourcePathOption = Annotated[str | None, typer.Option(help="Folder of the task.", show_default="task_src/…")]
 
 
@@ -100,8 +104,12 @@ def sample_task_config(
     config_dest: Annotated[Path, typer.Option(help="File to write.")] = Path("task_config.yaml"),
     scale: ConfiguredScaleOption = None,
     task_domain: Annotated[
-        list[str] | None, typer.Option(help="Only these domains (repeat the option).", show_default="all")
+        list[str] | None,
+        typer.Option(help="Only these domains (repeat the option).", show_default="all", callback=domain_name),
     ] = None,
+    split: Annotated[
+        SplitName, typer.Option(help="Meta-test: any, of other families (shift), or larger (scale).")
+    ] = SplitName.RANDOM,
 ) -> None:
     """Draw a random task and write its configuration."""
     from discoenv.discogen import api
@@ -117,6 +125,7 @@ def sample_task_config(
         seed=seed,
         scale=(scale or ScaleName.SMALL).value,
         domains=task_domain or None,
+        split=split.value,
     )
     _save(config, config_dest)
     typer.echo(f"{config_dest}: a task of {domain}. To create it:")
@@ -131,7 +140,7 @@ def get_discobench() -> None:
 
 
 def create_discobench(
-    task_name: Annotated[str, typer.Option(help="Task; see get-discobench.")],
+    task_name: Annotated[str, typer.Option(help="Task; see get-discobench.", callback=task_name)],
     test: TestOption = False,
     use_base: UseBaseOption = False,
     no_data: NoDataOption = False,
@@ -159,7 +168,9 @@ def create_discobench(
 
 
 def show(
-    task: Annotated[str, typer.Argument(help="DiscoBench task, configuration file, or a task's folder.")],
+    task: Annotated[
+        str, typer.Argument(help="DiscoBench task, configuration file, or a task's folder.", callback=task_name)
+    ],
 ) -> None:
     """Show what a task contains."""
     from rich.console import Console
@@ -184,6 +195,7 @@ def show(
         "start": f"{found.start}: {start}",
         "scale": found.scale,
         "scored by": _metrics(found),
+        **_doubts(found),
     }
     for key, value in rows.items():
         table.add_row(key, value)
@@ -193,7 +205,11 @@ def show(
 def count_tasks(
     scale: Annotated[
         ScaleName | None,
-        typer.Option(help="Only datasets that can be used here at this scale.", show_default="all datasets"),
+        typer.Option(
+            help="Only datasets that can be used here at this scale.",
+            show_default="all datasets",
+            case_sensitive=False,
+        ),
     ] = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="With --scale: there is a GPU.")] = False,
 ) -> None:
@@ -220,6 +236,27 @@ def count_tasks(
         "Scales, seeds and thresholds are not counted.",
         highlight=False,
     )
+    if scale is not None:
+        _print_doubted(scale.value)
+
+
+def _print_doubted(scale: Scale) -> None:
+    """Name the datasets that the sampler leaves out, and why."""
+    from rich.console import Console
+
+    from discoenv.scoring import offered
+    from discoenv.tasks.registry import get_domain
+
+    lines = [
+        f"{name}, {backend}, {dataset}: {why}"
+        for name in get_domains()
+        for (backend, dataset), why in offered.doubted(get_domain(name), scale).items()
+    ]
+    if lines:
+        text = "\n".join(
+            [f"\nNot sampled at scale {scale}, because a better module can hardly be told from luck:", *lines]
+        )
+        Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _title(task: Selection, name: str) -> str:
@@ -238,6 +275,18 @@ def _datasets(task: TaskSide | Task) -> dict[str, str]:
         side: f"{', '.join(names)} ({seeds} {'seed' if seeds == 1 else 'seeds'} each)"
         for side, (names, seeds) in runs.items()
     }
+
+
+def _doubts(task: TaskSide | Task) -> dict[str, str]:
+    """Datasets of a task on which scores mean little."""
+    from discoenv.scoring import offered
+    from discoenv.tasks.task import TaskSide
+
+    domain = task.resolve()
+    datasets = task.datasets if isinstance(task, TaskSide) else (*task.meta_train, *task.meta_test)
+    doubted = offered.doubted(domain, task.scale)
+    lines = [f"{name}: {doubted[task.backend, name]}" for name in datasets if (task.backend, name) in doubted]
+    return {"scores that mean little": "\n".join(lines)} if lines else {}
 
 
 def _objective(task: Selection) -> str:

@@ -23,11 +23,12 @@ from discoenv.discogen.config import (
     task_from_config,
 )
 from discoenv.errors import TaskError
+from discoenv.scoring import offered
 from discoenv.tasks.discobench import domain_of, get_discobench_tasks
 from discoenv.tasks.reading import read_file, read_task
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.sampling import MAX_ATTEMPTS, available_datasets, count_tasks, sample_choices
-from discoenv.tasks.specification import Scale
+from discoenv.tasks.specification import Scale, Split
 from discoenv.tasks.task import Task, TaskSide
 from discoenv.tasks.workspace import lay_out_in_place
 
@@ -177,6 +178,7 @@ def sample_task_config(
     domains: Sequence[str] | None = None,
     gpu: bool = False,
     download: bool = False,
+    split: Split = "random",
     allow_discobench: bool = False,
 ) -> tuple[str, dict[str, Any]]:
     """Sample a random task. The same seed gives the same task on every platform and Python version.
@@ -194,6 +196,8 @@ def sample_task_config(
         scale: how much compute one run takes; datasets that lack the scale are not sampled.
         domains: candidates; None: all.
         gpu, download: whether datasets that need a GPU, or a download, may be sampled.
+        split: how meta-test datasets differ from those of meta-train: ``random``, ``shift`` (other families) or
+            ``scale`` (larger ones).
         allow_discobench: whether modules and datasets may be those of a DiscoBench task.
 
     Returns:
@@ -216,6 +220,8 @@ def sample_task_config(
         backends=None if use_backends else ("default",),
         gpu=gpu,
         download=download,
+        split=split,
+        usable=offered.undoubted(scale),
         max_attempts=max_attempts,
         allow_discobench=allow_discobench,
     )
@@ -235,19 +241,29 @@ def sizes(scale: Scale | None = None, *, gpu: bool = False) -> dict[str, dict[st
     """How many different tasks each domain has, and what that is computed from (see :func:`count_tasks`).
 
     Args:
-        scale: count only datasets that can be used here at this scale; None counts all.
+        scale: count only datasets that can be used here at this scale, and that the sampler offers
+            (:mod:`discoenv.scoring.offered`); None counts all.
         gpu: whether there is a GPU here.
 
     Returns:
-        By domain: ``modules``, ``datasets``, ``backends``, ``objectives`` and ``tasks``.
+        By domain: ``modules``, ``datasets`` (of any backend), ``backends``, ``objectives`` and ``tasks``.
     """
     found = {}
     for name in get_domains():
         domain = get_domain(name)
         datasets = domain.datasets if scale is None else available_datasets(domain, scale, gpu=gpu)
-        counts = {"backends": len(domain.backends), "objectives": len(_objectives("random"))}
-        row = {"modules": len(domain.modules), "datasets": len(datasets), **counts}
-        found[name] = {**row, "tasks": count_tasks(row["modules"], row["datasets"], **counts)}
+        offers = {each: list(datasets) for each in domain.backends}
+        if scale is not None:
+            ask = offered.undoubted(scale)
+            offers = {each: [name for name in datasets if ask(domain, each, name)] for each in domain.backends}
+        modules, kinds = len(domain.modules), len(_objectives("random"))
+        found[name] = {
+            "modules": modules,
+            "datasets": len(set().union(*offers.values())),
+            "backends": len(domain.backends),
+            "objectives": kinds,
+            "tasks": sum(count_tasks(modules, len(each), backends=1, objectives=kinds) for each in offers.values()),
+        }
     return found
 
 

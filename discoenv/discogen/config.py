@@ -15,7 +15,7 @@ both sides: then it is a view of the code base.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
@@ -76,6 +76,7 @@ class Configuration(BaseModel):
             "source_path": f"{SOURCE_ROOT}/{domain.name}",
             "scale": _default_scale(domain),
             **{key: value for key, value in config.items() if key in plain},
+            **{key: _canonical(domain, config[key]) for key in ("train_task_id", "test_task_id") if key in config},
             "domain": domain.name,
             "modules": tuple(module for key, module in changes.items() if config.get(key, False)),
         }
@@ -134,6 +135,13 @@ class Configuration(BaseModel):
             "scale": self.scale,
             "baseline_scale": self.baseline_scale,
         }
+
+
+def _canonical(domain: Domain, datasets: Any) -> Any:
+    """Names of datasets, for those that are given by an alias their own; anything that is no name as it is."""
+    if isinstance(datasets, (list, tuple)):
+        return tuple(_canonical(domain, each) for each in datasets)
+    return domain.canonical(datasets) if isinstance(datasets, str) else datasets
 
 
 def _default_scale(domain: Domain) -> Scale:
@@ -246,6 +254,10 @@ def _fixed_config(task: Task, name: str) -> dict[str, Any]:
     )
 
 
+def _has_all(domain: Domain, datasets: Collection[str]) -> bool:
+    return {domain.canonical(name) for name in datasets} <= set(domain.datasets)
+
+
 def infer_domain(config: Mapping[str, Any], source: str = "config") -> str:
     """The only domain that has all modules and datasets of a configuration; those of packs stand back.
 
@@ -260,7 +272,7 @@ def infer_domain(config: Mapping[str, Any], source: str = "config") -> str:
     found = [
         name
         for name in get_domains()
-        if modules <= set(get_domain(name).modules) and datasets <= set(get_domain(name).datasets)
+        if modules <= set(get_domain(name).modules) and _has_all(get_domain(name), datasets)
     ]
     native = [name for name in found if "/" not in name]  # rather than a pack's domain
     if len(native or found) == 1:

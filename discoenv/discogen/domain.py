@@ -31,6 +31,7 @@ from discoenv.tasks.specification import (
     Scale,
     Specification,
 )
+from discoenv.tasks.yaml_text import load_untrusted
 
 #: DiscoGen bounds nothing; an exam of ours always ends.
 _BUDGET_S = 24 * 3600.0
@@ -99,6 +100,12 @@ class DiscogenDomain(Domain):
         """``full`` only."""
         return ["full"]
 
+    @property
+    def installer(self) -> str | None:
+        """``utils/install.sh``, if the domain has one."""
+        path = self.directory / "utils" / "install.sh"
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
     def description(self) -> str:
         """``utils/description.md``."""
         return self._text(self.directory / "utils" / "description.md")
@@ -140,7 +147,7 @@ class DiscogenDomain(Domain):
     def _read(self, name: str) -> dict[str, Any]:
         path = self.directory / name
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = load_untrusted(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DomainError(f"{path}: the file is missing; a DiscoGen domain has it") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -13,7 +13,6 @@ as policies with discrete outputs have it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -22,6 +21,8 @@ import numpy as np
 
 from discoenv import module_code
 from discoenv.errors import ActionError
+from discoenv.json_text import DuplicateKey, loads
+from discoenv.text import shown
 
 ActionCommand = Literal["edit", "run", "submit"]
 
@@ -66,7 +67,9 @@ def parse_action(action: Any) -> Action:
         if action in COMMANDS:
             return Action(command=action)
         try:
-            action = json.loads(action)
+            action = loads(action)
+        except DuplicateKey as error:
+            raise ActionError(f"the action: {error}") from None
         except (ValueError, RecursionError):
             raise ActionError(
                 f"the action is neither a command ({', '.join(COMMANDS)}) nor a JSON object: {shown(action)}"
@@ -199,12 +202,3 @@ def encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def shown(value: Any, length: int = 80) -> str:
-    """A printable form of what an agent sent, of at most ``length`` characters."""
-    try:
-        text = ascii(value)
-    except Exception:  # nested too deeply, or an object that cannot be shown
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -11,20 +11,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from discoenv import module_code, objectives
+from discoenv import arguments, module_code, objectives
 from discoenv.episodes import feedback
-from discoenv.episodes.action import Action, apply_edits, parse_action, shown
+from discoenv.episodes.action import Action, apply_edits, parse_action
 from discoenv.episodes.evaluation import Evaluation, RunStopped
 from discoenv.episodes.record import EventRecord, IntegrityRecord, SetupRecord, StepRecord, score_records
-from discoenv.episodes.recorder import Recorder, name_of
-from discoenv.errors import ActionError, EpisodeLeft, InfraError
+from discoenv.episodes.recorder import Recorder
+from discoenv.errors import ActionError, EpisodeLeft, InfraError, RewardFailed
 from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.scoring.scores import Score
 from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import initial_modules
+from discoenv.text import shown
 
 Info = dict[str, Any]
+_MAX_STEPS = "an episode needs at least 1 action, a whole number of them"
+_COMPUTE_BUDGET = "it must be a positive number of seconds; None is no limit"
 
 
 @dataclass(frozen=True)
@@ -33,28 +36,37 @@ class EpisodeLimits:
 
     Attributes:
         max_steps: actions per episode.
-        budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
-        compute_budget_s: seconds for which learners may run over all ``run`` commands of the episode, from their start
-            to their end, so with the examiner's own work; None: unlimited.
+        budget_scale: compute budget of one exam, as a multiple of the CPU seconds of the baseline, beside an allowance
+            for start and compilation.
+        compute_budget_s: seconds of compute that exams may spend over all ``run`` commands of the episode, counted as
+            for the budget of one; None: unlimited.
         max_file_bytes: largest module, in bytes of UTF-8.
         paired: under any objective, exams run alone on the machine, and the baseline is measured anew right after the
             exams of each dataset, with their seeds.
 
     Raises:
-        ValueError: a limit leaves nothing to do.
+        ArgumentError: a limit is of the wrong kind, or leaves nothing to do.
     """
 
     max_steps: int = 10
-    budget_scale: float = 3.0
+    budget_scale: float = 2.0
     compute_budget_s: float | None = None
     max_file_bytes: int = 64 << 10
     paired: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps is {self.max_steps}; an episode needs at least 1 action")
-        if self.budget_scale <= 0:
-            raise ValueError(f"budget_scale is {self.budget_scale}; it must be positive")
+        budget_s = self.compute_budget_s
+        checked: dict[str, Any] = {
+            "max_steps": arguments.integer("max_steps", self.max_steps, least=1, why=_MAX_STEPS),
+            "budget_scale": arguments.number("budget_scale", self.budget_scale, above=0),
+            "compute_budget_s": budget_s
+            if budget_s is None
+            else arguments.number("compute_budget_s", budget_s, above=0, why=_COMPUTE_BUDGET),
+            "max_file_bytes": arguments.integer("max_file_bytes", self.max_file_bytes, least=1),
+            "paired": arguments.flag("paired", self.paired),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # as plain Python values, which records can hold
 
 
 class Step(NamedTuple):
@@ -74,7 +86,7 @@ class Episode:
         host: where its exams run. It is not closed with the episode.
         seed: fixes the seeds of all exams; 0 ≤ seed < 2⁶³.
         limits: what bounds it.
-        reward_fn: replaces the objective's reward.
+        reward_fn: replaces the objective's reward: returns a :class:`Reward`, or the number alone.
         runs_dir: where the run directory is written; None keeps no record.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`act`.
 
@@ -124,6 +136,7 @@ class Episode:
             task,
             max_steps=limits.max_steps,
             budgets=budgets,
+            hidden_costs=self._evaluation.hidden_costs(),
             max_file_bytes=limits.max_file_bytes,
             compute_budget_s=limits.compute_budget_s,
         )
@@ -136,7 +149,7 @@ class Episode:
     @property
     def steps_left(self) -> int:
         """Actions left."""
-        return self.limits.max_steps - self.steps
+        return max(0, self.limits.max_steps - self.steps)
 
     @property
     def run_directory(self) -> Path | None:
@@ -148,22 +161,27 @@ class Episode:
 
         Raises:
             EpisodeLeft: :meth:`end` was called meanwhile. The action is not recorded.
+            RewardFailed: the reward function raised, or returned no reward. The action counts, its scores are in the
+                record, and the episode is not over: an action that repeats its exams takes their results from memory.
         """
         begin = time.monotonic()
         self.steps += 1
         parsed, outcome = self._apply(action)
         command = None if parsed is None else parsed.command
         reward, terminated, truncated = 0.0, False, False
+        failure: RewardFailed | None = None
         try:
             if outcome.get("changed") and command != "run":  # which writes them, too
                 self._evaluation.place(self.modules)
             if parsed is not None and command == "run":
-                outcome |= self._run(parsed.datasets)
+                self._run(parsed.datasets, outcome)
             terminated = command == "submit"
             truncated = not terminated and self._spent()
             if terminated or truncated:
-                reward, details = self._score_meta_test()
-                outcome |= details
+                reward = self._score_meta_test(outcome)
+        except RewardFailed as error:
+            failure, terminated, truncated = error, False, False
+            outcome["reward_error"] = str(error)
         except InfraError as error:
             if self.over:
                 raise EpisodeLeft("the episode was closed before the action was carried out") from error
@@ -186,6 +204,8 @@ class Episode:
                 )
             )
         self.over = terminated or truncated
+        if failure is not None:
+            raise failure
         return Step(reward, terminated, truncated, report.to_json())
 
     def stop_run(self) -> bool:
@@ -238,34 +258,46 @@ class Episode:
             if name not in known:
                 raise ActionError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
 
-    def _run(self, datasets: Sequence[str]) -> Info:
+    def _run(self, datasets: Sequence[str], outcome: Info) -> None:
+        """Train and examine on the meta-train side; what it comes to is added to ``outcome`` as it is known."""
         try:
             scores = self._examine("meta_train", datasets)
         except RunStopped as stop:
             self.text += feedback.stopped(stop.results, stop.total) + f"\n{self._left()}\n"
-            return {"stopped": str(stop)}
+            outcome["stopped"] = str(stop)
+            return
         self.score = float(np.mean([score.normalised for score in scores]))
+        outcome |= {"meta_train": score_records(scores), "score": self.score}
         reward = self._reward(scores)
+        outcome["meta_train_reward"] = reward.value
         total = len(self.task.meta_train)
         part = f" over {len(scores)} of {total} datasets" if len(scores) < total else ""
         self.text = feedback.report(scores, title=f"Meta-train scores (mean normalised {self.score:.3f}{part})")
         self.text += feedback.objective(self.task, reward)
         self.text += f"\n{self._left()}\n"
-        return {"meta_train": score_records(scores), "score": self.score, "meta_train_reward": reward.value}
 
     def _left(self) -> str:
         return feedback.left(self.steps_left, self._compute_left_s())
 
-    def _score_meta_test(self) -> tuple[float, Info]:
+    def _score_meta_test(self, outcome: Info) -> float:
+        """The episode's reward; what it is made of is added to ``outcome`` as it is known."""
         scores = self._examine("meta_test")
+        outcome["meta_test"] = score_records(scores)
         reward = self._reward(scores)
+        outcome["reward_parts"] = dict(reward.parts)
         text = feedback.report(scores, title=f"Meta-test scores (reward {reward.value:.3f})")
         self.text = f"{self.text}\n{text}{feedback.objective(self.task, reward)}"
-        return reward.value, {"meta_test": score_records(scores), "reward_parts": dict(reward.parts)}
+        return reward.value
 
     def _reward(self, scores: Sequence[Score]) -> objectives.Reward:
-        reward = self._reward_fn or objectives.get(self.task.objective).reward
-        return reward(self.task, scores, self.modules)
+        function = self._reward_fn or objectives.get(self.task.objective).reward
+        try:
+            return objectives.compute(function, self.task, scores, dict(self.modules))
+        except RewardFailed as error:
+            kept = f" and in {self.run_directory}" if self.run_directory else ""
+            raise RewardFailed(
+                f"{error}. The results of the exams are kept here{kept}: correct the function, then repeat the action"
+            ) from error.__cause__
 
     def _spent(self) -> bool:
         seconds = self._compute_left_s()
@@ -307,7 +339,7 @@ class Episode:
             max_steps=self.limits.max_steps,
             compute_budget_s=self.limits.compute_budget_s,
             packs=(str(domain.directory.parent),) if domain.pack else (),
-            reward_fn=name_of(self._reward_fn),
+            reward_fn=None if self._reward_fn is None else objectives.function_name(self._reward_fn),
             secret=self._host.secret.commitment,
         )
         recorder = Recorder(runs_dir, self.task, setup)

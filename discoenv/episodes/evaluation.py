@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from discoenv import arguments
 from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
 from discoenv.exams.host import ExamGroup, Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import scratch
-from discoenv.scoring import baselines, calibration
+from discoenv.scoring import baselines, budgets, calibration
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise, write_modules
@@ -44,7 +45,8 @@ class Evaluation:
         task: the episode's task.
         host: where its exams run. It is not closed with the evaluation.
         seed: the episode's seed (0 ≤ seed < 2⁶³); exam seeds are derived from it and the host's secret.
-        budget_scale: compute budget of an exam as a multiple of the baseline's seconds.
+        budget_scale: compute budget of an exam as a multiple of what the baseline needs, beside an allowance for start
+            and compilation (see :func:`discoenv.scoring.budgets.budget_s`).
         costs: compare costs with the baseline's on this machine, which is measured where it is not known yet.
         paired: measure the baseline anew, right after the exams that it is compared with, with their seeds.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`examine`; of an exam
@@ -53,9 +55,10 @@ class Evaluation:
     Attributes:
         device: name of what learners train on: ``cpu``, or the product name of a GPU if any dataset goes to one.
         workspace: the meta-train side, as the agent may read it.
-        spent_s: seconds for which learners have run so far.
+        spent_s: seconds of compute that exams have spent so far.
 
     Raises:
+        ArgumentError: ``seed`` or ``budget_scale`` is out of range.
         NoBaseline: a dataset of the task has not been calibrated.
     """
 
@@ -70,6 +73,8 @@ class Evaluation:
         paired: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
+        seed = arguments.integer("seed", seed, least=0, most=2**63 - 1)
+        budget_scale = arguments.number("budget_scale", budget_scale, above=0)
         self.task = task
         self.domain = task.resolve()
         self._host = host
@@ -158,10 +163,20 @@ class Evaluation:
 
     def budget_s(self, dataset: str) -> float:
         """Compute budget of one exam of a dataset, in seconds."""
-        minimum = self.domain.specification.limits.minimum_budget_s
         setting = self.task.setting(dataset)
-        local = baselines.local_entry(setting, self._device_of(setting), editable=self.task.modules)
-        return max(minimum, self._budget_scale * (local or self.entries[dataset]).seconds.mean)
+        device = self._host.device(setting.wants_gpu)
+        local = baselines.local_entry(setting, device.name, editable=self.task.modules)
+        on_gpu = device.broker is not None
+        return budgets.budget_s(setting, self.entries[dataset], local, scale=self._budget_scale, on_gpu=on_gpu)
+
+    def hidden_costs(self) -> list[float]:
+        """What an exam of each meta-test dataset costs the baseline, relative to the mean of the meta-train ones.
+
+        Empty where no costs are known.
+        """
+        seen = [self.entries[name].work_s for name in self.task.meta_train]
+        mean = sum(seen) / len(seen)
+        return [self.entries[name].work_s / mean for name in self.task.meta_test] if mean > 0 else []
 
     def close(self) -> None:
         """End what still runs, and remove the episode's files. Safe to call again."""
@@ -215,7 +230,7 @@ class Evaluation:
             else:
                 run.results.append(result)
                 del run.begun[spec]
-                self.spent_s += result.wall_s
+                self.spent_s += result.spent_s
                 if result.status != "timeout":
                     self._finished[digest, spec.dataset, spec.seed] = result
             self._on_progress(Progress(spec, numbers[spec], total, result))

@@ -16,9 +16,19 @@ _MESSAGE_CHARACTERS = 2000
 
 
 def introduction(
-    task: Task, *, max_steps: int, budgets: Mapping[str, float], max_file_bytes: int, compute_budget_s: float | None
+    task: Task,
+    *,
+    max_steps: int,
+    budgets: Mapping[str, float],
+    hidden_costs: Sequence[float],
+    max_file_bytes: int,
+    compute_budget_s: float | None,
 ) -> str:
-    """The observation text of ``reset()``."""
+    """The observation text of ``reset()``.
+
+    ``budgets`` are those of the visible datasets, in seconds; ``hidden_costs`` is what an exam of each hidden dataset
+    costs the baseline, relative to the mean of the visible ones.
+    """
     compute = ""
     if compute_budget_s is not None:
         compute = (
@@ -26,7 +36,7 @@ def introduction(
             "as they are.\n\n"
         )
     files = ", ".join(f"{module}.py" for module in task.modules)
-    lines = "\n".join(f"* {dataset}: {seconds:.0f} s" for dataset, seconds in budgets.items())
+    lines = "\n".join(f"* {dataset}: {seconds:.3g} s" for dataset, seconds in budgets.items())
     return (
         f"{describe(task.side('meta_train'))}\n"
         "## How to act\n\n"
@@ -38,7 +48,20 @@ def introduction(
         "* `submit` ends the episode: your modules are trained and scored on the hidden datasets.\n\n"
         f"You have {max_steps} actions; when they are used up, the files are submitted as they are.\n\n"
         f"{compute}"
-        f"Training and answering together may take this long, or the exam ends with score 0:\n\n{lines}\n"
+        "Training and answering together may take this much compute (seconds of one processor core, or of a GPU), or "
+        f"the exam ends with score 0:\n\n{lines}\n{_hidden(hidden_costs)}"
+    )
+
+
+def _hidden(costs: Sequence[float]) -> str:
+    """What the exams of the hidden datasets cost; empty where that is not known."""
+    if not costs:
+        return ""
+    least, most = (f"{cost:.1g}" if cost < 1 else f"{cost:.2g}" for cost in (min(costs), max(costs)))
+    often = least if least == most else f"between {least} and {most}"
+    return (
+        f"\nOn the hidden datasets the baseline costs {often} times what it costs on these, on average; budgets are in "
+        "proportion.\n"
     )
 
 
@@ -104,24 +127,30 @@ def also_measured(scores: Sequence[Score]) -> str:
     return "\n".join(["\nAlso measured:\n", *lines, ""]) if lines else ""
 
 
+def _use(score: Score) -> str:
+    """How much of the compute budget the exams of a dataset spent, on average, as in ``30 of 45 s; baseline 9 s``."""
+    spent = sum(result.spent_s for result in score.results) / len(score.results)
+    used = f"{spent:.3g} of {score.results[0].budget_s:.3g} s"
+    baseline = (score.cost_entry or score.entry).work_s
+    return f"{used}; baseline {baseline:.2g} s" if baseline else used
+
+
 def report(scores: Sequence[Score], *, title: str) -> str:
     """Scores of a ``run`` or ``submit`` as a Markdown table, then what went wrong and what was printed."""
     metrics = {score.entry.metric for score in scores}
     several = len(metrics) > 1  # as packs in DiscoGen's format may have
     lines = [
         f"## {title}\n",
-        f"| dataset | {'metric' if several else min(metrics)} | normalised | floor | baseline | seconds |",
+        f"| dataset | {'metric' if several else min(metrics)} | normalised | floor | baseline | seconds of budget |",
         "|---|---|---|---|---|---|",
     ]
     for score in scores:
-        seconds = [result.seconds for result in score.results if result.seconds is not None]
-        shown = f"{sum(seconds) / len(seconds):.1f}" if seconds else "–"
         value = f"{score.metric:.4g}" if score.ok else f"failed ({score.metric:.4g})"
         value = f"{score.entry.metric} {value}" if several else value
         error = f" ± {score.standard_error:.2g}" if score.standard_error is not None else ""
         lines.append(
             f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {score.entry.floor.mean:.4g} "
-            f"| {score.entry.baseline.mean:.4g} | {shown} |"
+            f"| {score.entry.baseline.mean:.4g} | {_use(score)} |"
         )
     parts = ["\n".join(lines) + "\n" + also_measured(scores)]
     reported: set[str] = set()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from discoenv.machine.regular import open_regular
+from discoenv.text import encoded
 
 Json = dict[str, Any]
 
@@ -40,7 +41,7 @@ def append(path: Path, line: str) -> None:
             file.seek(-1, os.SEEK_END)
             torn = file.read(1) != b"\n"
             file.write(b"\n" if torn else b"")
-        file.write(line.encode() + b"\n")
+        file.write(encoded(line) + b"\n")
         file.flush()
         os.fsync(file.fileno())
 

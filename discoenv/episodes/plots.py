@@ -12,11 +12,14 @@ It gets what the examiner saved of each exam (:meth:`discoenv.exams.examiner.Exa
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discoenv import arguments
 from discoenv.episodes.record import EpisodeRecord, ScoreRecord, trusted_packs
+from discoenv.errors import DiscoenvError, RunError
 from discoenv.examiners.plotting import figure, save
 from discoenv.tasks.registry import load_pack
 
@@ -40,22 +43,37 @@ def plot_run(directory: Path, *, trust: bool = False) -> list[Path]:
         Paths of the pictures; the first is that of the scores.
 
     Raises:
-        RunError: the folder is not a run, or names packs that are not trusted.
+        RunError: the folder is not a run, is damaged, has a link for ``pictures``, or names packs that are not trusted.
+        ArgumentError: nothing can be written there.
         PlotsMissing: matplotlib is not installed.
     """
     run = EpisodeRecord.load(directory)
     for pack in trusted_packs(run, trust=trust):
         load_pack(pack)
     folder = directory / "pictures"
+    if folder.is_symlink():
+        raise RunError(f"{folder}: a link, which is not followed; remove it")
+    try:
+        return _plotted(run, directory, arguments.writable("pictures", folder))
+    except DiscoenvError:
+        raise
+    except Exception as error:  # what a recorded file may do to a plotting library, or to a domain's own code
+        reason = f"{type(error).__name__}: {error}"
+        raise RunError(f"{directory}: no picture can be made of what is recorded here: {reason}") from error
+
+
+def _plotted(run: EpisodeRecord, directory: Path, folder: Path) -> list[Path]:
     made = _scores(run)
     folder.mkdir(exist_ok=True)
-    paths = [save(made, folder / "scores.png")]
     domain, exams = run.task.resolve(), run.artifacts()
-    if exams and (domain.directory / "pictures.py").is_file():
-        from discoenv.exams.examiner_process import load_domain_file  # noqa: PLC0415 - NumPy is not needed before
+    # Drawn elsewhere first: a picture that is a link, to a file of the user's, is replaced and not written through.
+    with tempfile.TemporaryDirectory(prefix=".pictures-", dir=directory) as drawing:
+        paths = [save(made, Path(drawing) / "scores.png")]
+        if exams and (domain.directory / "pictures.py").is_file():
+            from discoenv.exams.examiner_process import load_domain_file  # noqa: PLC0415 - NumPy is not needed before
 
-        paths += load_domain_file(domain.directory, "pictures").plot(exams, folder)
-    return paths
+            paths += load_domain_file(domain.directory, "pictures").plot(exams, Path(drawing))
+        return [path.replace(folder / path.name) for path in paths]
 
 
 def _scores(run: EpisodeRecord) -> Figure:

@@ -27,6 +27,7 @@ from discoenv.episodes import jsonl, version_1
 from discoenv.episodes.codec import SOMETIMES, Record
 from discoenv.errors import RunError
 from discoenv.examiners.plotting import ExamArtifacts
+from discoenv.json_text import loads
 from discoenv.machine.owner import boot_id, is_abandoned
 from discoenv.machine.regular import open_regular, read_text
 from discoenv.tasks.task import Task
@@ -62,7 +63,9 @@ class ExamRecord(Record):
         joules: energy, in joules.
         energy_method: how energy was measured, or ``estimate``.
         energy_uncertainty: relative uncertainty of ``joules``, as a fraction.
-        budget_s: compute budget that bounded ``seconds``, in seconds.
+        budget_s: compute budget, in CPU seconds; on a GPU in seconds of wall time.
+        spent_s: how much of it was spent, the learner's idle seconds included.
+        starved_s: seconds in which the learner was ready to run and got no core; they spend nothing.
         message: one line that says what went wrong; empty if nothing did.
         traceback: the task's own frames of the error; empty if nothing was raised.
         stdout: the end of what the learner printed.
@@ -82,6 +85,8 @@ class ExamRecord(Record):
     energy_method: str = ""
     energy_uncertainty: float | None = None
     budget_s: float = math.nan
+    spent_s: float = math.nan
+    starved_s: float = math.nan
     message: str = ""
     traceback: str = ""
     stdout: str = ""
@@ -104,6 +109,8 @@ class ExamRecord(Record):
             energy_method=result.energy.method,
             energy_uncertainty=result.energy.uncertainty,
             budget_s=result.budget_s,
+            spent_s=result.spent_s,
+            starved_s=result.starved_s,
             message=result.message,
             traceback=result.traceback,
             stdout=result.stdout,
@@ -234,7 +241,7 @@ class StepRecord(_Versioned):
         run_directory: where the episode is recorded; null without a record.
         integrity: an :class:`IntegrityRecord`.
         device: what learners train on: ``cpu``, or the product name of the GPU.
-        compute_spent_s: running time of all learners of the episode so far, in seconds.
+        compute_spent_s: compute that the exams of the episode have spent so far, in seconds.
         duration_s: wall-clock time of the reset or step, in seconds.
         changed: names of the files that the action changed; left out if it was refused, and after a reset.
         refused: why the action was refused; left out if it was taken.
@@ -245,6 +252,7 @@ class StepRecord(_Versioned):
         reward_parts: at the end: what the reward was computed from; keys depend on the objective.
         stopped: after a ``run`` that was stopped on request: how many of its exams had finished.
         infra_error: how the machine failed; the episode ended without a score.
+        reward_error: how the reward function failed; the step raised this, and the episode went on.
     """
 
     task: dict[str, Any] = field(default_factory=dict)
@@ -264,6 +272,7 @@ class StepRecord(_Versioned):
     reward_parts: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
     stopped: str | None = field(default=None, metadata=SOMETIMES)
     infra_error: str | None = field(default=None, metadata=SOMETIMES)
+    reward_error: str | None = field(default=None, metadata=SOMETIMES)
 
     def run(self, number: int, step: int) -> RunRecord | None:
         """The ``run`` that this step was; None if it was none.
@@ -320,11 +329,12 @@ class SetupRecord(_Versioned):
     Attributes:
         episode_seed: seed of the episode; exam seeds are derived from it and the secret.
         sandbox: name of the provider that learners run in.
-        budget_scale: compute budget of one exam, as a multiple of the baseline's seconds.
+        budget_scale: compute budget of one exam, as a multiple of what the baseline needs, beside an allowance for its
+            start.
         task_id: a name of the task that depends on all of it.
         device: what learners train on: ``cpu``, or the product name of the GPU.
         max_steps: actions of the episode.
-        compute_budget_s: seconds of learners' running time over all ``run`` commands; null: unlimited.
+        compute_budget_s: seconds of compute over all ``run`` commands; null: unlimited.
         packs: folders of further domains.
         reward_fn: function that replaced the objective's reward, ``package.module:name``; null: none did.
         secret: SHA-256, in hexadecimal digits, of the secret that exam seeds are derived from; null before version 3,
@@ -462,7 +472,10 @@ class EpisodeRecord:
             parsed = SetupRecord.from_json(setup)
         except RunError as error:
             raise RunError(f"{directory / SETUP}: {error}") from None
-        result = ResultRecord.from_json(_read_json(directory / RESULT)) if (directory / RESULT).is_file() else None
+        try:
+            result = ResultRecord.from_json(_read_json(directory / RESULT)) if (directory / RESULT).is_file() else None
+        except RunError as error:
+            raise RunError(f"{directory / RESULT}: {error}") from None
         lines = jsonl.read(directory / EVENTS) if events else iter(())
         return cls(directory, task, parsed, result, tuple(map(EventRecord.from_json, lines)))
 
@@ -519,16 +532,32 @@ class EpisodeRecord:
         for path in sorted(folders[max(folders)].glob("*.py")):
             with open_regular(path) as file:
                 if file is not None:
-                    found[path.name] = file.read().decode()
+                    try:
+                        found[path.name] = file.read().decode()
+                    except UnicodeDecodeError as error:
+                        raise RunError(f"{path}: not UTF-8, so this is no module: {error}") from None
+        wanted = {f"{name}.py" for name in self.task.modules}
+        if found.keys() != wanted:
+            raise RunError(
+                f"{folders[max(folders)]}: holds {', '.join(found) or 'no modules'}, but those of the task are "
+                f"{', '.join(sorted(wanted))}; the run is damaged"
+            )
         return found
 
     def artifacts(self) -> list[ExamArtifacts]:
-        """What examiners saved of the exams, by step; exams of which nothing was saved are not listed."""
+        """What examiners saved of the exams, by step; exams of which nothing was saved are not listed.
+
+        Links are not followed.
+        """
         root = self.directory / "exams"
         found = []
         for path in root.glob("step_*/**/*.npz"):
-            step, side, *dataset = path.parent.relative_to(root).parts
-            found.append(ExamArtifacts(int(step[5:]), side, "/".join(dataset), int(path.stem), path))
+            below = [path, *path.parents][: len(path.relative_to(self.directory).parts)]
+            if not path.is_file() or any(each.is_symlink() for each in below):
+                continue
+            step, *rest = path.parent.relative_to(root).parts
+            if step[5:].isdecimal() and path.stem.isdecimal() and len(rest) > 1:
+                found.append(ExamArtifacts(int(step[5:]), rest[0], "/".join(rest[1:]), int(path.stem), path))
         return sorted(found, key=lambda exam: (exam.step, exam.side, exam.dataset, exam.number))
 
     def owner_is_dead(self) -> bool:
@@ -592,7 +621,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if text is None:
         raise RunError(f"{path}: not a regular file; links are not followed")
     try:
-        content = json.loads(text)
+        content = loads(text)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):

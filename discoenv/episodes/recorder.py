@@ -18,6 +18,7 @@ from typing import Any
 
 from discoenv.episodes import jsonl
 from discoenv.episodes.record import EVENTS, OWNER, RESULT, SETUP, TASK, EventRecord, ResultRecord, SetupRecord
+from discoenv.errors import RunError
 from discoenv.machine import atomic
 from discoenv.machine.owner import boot_id, owner_tag
 from discoenv.tasks.task import Task
@@ -33,13 +34,19 @@ class Recorder:
 
     Attributes:
         directory: the run directory.
+
+    Raises:
+        RunError: it cannot be made.
     """
 
     def __init__(self, root: Path, task: Task, setup: SetupRecord) -> None:
         now = datetime.datetime.now().astimezone()
         slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.domain}-{'-'.join(task.modules)}")[:60].strip("-")
         self.directory = root / f"{now:%Y-%m-%d_%H-%M-%S}_{slug}_{uuid.uuid4().hex[:8]}"
-        self.directory.mkdir(parents=True)
+        try:
+            self.directory.mkdir(parents=True)
+        except OSError as error:
+            raise RunError(f"{root}: no run directory can be made there: {error.strerror}; choose another") from error
         atomic.write_text(self.directory / TASK, task.to_yaml())
         atomic.write_text(self.directory / SETUP, _dumps(setup.to_json(), indent=1) + "\n")
         self._owner()
@@ -85,14 +92,6 @@ class Recorder:
 
 def _now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
-
-
-def name_of(function: Any) -> str | None:
-    """A function as ``package.module:name``, an object that can be called by its type, None as None."""
-    if function is None:
-        return None
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}:{named.__qualname__}"
 
 
 def _dumps(content: Any, indent: int | None = None) -> str:

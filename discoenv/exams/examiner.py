@@ -6,18 +6,20 @@ learner that may answer anything, and computes the metrics. It never runs code o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, final, overload
 
 import numpy as np
 
+from discoenv.exams.budget import Budget
 from discoenv.exams.state import State
-from discoenv.exams.wire import Channel, LearnerGone, ProtocolError, RuleBroken
+from discoenv.exams.wire import Channel, Deadline, LearnerGone, ProtocolError, RuleBroken
 
 __all__ = ["Array", "Examiner", "Learner", "OwnCode", "ProtocolError", "RuleBroken", "State", "Tree"]
 
@@ -136,6 +138,7 @@ class Learner:
         channel: the connection.
         budget_s: most seconds of answering.
         cpu_s: reads the CPU seconds of all of the learner's processes so far; None if they cannot be read.
+        budget: what bounds the answering instead of wall time; None: wall time does.
 
     Attributes:
         state: what training handed over; empty where the algorithm itself is examined.
@@ -147,14 +150,22 @@ class Learner:
             ``seconds``.
         background_s: CPU seconds used between an answer and the next question.
         questions: number of questions asked.
+        budget: what bounds the answering; None: wall time does.
     """
 
-    def __init__(self, channel: Channel | None, budget_s: float, cpu_s: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel | None,
+        budget_s: float,
+        cpu_s: Callable[[], float] | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         self.state = State({}, {})
         self.code: Any = None
         self.witness: Learner | None = None
         self._channel = channel
         self._budget_s = budget_s
+        self.budget = budget
         self._cpu_s = cpu_s or (lambda: 0.0)
         self._cpu_s_before = self._cpu_s()
         self.answering_s = 0.0
@@ -208,12 +219,12 @@ class Learner:
         self.background_s += background_s
         self.answering_s += background_s
         begin = time.monotonic()
-        deadline = begin + self._budget_s - self.answering_s
         if self._channel is None:
             raise LearnerGone("no learner answers any more")
         try:
-            self._channel.send({"call": method, "args": list(args)}, deadline)
-            message = self._channel.receive(deadline)
+            with self._deadline(background_s) as deadline:
+                self._channel.send({"call": method, "args": list(args)}, deadline)
+                message = self._channel.receive(deadline)
         finally:
             self.answering_s += time.monotonic() - begin
             self.questions += 1
@@ -221,6 +232,15 @@ class Learner:
         if set(message) != {"answer"}:
             raise ProtocolError(f"{method}() was answered by a message that is not an answer")
         return message["answer"]
+
+    @contextlib.contextmanager
+    def _deadline(self, background_s: float) -> Iterator[Deadline]:
+        if self.budget is None:
+            yield time.monotonic() + self._budget_s - self.answering_s
+            return
+        self.budget.charge(background_s)
+        with self.budget.running() as budget:
+            yield budget
 
 
 class OwnCode(Learner):

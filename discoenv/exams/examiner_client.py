@@ -19,6 +19,7 @@ from typing import IO, Any, Literal, TypedDict
 
 from discoenv.errors import InfraError
 from discoenv.exams import learner_environment
+from discoenv.exams.budget import Use, most_wall_s
 from discoenv.machine import cache
 from discoenv.machine.cores import usable_cores
 
@@ -32,15 +33,16 @@ Reply = Literal["ok", "gone", "timeout", "protocol_error"]
 
 
 class Training(TypedDict):
-    """The examiner's reply to ``train``; times in seconds."""
+    """The examiner's reply to ``train``; times in seconds, ``use`` the budget's."""
 
     status: Reply
     message: str
     training_s: float | None
+    use: Use
 
 
 class Examination(TypedDict):
-    """The examiner's reply to ``question``; times in seconds, ``artifacts`` an .npz in base64."""
+    """The examiner's reply to ``question``; times in seconds, ``artifacts`` an .npz in base64, ``use`` the budget's."""
 
     status: Reply
     message: str
@@ -49,6 +51,7 @@ class Examination(TypedDict):
     background_s: float
     questions: int
     artifacts: str
+    use: Use
 
 
 class ExaminerProcess:
@@ -65,12 +68,14 @@ class ExaminerProcess:
         """Send a request and wait for its reply, calling ``while_waiting`` about 100 times a second.
 
         Raises:
-            InfraError: the examiner failed, died or did not answer within 15 minutes and the exam's budget.
+            InfraError: the examiner failed, died or did not answer within 15 minutes and the time that a learner with
+                the exam's budget may take.
         """
         control = self._connected()
         try:
             self._write(control, {"operation": operation, **arguments})
-            self._await_reply(control, operation, float(arguments.get("budget_s", 0.0)), while_waiting)
+            patience_s = REPLY_TIMEOUT_S + most_wall_s(float(arguments.get("budget_s", 0.0)))
+            self._await_reply(control, operation, patience_s, while_waiting)
         except BaseException:
             self.close()  # its late reply must not be taken for that to the next request
             raise
@@ -81,9 +86,9 @@ class ExaminerProcess:
         return reply["reply"]
 
     def _await_reply(
-        self, control: socket.socket, operation: str, budget_s: float, while_waiting: Callable[[], None] | None
+        self, control: socket.socket, operation: str, patience_s: float, while_waiting: Callable[[], None] | None
     ) -> None:
-        deadline = time.monotonic() + REPLY_TIMEOUT_S + budget_s
+        deadline = time.monotonic() + patience_s
         while b"\n" not in self._received:
             try:
                 readable = select.select([control], [], [], _POLL_S if while_waiting else 1.0)[0]

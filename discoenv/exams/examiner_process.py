@@ -29,6 +29,7 @@ import numpy as np
 
 from discoenv.exams import compile_cache as compiled
 from discoenv.exams import fixed_code
+from discoenv.exams.budget import Budget, Use
 from discoenv.exams.examiner import Examiner, Learner, OwnCode
 from discoenv.exams.examiner_client import Examination, Training
 from discoenv.exams.state import State, checked
@@ -125,20 +126,32 @@ class Server:
         stage: int,
         started: float,
         budget_s: float,
+        cpu_clock: dict[str, Any] | None = None,
+        wall: bool = False,
         programs: str | None = None,
     ) -> Training:
-        """Wait until a training is over, and check what it hands over; times are those of ``time.monotonic()``.
+        """Wait until a training is over, and check what it hands over.
 
-        ``programs`` is the folder for the programs that the learner has compiled, if they are to be kept.
+        Args:
+            target, seed, stage: which exam.
+            started: when the learner was started, in seconds of ``time.monotonic()``.
+            budget_s: the compute budget that is left, in seconds.
+            cpu_clock: the fields of the :class:`CpuClock` of the learner's processes, if there is one.
+            wall: the budget is wall time, although there is a clock.
+            programs: the folder for the programs that the learner has compiled, if they are to be kept.
         """
         examiner = self._examiner(target)
-        result = Training(status="gone", message="", training_s=None)
-        deadline = started + budget_s
+        budget = Budget(budget_s, CpuClock(**cpu_clock) if cpu_clock else None, wall=wall, since=started)
+        result = Training(status="gone", message="", training_s=None, use=budget.use())
         with self._failures(result):
             with self._preparing(examiner, seed, stage):
-                channel = self._accept(deadline)
-                message = channel.receive(deadline)
-                arrived = time.monotonic()
+                try:
+                    with budget.running():
+                        channel = self._accept(budget)
+                        message = channel.receive(budget)
+                        arrived = time.monotonic()
+                finally:
+                    result["use"] = budget.use()
             if target["hands_over"]:
                 if set(message) != {"state"}:
                     raise ProtocolError(
@@ -191,6 +204,7 @@ class Server:
         budget_s: float,
         answered_by: Literal["own code", "learner"],
         cpu_clocks: Sequence[dict[str, Any] | None] = (),
+        wall: bool = False,
         programs: str | None = None,
     ) -> Examination:
         """Examine what the last training has brought.
@@ -201,11 +215,19 @@ class Server:
             answered_by: the domain's own code in this process; or a learner: the one that trained, where the algorithm
                 itself is examined, or else one that connects now, and its witness.
             cpu_clocks: for each of them the fields of the :class:`CpuClock` of its processes, if there is one.
+            wall: budgets are wall time, although there are clocks.
             programs: the folder for the programs that the learner has compiled, if they are to be kept.
         """
         examiner = self._examiner(target)
         result = Examination(
-            status="gone", message="", metrics=None, answering_s=0.0, background_s=0.0, questions=0, artifacts=""
+            status="gone",
+            message="",
+            metrics=None,
+            answering_s=0.0,
+            background_s=0.0,
+            questions=0,
+            artifacts="",
+            use=Use(spent_s=0.0, starved_s=0.0, watched_s=0.0),
         )
         learners: list[Learner] = []
         if stage == 0:
@@ -214,10 +236,12 @@ class Server:
             if answered_by == "own code":
                 learners.append(OwnCode(self._answer(target), examiner.answering_config, self._state))
             else:
+                clocks = [CpuClock(**each) if each else None for each in cpu_clocks] or [None]
                 if target["hands_over"]:
-                    self._give_state(examiner, budget_s)
-                clocks = [CpuClock(**each).read if each else None for each in cpu_clocks] or [None]
-                learners += [Learner(*each) for each in zip(self._channels, [budget_s] * 2, clocks, strict=False)]
+                    self._give_state(examiner, budget_s, clocks, wall)
+                for channel, clock in zip(self._channels, clocks, strict=False):
+                    budget = Budget(budget_s, clock, wall=wall)
+                    learners.append(Learner(channel, budget_s, clock.read if clock else None, budget))
                 learners[0].witness = learners[-1] if len(learners) > 1 else None
                 for learner in learners:
                     learner.state = self._state
@@ -236,18 +260,23 @@ class Server:
             result["answering_s"] += learner.answering_s
             result["background_s"] += learner.background_s
             result["questions"] += learner.questions
+            if learner.budget is not None:
+                used = learner.budget.use()
+                result["use"] = Use(**{key: result["use"][key] + used[key] for key in used})  # type: ignore[literal-required, typeddict-item]
         return result
 
-    def _give_state(self, examiner: Examiner, budget_s: float) -> None:
+    def _give_state(self, examiner: Examiner, budget_s: float, clocks: Sequence[CpuClock | None], wall: bool) -> None:
         """Let those that answer for a state connect, and give it to them."""
         given = {"config": dict(examiner.answering_config), "state": self._state.tree}
-        for _ in list(self._listeners):
-            channel = self._accept(time.monotonic() + _START_S)
-            deadline = time.monotonic() + budget_s
-            channel.send(given, deadline)
-        for channel in self._channels:
-            if channel.receive(deadline) != {"ready": True}:
-                raise ProtocolError("the first message was not answer()'s announcement that it is ready")
+        for _, clock in zip(list(self._listeners), clocks, strict=True):
+            with Budget(_START_S, clock, wall=wall).running() as starting:
+                channel = self._accept(starting)
+            with Budget(budget_s, clock, wall=wall).running() as budget:
+                channel.send(given, budget)
+        for channel, clock in zip(self._channels, clocks, strict=True):
+            with Budget(budget_s, clock, wall=wall).running() as budget:
+                if channel.receive(budget) != {"ready": True}:
+                    raise ProtocolError("the first message was not answer()'s announcement that it is ready")
 
     @contextlib.contextmanager
     def _failures(self, result: Training | Examination) -> Iterator[None]:
@@ -293,13 +322,16 @@ class Server:
             self._examiners[key].data = Path(target["data"]) if target.get("data") else None
         return self._examiners[key]
 
-    def _accept(self, deadline: float) -> Channel:
+    def _accept(self, budget: Budget) -> Channel:
         """The first connection at the next address; later ones are refused, because the socket is closed."""
         if not self._listeners:
             raise RuntimeError("train was requested before prepare")
         listener = self._listeners[0]
-        listener.settimeout(_ACCEPT_POLL_S)
-        while time.monotonic() < deadline:
+        while True:
+            try:
+                listener.settimeout(min(_ACCEPT_POLL_S, budget.wait_s()))
+            except TimeoutError:
+                raise AnswerTooLate("the compute budget was spent before training was over") from None
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
@@ -310,7 +342,6 @@ class Server:
             channel = Channel(connection)
             self._channels.append(channel)
             return channel
-        raise AnswerTooLate("the compute budget was spent before training was over")
 
     def _listen(self, *addresses: str) -> None:
         self.aborted.clear()

@@ -10,9 +10,12 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import get_args
 
-from discoenv.errors import InfraError
+from discoenv import arguments
+from discoenv.errors import InfraError, LearnerStarved
 from discoenv.exams import runner, secrets
 from discoenv.exams.compile_cache import CompileCache
 from discoenv.exams.examiner_client import ExaminerPool
@@ -101,7 +104,7 @@ class Host:
         SandboxUnavailable: the sandbox or the device does not work on this machine.
         SecretError: the secret cannot be read or written.
         UnknownSandbox: no sandbox has that name.
-        ValueError: ``device``, ``exams_at_once`` or ``gpu_sharers`` is out of range.
+        ArgumentError: an argument is of the wrong kind or out of range.
     """
 
     def __init__(
@@ -114,6 +117,22 @@ class Host:
         secret: Secret | str | Path | None = None,
         idle_examiners: int | None = None,
     ) -> None:
+        arguments.choice("device", device, get_args(DeviceChoice))
+        arguments.integer(
+            "gpu_sharers",
+            gpu_sharers,
+            least=1,
+            why="at least one exam must be able to use a GPU",
+        )
+        if exams_at_once is not None and not isinstance(exams_at_once, Cores):
+            why = "at least one exam must be able to run, a whole number of them"
+            exams_at_once = arguments.integer("exams_at_once", exams_at_once, least=1, why=why)
+        if idle_examiners is not None:
+            arguments.integer("idle_examiners", idle_examiners, least=0)
+        if not isinstance(sandbox, Sandbox):
+            arguments.names("sandbox", sandbox)
+        if secret is not None and not isinstance(secret, Secret):
+            arguments.path("secret", secret)
         self.cores = exams_at_once if isinstance(exams_at_once, Cores) else Cores(exams_at_once)
         self._devices = {gpu: devices.choose(device, prefer_gpu=gpu, sharers=gpu_sharers) for gpu in (False, True)}
         self.secret = secrets.chosen(secret)
@@ -152,7 +171,8 @@ class Host:
     ) -> ExamResult:
         """Wait for a core, train with the modules of ``workspace`` and examine the result.
 
-        An exam at which the machine fails is repeated once.
+        An exam at which the machine fails is repeated once; if others kept its learner from running, it is repeated
+        while no other exam of ours runs.
 
         Args:
             workspace: a materialised workspace that has a folder for the dataset.
@@ -170,24 +190,38 @@ class Host:
         """
         group = group or self._all
         device = self.device(spec.gpu)
-        reservation = self.reserve(alone=alone, group=group) if held is None else contextlib.nullcontext(held)
-        with reservation as cores:
-            place = ExamPlace(
-                self.sandbox,
-                self._examiners,
-                device=device,
-                cores=() if device.broker else cores,  # CUDA frameworks run host threads of their own
-                measured=alone,
-            )
-            run = ExamRun(place, workspace, spec, programs(spec))
-            with group.watching(run):
-                on_begin()
-                try:
-                    return run.run()
-                except InfraError:
-                    if group.cancelled:
+
+        def attempt(reservation: AbstractContextManager[tuple[int, ...]], *, again: bool) -> ExamResult:
+            with reservation as cores:
+                place = ExamPlace(
+                    self.sandbox,
+                    self._examiners,
+                    device=device,
+                    cores=() if device.broker else cores,  # CUDA frameworks run host threads of their own
+                    measured=alone,
+                )
+                run = ExamRun(place, workspace, spec, programs(spec))
+                with group.watching(run):
+                    if not again:
+                        on_begin()
+                    try:
+                        return run.run(again=again)
+                    except LearnerStarved:
                         raise
-                    return run.run()
+                    except InfraError:
+                        if again or group.cancelled:
+                            raise
+                        return run.run(again=True)
+
+        def place_for(*, alone: bool) -> AbstractContextManager[tuple[int, ...]]:
+            return self.reserve(alone=alone, group=group) if held is None else contextlib.nullcontext(held)
+
+        try:
+            return attempt(place_for(alone=alone), again=False)
+        except LearnerStarved:
+            if group.cancelled:
+                raise
+            return attempt(place_for(alone=True), again=True)
 
     def run_all(
         self,

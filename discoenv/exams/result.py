@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -34,7 +35,7 @@ def verdict(
     if status == "ok":
         return "ok", "", ""
     traceback = tracebacks.trim(outcome.stderr, WORKSPACE) or tracebacks.trim(outcome.stderr, str(workspace))
-    if outcome.reason == "memory":
+    if outcome.reason == "memory" or _met_sampled_limit(outcome, memory_gib * 2**30):
         return "memory", f"the memory limit of {memory_gib:g} GiB was exceeded", traceback
     if status == "timeout" or outcome.reason == "wall_time":
         return "timeout", f"{message} ({budget_s:.3g} s)", traceback
@@ -43,6 +44,12 @@ def verdict(
     if outcome.reason == "processes":
         return "error", "the limit of processes and threads was exceeded", traceback
     return "error", tracebacks.last_line(traceback) or _without_traceback(message, outcome), traceback
+
+
+def _met_sampled_limit(outcome: Outcome, most_bytes: float) -> bool:
+    """Whether the kernel killed a learner whose memory, as far as it was seen, had nearly reached its own limit."""
+    killed = outcome.reason == "exited" and outcome.exit_code == -signal.SIGKILL
+    return killed and outcome.usage.method == "sampled" and outcome.usage.peak_memory_bytes > 0.9 * most_bytes
 
 
 def _without_traceback(message: str, outcome: Outcome) -> str:
@@ -72,7 +79,10 @@ class ExamResult:
         peak_gpu_memory_bytes: peak memory on the GPU, sampled; 0 unless one was used, and used alone.
         device: ``cpu``, or the product name of the GPU.
         energy: what the machine drew for the exam; an estimate unless energy was to be measured.
-        budget_s: the compute budget that bounded ``seconds``.
+        budget_s: the compute budget.
+        spent_s: seconds of it that were spent: CPU seconds, and those in which the learner was idle while something was
+            expected of it; on a GPU wall time.
+        starved_s: seconds in which the learner was ready to run and got no core; they are not charged.
         message: one line saying what went wrong, for ``status`` other than ``ok``.
         traceback: the task's own frames of it.
         stdout: the end of what the learner printed; feedback for the agent, never a score.
@@ -101,6 +111,8 @@ class ExamResult:
     device: str = "cpu"
     artifacts: bytes = field(default=b"", repr=False)
     number: int = 0
+    spent_s: float = 0.0
+    starved_s: float = 0.0
 
     @property
     def total_memory_bytes(self) -> int:

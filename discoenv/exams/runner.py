@@ -7,13 +7,15 @@ import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from discoenv.errors import InfraError, SandboxError
-from discoenv.exams import compile_cache, learner_environment, reported
+from discoenv.errors import InfraError, LearnerStarved, SandboxError
+from discoenv.exams import compile_cache, imports, learner_environment, reported
+from discoenv.exams.budget import Budget, Use, most_wall_s
 from discoenv.exams.compile_cache import CompileCache
 from discoenv.exams.examiner_client import (
     REPLY_TIMEOUT_S,
@@ -27,11 +29,13 @@ from discoenv.exams.output import last_lines
 from discoenv.exams.result import WORKSPACE, ExamResult, verdict
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import scratch
+from discoenv.machine.cores import usable_cores
 from discoenv.machine.devices import CPU, Device
 from discoenv.machine.energy import EnergyMeter
 from discoenv.machine.gpu_meter import GpuMeter
 from discoenv.machine.gpus import Lease
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox
+from discoenv.sandbox.cpu_clock import CpuClock
 from discoenv.tasks.task import Setting
 
 _EXAM = "/exam"
@@ -40,6 +44,8 @@ _EXAM = "/exam"
 _EXAMINER_ALLOWANCE_S = 4 * REPLY_TIMEOUT_S
 #: Grace period for a crashed learner to print its traceback.
 _LAST_WORDS_S = 3.0
+#: The share of the time from which on a learner that got no core is held to be starved.
+STARVED = 0.4
 #: Characters of what learners print that are kept, the last ones.
 MOST_OUTPUT = 1 << 16
 #: Linux allows no longer path for a Unix socket, in bytes.
@@ -109,17 +115,24 @@ class ExamRun:
         self._examiner: ExaminerProcess | None = None
         self._running: list[Running] = []
         self._cancelled = threading.Event()
+        self._again = False
 
-    def run(self) -> ExamResult:
+    def run(self, *, again: bool = False) -> ExamResult:
         """Train with the modules of the workspace and examine the result. It can be run again if it fails.
 
+        Args:
+            again: it was run before. A learner that is killed by SIGKILL for no reason that is known may have done it
+                by itself: the first time it is an InfraError, the second time the learner's.
+
         Raises:
-            InfraError: the examiner or the sandbox failed; the learner is not to blame.
+            InfraError: the examiner or the sandbox failed, or the machine kept the learner from running; the learner is
+                not to blame.
             DatasetUnavailable: a package that the dataset requires is not installed, or its data is not here.
         """
         self._domain.require_packages(self.spec.dataset)
         target = _target(self.spec.setting)
         self._require_open()
+        self._again = again
         place = self._place
         try:
             directory = scratch.make()
@@ -206,6 +219,8 @@ class ExamRun:
             stage=stage,
             started=running.started,
             budget_s=record.budget_left_s,
+            cpu_clock=_fields(running.cpu_clock()),
+            wall=lease is not None,
             programs=str(programs.kept_in) if self._exam.hands_over and programs and programs.kept_in else None,
         )
         record.train(reply)
@@ -232,7 +247,6 @@ class ExamRun:
             for folder in folders:
                 self._start(self._on_gpu(self._answering_command(directory, folder, programs), lease))
         learners = list(self._running)
-        clocks = [running.cpu_clock() for running in learners]
         reply: Examination = examiner.request(
             "question",
             while_waiting=self._watching(learners, examiner) if learners else None,
@@ -241,7 +255,8 @@ class ExamRun:
             stage=stage,
             budget_s=record.budget_left_s,
             answered_by="learner" if learners else "own code",
-            cpu_clocks=[None if clock is None else vars(clock) for clock in clocks],
+            cpu_clocks=[_fields(running.cpu_clock()) for running in learners],
+            wall=lease is not None,
             programs=str(programs.kept_in) if learners and programs and programs.kept_in else None,
         )
         record.question(reply)
@@ -301,7 +316,13 @@ class ExamRun:
                 running.wait(_LAST_WORDS_S)
         with contextlib.suppress(ValueError):  # cancel() was faster
             self._running.remove(running)
-        return running.kill()
+        outcome = running.kill()
+        if outcome.reason == "machine_memory":
+            raise InfraError(
+                "the kernel killed a process of the learner because memory ran out outside of its own limit of "
+                f"{self._domain.specification.limits.memory_gib:g} GiB: free memory, or run fewer exams at once"
+            )
+        return outcome
 
     def _answering_command(self, directory: Path, exam: Path, programs: CompileCache | None) -> Command:
         """What answers for a state: the files that are needed for it, and no others, no data, no seed."""
@@ -382,12 +403,24 @@ class ExamRun:
         meter.start()
         running = self._place.sandbox.start(self._on_gpu(command, lease), self._limits(0.0))
         self._running.append(running)
-        outcome = running.wait()
+        budget = Budget(self.spec.budget_s, running.cpu_clock(), wall=lease is not None)
+        late = False
+        with budget.running():
+            while running.poll():
+                try:
+                    patience_s = budget.wait_s()
+                except TimeoutError:
+                    late = True
+                    break
+                with contextlib.suppress(TimeoutError):
+                    running.wait(patience_s)
+        outcome = self._end(running, wait=False)
         metrics = reported.last_metrics(outcome.stdout) if outcome.exit_code == 0 else None
         name = self.spec.setting.metric.name
         record = _Record(self.spec.budget_s, metrics=metrics, training_s=outcome.usage.wall_s)
         record.end(outcome)
-        if outcome.reason == "wall_time":
+        record.use(budget.use())
+        if late or outcome.reason == "wall_time":
             record.status, record.message = "timeout", "the compute budget was spent"
         elif outcome.exit_code != 0:
             record.status, record.message = "gone", "main.py failed"
@@ -398,7 +431,7 @@ class ExamRun:
     def _limits(self, allowance_s: float = _EXAMINER_ALLOWANCE_S) -> Limits:
         resources = self._domain.specification.limits
         return Limits(
-            wall_s=self.spec.budget_s + allowance_s,
+            wall_s=most_wall_s(self.spec.budget_s) + allowance_s,
             memory_bytes=int(resources.memory_gib * 2**30),
             scratch_bytes=int(resources.scratch_gib * 2**30),
             cores=self._place.cores,
@@ -407,6 +440,14 @@ class ExamRun:
     def _result(self, record: _Record, meter: EnergyMeter) -> ExamResult:
         energy, peak_gpu_memory = meter.stop(record.cpu_s), meter.stop_gpu()
         spec = self.spec
+        if record.status == "timeout" and record.starved:
+            on_gpu = self._place.device.broker is not None
+            if on_gpu or record.spent_s < spec.budget_s or not self._again:
+                raise LearnerStarved(_starvation(record))
+        if record.status == "gone" and _perhaps_imports(record.last.stderr):
+            imports.require(self._place.sandbox, self._domain, self._workspace / spec.dataset)
+        if _killed(record) and not self._again:
+            raise InfraError("the learner was killed by SIGKILL, by whom is not known")
         status, message, traceback = verdict(
             record.status,
             record.message,
@@ -434,6 +475,8 @@ class ExamRun:
             device=self._place.device.name,
             energy=energy,
             budget_s=spec.budget_s,
+            spent_s=record.spent_s,
+            starved_s=record.starved_s,
             questions=record.questions,
             message=message,
             traceback=traceback,
@@ -450,6 +493,7 @@ class _Record:
         metrics: of the last questions.
         training_s, answering_s, background_s, questions, wall_s, cpu_s: sums. ``training_s`` is None until a training
             is over.
+        spent_s, starved_s, watched_s: sums of the :class:`discoenv.exams.budget.Use` of the budget.
         peak_memory_bytes: the largest.
         last: how the last learner ended.
     """
@@ -465,17 +509,30 @@ class _Record:
         self.metrics = metrics
         self.training_s = training_s
         self.answering_s = self.background_s = self.wall_s = self.cpu_s = 0.0
+        self.spent_s = self.starved_s = self.watched_s = 0.0
         self.questions = self.peak_memory_bytes = 0
         self.stdout = self.artifacts = ""
 
     @property
     def budget_left_s(self) -> float:
         """Seconds that are left for training and answering."""
-        return self._budget_s - (self.training_s or 0.0) - self.answering_s
+        return self._budget_s - self.spent_s
+
+    @property
+    def starved(self) -> bool:
+        """Whether the learner got no core for much of the time in which it could have used one."""
+        return self.starved_s > STARVED * self.watched_s
+
+    def use(self, use: Use) -> None:
+        """Some of the budget was spent."""
+        self.spent_s += use["spent_s"]
+        self.starved_s += use["starved_s"]
+        self.watched_s += use["watched_s"]
 
     def train(self, reply: Training) -> None:
         """A training is over."""
         self.status, self.message = reply["status"], reply["message"]
+        self.use(reply["use"])
         if reply["training_s"] is not None:
             self.training_s = (self.training_s or 0.0) + reply["training_s"]
 
@@ -486,6 +543,7 @@ class _Record:
         self.background_s += reply["background_s"]
         self.questions += reply["questions"]
         self.artifacts = reply["artifacts"]
+        self.use(reply["use"])
 
     def end(self, outcome: Outcome) -> None:
         """A learner has ended."""
@@ -494,6 +552,31 @@ class _Record:
         self.cpu_s += outcome.usage.cpu_s
         self.peak_memory_bytes = max(self.peak_memory_bytes, outcome.usage.peak_memory_bytes)
         self.stdout = last_lines(self.stdout + outcome.stdout, MOST_OUTPUT)
+
+
+def _fields(clock: CpuClock | None) -> dict[str, object] | None:
+    """A clock as it is sent to the examiner."""
+    return None if clock is None else dict(vars(clock))
+
+
+def _perhaps_imports(stderr: str) -> bool:
+    """Whether a learner may have ended because an import failed; that is its own word, and only a reason to look."""
+    return "Traceback" not in stderr or "ImportError" in stderr or "ModuleNotFoundError" in stderr
+
+
+def _killed(record: _Record) -> bool:
+    """Whether the learner ended by SIGKILL, of which no limit is the reason."""
+    return record.status == "gone" and record.last.reason == "exited" and record.last.exit_code == -signal.SIGKILL
+
+
+def _starvation(record: _Record) -> str:
+    """Why an exam is not judged."""
+    waited, watched = record.starved_s, record.watched_s
+    return (
+        f"its learner was ready to run, and got no core, for {waited:.0f} of {watched:.0f} s: other programs use the "
+        f"cores (the load is {os.getloadavg()[0]:.1f}, on {usable_cores()} cores), or a quota throttles us. End "
+        "them, lower exams_at_once, or raise the quota"
+    )
 
 
 def _target(setting: Setting) -> dict[str, object]:

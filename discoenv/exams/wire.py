@@ -7,20 +7,25 @@ gets to read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from discoenv.exams.budget import Budget
 from discoenv.kits.exam.messages import LENGTHS, pack
 
 DTYPES: Final = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"})
 MAX_DIMENSIONS: Final = 16
 MAX_ARRAYS: Final = 1024
+#: Until when something may take.
+Deadline = float | Budget
 
 
 class ExamEnded(Exception):
@@ -126,24 +131,28 @@ def _with_arrays(node: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
 
 
 class Channel:
-    """One connection to a learner, with deadlines on ``time.monotonic()``."""
+    """One connection to a learner. A deadline is a moment of ``time.monotonic()``, or a budget."""
 
     def __init__(self, connection: socket.socket, limits: FrameLimits | None = None) -> None:
         self._connection = connection
         self._limits = limits or FrameLimits()
 
-    def send(self, message: Any, deadline: float) -> None:
+    def send(self, message: Any, deadline: Deadline) -> None:
         """Send one message; the learner has until ``deadline`` to read it."""
-        data = pack(message)
+        data, sent = memoryview(pack(message)), 0
         try:
-            self._connection.settimeout(_remaining(deadline))
-            self._connection.sendall(data)
+            while data:
+                self._connection.settimeout(_remaining(deadline, sent))
+                sent = 0
+                with _asked_again(deadline):
+                    sent = self._connection.send(data)
+                data = data[sent:]
         except TimeoutError:
             raise AnswerTooLate("the compute budget was spent before the learner read a question") from None
         except OSError as error:
             raise LearnerGone(f"the learner closed its connection during the exam ({error.strerror})") from None
 
-    def receive(self, deadline: float) -> dict[str, Any]:
+    def receive(self, deadline: Deadline) -> dict[str, Any]:
         """Read one message, completely arrived before ``deadline``.
 
         Raises:
@@ -157,13 +166,18 @@ class Channel:
             raise ProtocolError("a message is not a JSON object")
         return message
 
-    def _read(self, count: int, deadline: float) -> bytearray:
+    def _read(self, count: int, deadline: Deadline) -> bytearray:
         """``count`` bytes. Memory grows with what arrives, not with what was announced."""
-        data = bytearray()
+        data, new = bytearray(), 0
         while len(data) < count:
+            part = None
             try:
-                self._connection.settimeout(_remaining(deadline))
-                part = self._connection.recv(min(count - len(data), 1 << 20))
+                self._connection.settimeout(_remaining(deadline, new))
+                new = 0
+                with _asked_again(deadline):
+                    part = self._connection.recv(min(count - len(data), 1 << 20))
+                if part is None:
+                    continue
             except TimeoutError:
                 raise AnswerTooLate("the compute budget was spent before the learner answered") from None
             except ConnectionResetError:  # it was closed with a question unread
@@ -173,6 +187,7 @@ class Channel:
             if not part:
                 raise LearnerGone("the learner closed its connection before the exam was over")
             data += part
+            new = len(part)
         return data
 
     def close(self) -> None:
@@ -180,8 +195,23 @@ class Channel:
         self._connection.close()
 
 
-def _remaining(deadline: float) -> float:
-    """Seconds until ``deadline``; never zero, which a socket would read as "do not block"."""
+@contextlib.contextmanager
+def _asked_again(deadline: Deadline) -> Iterator[None]:
+    """A wait that is over ends the block; what it means is asked of a budget the next time."""
+    try:
+        yield
+    except TimeoutError:
+        if isinstance(deadline, (int, float)):
+            raise
+
+
+def _remaining(deadline: Deadline, received: int = 0) -> float:
+    """Seconds until ``deadline``, or until it is to be asked again.
+
+    Never zero, which a socket would read as "do not block".
+    """
+    if not isinstance(deadline, (int, float)):
+        return deadline.wait_s(received)
     remaining = deadline - time.monotonic()
     if remaining <= 0:
         raise TimeoutError

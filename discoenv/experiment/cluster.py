@@ -18,6 +18,7 @@ import yaml
 
 from discoenv.errors import ExperimentError
 from discoenv.experiment.pools import one_thread_for_children
+from discoenv.tasks.yaml_text import load_untrusted
 
 #: Keys of a SLURM file that are ours; the others are arguments of ``dask_jobqueue.SLURMCluster``.
 _OURS = ("jobs", "adapt")
@@ -135,8 +136,8 @@ def slurm_arguments(
     One worker process per job and one thread each are the default: a cell uses the cores of its job for its exams.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        content = load_untrusted(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise ExperimentError(f"{path}: cannot be read as a YAML file: {error}") from error
     if not isinstance(content, dict) or not {"cores", "memory"} <= content.keys():
         raise ExperimentError(f"{path}: must be a mapping with at least cores and memory, such as 'memory: 16GB'")

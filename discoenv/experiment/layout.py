@@ -34,6 +34,7 @@ from discoenv.errors import ExperimentError
 from discoenv.machine import atomic
 from discoenv.machine.locks import try_lock
 from discoenv.machine.owner import is_abandoned
+from discoenv.text import encoded
 
 OnExists = Literal["error", "resume", "clean", "backup"]
 #: ``failed``: the function raised; ``infra``: its worker died, or it raised what the caller counts as the machine's
@@ -241,7 +242,7 @@ def write_result(directory: Path, result: Any) -> bool:
     if not _survives_json(result, text):
         atomic.write_bytes(directory / "result.pkl", dumps(result))
     temporary = directory / f".result-{uuid.uuid4().hex}"
-    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.write_bytes(encoded(text + "\n"))
     try:
         os.link(temporary, directory / "result.json")
     except FileExistsError:

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -27,7 +26,9 @@ from discoenv.exams import learner_environment
 from discoenv.experiment.layout import JobStatus, forget_result, plain, write_result
 from discoenv.machine import atomic
 from discoenv.machine.gpus import Broker, Gpu, gpus
+from discoenv.machine.locks import machine_folder
 from discoenv.machine.owner import owner_tag
+from discoenv.text import guard_streams, printable
 
 #: A worker whose parent is gone may tidy up for so long, seconds.
 GRACE_S: Final = 5.0
@@ -104,7 +105,8 @@ def one_thread() -> dict[str, str]:
 
 
 def initialise() -> None:
-    """Set a worker process up: it ends with its parent, and leaves Ctrl-C to it."""
+    """Set a worker process up: it ends with its parent, leaves Ctrl-C to it, and prints any text."""
+    guard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
@@ -184,7 +186,7 @@ def _device(terms: WorkerSettings) -> Iterator[str]:
         raise ExperimentError("use_gpu: this machine has no GPU that may be used (see CUDA_VISIBLE_DEVICES)")
     numbers = range(len(visible)) if terms.gpu_ids is None else terms.gpu_ids
     devices = [Gpu(f"cuda-{number}", "", 0, number) for number in numbers]
-    broker = Broker(devices, Path(tempfile.gettempdir()) / "discoenv-experiment-gpus")
+    broker = Broker(devices, machine_folder("discoenv-experiment-gpus"))
     with broker.lease(timeout_s=float("inf"), sharers=terms.gpu_slots) as lease:
         yield f"cuda:{lease.gpu.minor}"
 
@@ -207,7 +209,7 @@ def _output(path: Path, *, echo: bool) -> Iterator[None]:
         return
     try:
         with (
-            path.open("w", encoding="utf-8", buffering=1) as file,
+            path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1) as file,
             contextlib.redirect_stdout(_Tee(sys.stdout, file) if echo else file),
             contextlib.redirect_stderr(_Tee(sys.stderr, file) if echo else file),
         ):
@@ -241,7 +243,7 @@ def _explain(logdir: Path) -> None:
 
 
 def _line(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}".strip()
+    text = printable(f"{type(error).__name__}: {error}".strip())
     return " ".join(text.split())[:500]
 
 

@@ -6,10 +6,15 @@ import os
 import tempfile
 from pathlib import Path
 
+from discoenv.text import encoded
+
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path`` (mode 0644), replacing it in one step; line ends stay as they are."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write ``text`` as UTF-8 to ``path`` (mode 0644), replacing it in one step; line ends stay as they are.
+
+    Lone surrogates, which UTF-8 cannot encode, are written as escapes (:mod:`discoenv.text`).
+    """
+    write_bytes(path, encoded(text))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

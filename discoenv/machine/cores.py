@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 import threading
 import time
 import zlib
@@ -18,10 +17,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from discoenv.machine.locks import say_if_long, shared_folder, try_lock
+from discoenv.machine.locks import machine_folder, say_if_long, shared_folder, try_lock
 
 _POLL_S: Final = 0.02
 _BUSY: Final = "an exam waits for a core: one exam per core runs on this machine, those of other processes included"
+
+_FOLDER: Final = "discoenv-cores"
+#: Seconds after which the last reading of the cores' load says little of now, and between the two that replace it.
+_STALE_S: Final = 5.0
+_GLANCE_S: Final = 0.03
+_SHORTEST_S: Final = 0.02
 
 #: Set to 0, learners are not pinned to cores: where the nodes' scheduler does that, or strangers share the cores.
 PIN_VARIABLE: Final = "DISCOENV_PIN"
@@ -40,8 +45,8 @@ class Cores:
 
     Args:
         count: number of exams to run concurrently; None: one per core that this process may use.
-        folder: where the machine's locks are; default: one for all users of this machine. Processes that use the same
-            folder share the machine.
+        folder: where the machine's locks are; default: one for all users of this machine, whatever their ``TMPDIR``
+            (see :func:`discoenv.machine.locks.machine_folder`). Processes that use the same folder share the machine.
         pin: report which core is held, so that the learner is pinned to it. None: yes, unless the variable
             ``DISCOENV_PIN`` is 0, or a container's quota grants less than all the cores that it shows, because then
             programs use them whose locks we do not see.
@@ -58,7 +63,8 @@ class Cores:
         if count is not None and count < 1:
             raise ValueError(f"exams_at_once is {count}; at least one exam must be able to run")
         self.count = count or usable_cores()
-        self._folder = folder or Path(tempfile.gettempdir()) / "discoenv-slots"
+        self._folder = folder
+        self._load = CoreLoad()
         self._pin = _may_pin() if pin is None else pin
         self._free = self.count
         self._queue: deque[object] = deque()
@@ -121,29 +127,36 @@ class Cores:
         Waiting processes queue per set of usable cores, so that none waits behind one whose cores are all taken. A
         process that acquires the machine holds the gate, so that those who come later wait behind it.
         """
-        shared_folder(self._folder)
-        cores = sorted(os.sched_getaffinity(0))
-        core: int | None = cores[-1]  # always the same one when alone, and rather not 0, which serves most interrupts
+        folder = self._folder or machine_folder(_FOLDER)
+        shared_folder(folder)
+        cores = self._load.idlest(sorted(os.sched_getaffinity(0)))
+        # The same one when alone, unless others use it, and rather not 0, which serves most interrupts.
+        core: int | None = cores[0]
         with contextlib.ExitStack() as held:
             with contextlib.ExitStack() as queue:
                 if not alone:
-                    self._lock(queue, [f"line-{zlib.crc32(str(cores).encode()):08x}"], fcntl.LOCK_EX, give_up)
+                    self._lock(
+                        folder, queue, [f"line-{zlib.crc32(str(sorted(cores)).encode()):08x}"], fcntl.LOCK_EX, give_up
+                    )
                 with contextlib.ExitStack() as gate:
-                    self._lock(gate, ["door"], fcntl.LOCK_EX, give_up)
-                    self._lock(held, ["machine"], fcntl.LOCK_EX if alone else fcntl.LOCK_SH, give_up)
+                    self._lock(folder, gate, ["door"], fcntl.LOCK_EX, give_up)
+                    self._lock(folder, held, ["machine"], fcntl.LOCK_EX if alone else fcntl.LOCK_SH, give_up)
                 if not alone:
                     places = [f"place-{number}" for number in cores]
                     places += [f"shared-{number}" for number in range(self.count - len(cores))]
-                    taken = self._lock(held, places, fcntl.LOCK_EX, give_up)
+                    taken = self._lock(folder, held, places, fcntl.LOCK_EX, give_up)
                     core = cores[taken] if taken < len(cores) else None
             yield core
 
-    def _lock(self, stack: contextlib.ExitStack, names: list[str], kind: int, give_up: Callable[[], bool]) -> int:
+    @staticmethod
+    def _lock(
+        folder: Path, stack: contextlib.ExitStack, names: list[str], kind: int, give_up: Callable[[], bool]
+    ) -> int:
         """Wait until one of the files can be locked, and return its index; ``stack`` unlocks it."""
         since = time.monotonic()
         while True:
             for index, name in enumerate(names):
-                descriptor = try_lock(self._folder / name, kind)
+                descriptor = try_lock(folder / name, kind)
                 if descriptor is not None:
                     stack.callback(os.close, descriptor)
                     return index
@@ -151,6 +164,42 @@ class Cores:
                 raise WaitEnded("the exam was cancelled while it waited for a core")
             say_if_long(since, _BUSY)
             time.sleep(_POLL_S)
+
+
+class CoreLoad:
+    """How busy the cores have been since they were last looked at, by whatever program."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read = (time.monotonic(), _idle_ticks())
+        self._busy: dict[int, float] = {}
+
+    def idlest(self, cores: list[int]) -> list[int]:
+        """The cores, those first that were used least; among equals, to a tenth, the last ones first."""
+        if len(cores) < 2:
+            return cores
+        with self._lock:
+            if time.monotonic() - self._read[0] > _STALE_S:
+                self._read = (time.monotonic(), _idle_ticks())
+                time.sleep(_GLANCE_S)
+            seconds = time.monotonic() - self._read[0]
+            if seconds >= _SHORTEST_S:
+                ticks = _idle_ticks()
+                per_s = os.sysconf("SC_CLK_TCK") * seconds
+                self._busy = {
+                    core: 1.0 - (idle - self._read[1].get(core, idle)) / per_s for core, idle in ticks.items()
+                }
+                self._read = (time.monotonic(), ticks)
+            return sorted(cores, key=lambda core: (round(10 * self._busy.get(core, 0.0)), -core))
+
+
+def _idle_ticks() -> dict[int, int]:
+    """Clock ticks that each core has been idle since the machine was started; empty where the kernel does not say."""
+    try:
+        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines() if line.startswith("cpu")]
+        return {int(fields[0][3:]): int(fields[4]) + int(fields[5]) for fields in lines if fields[0] != "cpu"}
+    except (OSError, ValueError, IndexError):
+        return {}
 
 
 def usable_cores() -> int:

@@ -12,7 +12,6 @@ import importlib
 import itertools
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from discoenv.errors import NoGpuFree, SandboxError, SandboxUnavailable
-from discoenv.machine.locks import say_if_long, shared_folder, try_lock
+from discoenv.machine.locks import machine_folder, say_if_long, shared_folder, try_lock
 from discoenv.machine.owner import owner_tag
 
 _POLL_S = 0.02
@@ -272,7 +271,7 @@ class Broker:
 
 def default_folder() -> Path:
     """One folder of locks for all users of this machine."""
-    return Path(tempfile.gettempdir()) / "discoenv-gpus"
+    return machine_folder("discoenv-gpus")
 
 
 def held(folder: Path | None = None) -> dict[str, list[int]]:

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +47,46 @@ def stat(pid: int) -> Stat | None:
         start=int(fields[19]),
         resident_bytes=int(fields[21]) * _PAGE_BYTES,
     )
+
+
+class Threads(NamedTuple):
+    """What threads do at one moment.
+
+    Attributes:
+        ready: how many run, or could if they got a core.
+        blocked: how many are in an uninterruptible wait, as for a disk.
+        delay_s: seconds that all of them have been ready without a core so far, waits that go on not included; 0 where
+            the kernel does not say.
+    """
+
+    ready: int
+    blocked: int
+    delay_s: float
+
+
+def threads_of(pid: int) -> list[int]:
+    """The ids of a process's threads."""
+    try:
+        return [int(name) for name in os.listdir(_PROC / str(pid) / "task")]  # noqa: PTH208 (a fifth of the cost)
+    except OSError:
+        return []
+
+
+def threads(tids: Iterable[int]) -> Threads:
+    """What these threads do now; those that are gone count as nothing."""
+    ready = blocked = delay_ns = 0
+    for tid in tids:
+        try:
+            text = (_PROC / str(tid) / "stat").read_text(errors="replace")
+            state = text[text.rindex(")") + 2]
+        except (OSError, ValueError, IndexError):
+            continue
+        ready += state == "R"
+        blocked += state == "D"
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # of a thread, not of its process: /proc/<tid> of a thread that is no process's first shows its own
+            delay_ns += int((_PROC / str(tid) / "schedstat").read_text().split()[1])
+    return Threads(ready, blocked, delay_ns / 1e9)
 
 
 def processes() -> list[int]:

@@ -6,11 +6,10 @@ declare further providers by entry points of the group ``discoenv.sandboxes`` (:
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 
-from discoenv.errors import EntryPointError, SandboxError, SandboxUnavailable, UnknownSandbox
+from discoenv.errors import EntryPointError, SandboxError, SandboxUnavailable, UnknownSandbox, suggestion
 from discoenv.machine import entry_points
 from discoenv.sandbox.base import Check, Command, EndReason, Limits, Mount, Outcome, Running, Sandbox, Usage
 
@@ -30,6 +29,7 @@ __all__ = [
     "Usage",
     "checks",
     "get_sandbox",
+    "names",
 ]
 
 #: Where each provider's class is, ``module:class``.
@@ -66,9 +66,9 @@ def _provider(name: str) -> type[Sandbox]:
     return loaded
 
 
-def _names() -> list[str]:
-    """Names of all providers: those of this package, then installed ones."""
-    return list(dict.fromkeys([*PROVIDERS, *entry_points.find(GROUP)]))
+def names() -> list[str]:
+    """What may be asked for: ``auto``, the providers of this package, then installed ones."""
+    return list(dict.fromkeys(["auto", *PROVIDERS, *entry_points.find(GROUP)]))
 
 
 def get_sandbox(name: SandboxChoice = "auto") -> Sandbox:
@@ -88,13 +88,13 @@ def get_sandbox(name: SandboxChoice = "auto") -> Sandbox:
         return name
     given = name.split(",") if isinstance(name, str) else list(name)
     expanded = [each for part in given for each in (AUTO_ORDER if part.strip() == "auto" else (part.strip(),))]
-    names = list(dict.fromkeys(expanded))
-    for each in names:
+    wanted = list(dict.fromkeys(expanded))
+    for each in wanted:
         _require_known(each)
-    if isinstance(name, str) and len(given) == len(names) == 1:
-        return _provider(names[0])()
+    if isinstance(name, str) and len(given) == len(wanted) == 1:
+        return _provider(wanted[0])()
     failed = []
-    for each in names:
+    for each in wanted:
         check = _check(each)
         if check.works:
             return _provider(each)()
@@ -107,15 +107,13 @@ def get_sandbox(name: SandboxChoice = "auto") -> Sandbox:
 
 def _require_known(name: str) -> None:
     if name not in PROVIDERS and name not in entry_points.find(GROUP):
-        known = ["auto", *_names()]
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}."
-        raise UnknownSandbox(f"there is no sandbox named {name!r}: {hint}")
+        known = names()
+        raise UnknownSandbox(f"there is no sandbox named {name!r}: {suggestion(name, known)}")
 
 
 def checks() -> list[Check]:
     """What ``discoenv doctor`` shows: every provider tried on this machine, in the order of ``auto``."""
-    return [_check(name) for name in dict.fromkeys([*AUTO_ORDER, *_names()])]
+    return [_check(name) for name in dict.fromkeys([*AUTO_ORDER, *names()[1:]])]
 
 
 def _check(name: str) -> Check:

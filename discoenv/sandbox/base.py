@@ -15,8 +15,9 @@ from typing import ClassVar, Literal
 from discoenv.sandbox.cpu_clock import CpuClock
 
 #: Why a command ended. ``exited``: by itself (see ``exit_code``); ``wall_time``, ``memory`` and ``processes``: it
-#: was stopped at that limit; ``killed``: :meth:`Running.kill` was called.
-EndReason = Literal["exited", "wall_time", "memory", "processes", "killed"]
+#: was stopped at that limit; ``machine_memory``: the kernel killed a process of it because memory ran out elsewhere, on
+#: the machine or in a group around it; ``killed``: :meth:`Running.kill` was called.
+EndReason = Literal["exited", "wall_time", "memory", "machine_memory", "processes", "killed"]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from discoenv import module_code
 from discoenv.errors import DomainError, NoBaseline, UnknownName
+from discoenv.json_text import loads
 from discoenv.machine import atomic, cache
 from discoenv.machine.hardware import fingerprint
 from discoenv.tasks.domain import Domain
@@ -48,6 +49,7 @@ class Baseline(BaseModel):
         code_bytes: size of each base module (:func:`module_code.size`), by file name, as it is now.
         seeds: exam seeds, in the order of the values.
         hardware, versions: where and with what it was measured.
+        cpu_s: CPU seconds of the learners, per exam; None in entries that are older than this field.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +67,13 @@ class Baseline(BaseModel):
     date: str
     hardware: dict[str, str]
     versions: dict[str, str]
+    cpu_s: SeedValues | None = None
+
+    @property
+    def work_s(self) -> float:
+        """Mean of what an exam of the base modules spends of its compute budget, in seconds."""
+        on_cpu = self.hardware.get("device", "cpu") == "cpu"
+        return self.cpu_s.mean if self.cpu_s is not None and on_cpu else self.seconds.mean
 
     def normalised(self, value: float, sign: float) -> float:
         """(value − floor) / (baseline − floor): 0 for the trivial learner, 1 for the baseline, more is better.
@@ -174,7 +183,7 @@ def entries(path: Path) -> dict[str, Baseline]:
     Raises:
         DomainError: it is not a file that ``discoenv calibrate`` wrote.
     """
-    return _read(path, _stamp(path))
+    return _read(path, stamp(path))
 
 
 def write(path: Path, new: dict[str, Baseline]) -> None:
@@ -184,7 +193,7 @@ def write(path: Path, new: dict[str, Baseline]) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         merged = {**entries(path), **new}
-        content = {name: merged[name].model_dump(mode="json") for name in sorted(merged)}
+        content = {name: merged[name].model_dump(mode="json", exclude_none=True) for name in sorted(merged)}
         atomic.write_text(path, json.dumps(content, indent=1) + "\n")
     finally:
         os.close(folder)
@@ -196,7 +205,7 @@ def local_path(domain: Domain, device: str = "cpu") -> Path:
     return cache.folder("baselines", fingerprint()) / f"{domain.name}{suffix}.json"
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def stamp(path: Path) -> tuple[int, ...]:
     """What changes whenever the file is replaced; empty if there is none. Times alone are too coarse for that."""
     try:
         status = path.stat()
@@ -210,7 +219,7 @@ def _read(path: Path, stamp: tuple[int, ...]) -> dict[str, Baseline]:
     if not stamp:
         return {}
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = loads(path.read_text(encoding="utf-8"))
         return {name: Baseline.model_validate(value) for name, value in content.items()}
     except (ValueError, AttributeError) as error:
         raise DomainError(f"{path}: not a file that `discoenv calibrate` wrote: {error}") from error

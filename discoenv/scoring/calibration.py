@@ -94,6 +94,7 @@ def calibrate(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         hardware={**hardware.hardware(), "sandbox": host.sandbox.name, "device": host.device(gpu).name},
         versions=_versions(domain, dataset),
+        cpu_s=_seed_values([result.cpu_s for result in results]),
     )
 
 

@@ -84,6 +84,16 @@ class Domain:
         """Ids of the datasets, in the order of ``domain.yaml``."""
         return list(self.specification.datasets)
 
+    @functools.cached_property
+    def aliases(self) -> dict[str, str]:
+        """Ids of datasets by their further names."""
+        entries = self.specification.datasets.items()
+        return {alias: name for name, dataset in entries for alias in dataset.aliases}
+
+    def canonical(self, dataset: str) -> str:
+        """The id of a dataset that may be given by an alias; any other name as it is."""
+        return dataset if dataset in self.specification.datasets else self.aliases.get(dataset, dataset)
+
     @property
     def backends(self) -> list[str]:
         """Names of the backends; ``default`` is one."""
@@ -177,6 +187,11 @@ class Domain:
             return None
         files = (name.removesuffix(".py") for name in specification.fixed_files if name.endswith(".py"))
         return frozenset({*packages, *specification.modules, *specification.kits, *files}) - {"main", "answer", "exam"}
+
+    @property
+    def installer(self) -> str | None:
+        """The text of the domain's own ``install.sh``; None: its requirements are all that is to be installed."""
+        return None
 
     def metric(self, dataset: str) -> Metric:
         """The metric that a dataset is scored by."""

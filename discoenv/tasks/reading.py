@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from discoenv.errors import TaskError
+from discoenv.errors import ArgumentError, TaskError
 from discoenv.tasks import discobench
 from discoenv.tasks.registry import get_domains
 from discoenv.tasks.task import Task
+from discoenv.tasks.yaml_text import load_untrusted
+from discoenv.text import shown
 
 #: Other forms of a task: keys of which it has at least one, and the function that reads it, imported when needed. It
 #: takes the mapping, the defaults of :func:`read_task`, and the name of the mapping in errors.
@@ -27,15 +29,19 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
 
     Args:
         task: the task.
-        defaults: fields of :class:`Task` for a DiscoBench task, and for what a mapping in another form leaves out.
+        defaults: fields of :class:`Task` for what the task leaves out; a :class:`Task` leaves out what was not given
+            when it was made.
 
     Raises:
         TaskError: it cannot be read, or is not valid.
         UnknownName: it is neither a file nor the name of a DiscoBench task; or a key, or what it names, does not exist.
     """
-    if isinstance(task, Task):
-        return task
     defaults = defaults or {}
+    if isinstance(task, Task):
+        missing = {key: value for key, value in defaults.items() if key not in task.model_fields_set}
+        return task if not missing else Task.parse({**task.model_dump(exclude_unset=True), **missing})
+    if not isinstance(task, (Mapping, str, Path)):
+        raise TaskError(f"task is {shown(task)}; it must be a Task, a mapping, a YAML file or a DiscoBench task's name")
     if isinstance(task, str) and _is_name(task):
         return discobench.discobench_task(task, **defaults)
     source = "task" if isinstance(task, Mapping) else str(task)
@@ -46,7 +52,28 @@ def read_task(task: Task | Mapping[str, Any] | str | Path, defaults: Mapping[str
             read: Callable[[Mapping[str, Any], Mapping[str, Any], str], Task]
             read = getattr(importlib.import_module(module), name)
             return read(content, defaults, source)
-    return Task.parse(dict(content), source)
+    return Task.parse({**defaults, **content}, source)
+
+
+def require_agreement(task: Task, wanted: Mapping[str, Sequence[Any]], void: Sequence[str] = ()) -> None:
+    """Check a task against what was asked for beside it.
+
+    Args:
+        task: the task.
+        wanted: values that each field may have.
+        void: names of arguments that were given and count only where a task is sampled.
+
+    Raises:
+        ArgumentError: the two contradict each other.
+    """
+    for field, values in wanted.items():
+        if getattr(task, field) not in values:
+            asked = " or ".join(map(str, values))
+            raise ArgumentError(
+                f"{field} is {asked}, but the task says {field}: {getattr(task, field)}; leave one of the two out"
+            )
+    if void:
+        raise ArgumentError(f"{', '.join(void)} has no effect beside task; leave one of the two out")
 
 
 def read_file(path: str | Path) -> dict[str, Any]:
@@ -56,7 +83,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
         TaskError: it cannot be read, or is not a mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = load_untrusted(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise TaskError(f"{path}: cannot be read as a task's YAML file ({reason})") from None

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 import numpy as np
 
-from discoenv.errors import SamplingFailed, TaskError
+from discoenv import arguments
+from discoenv.errors import ArgumentError, SamplingFailed, TaskError
 from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
-from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Start, Task
+from discoenv.tasks.specification import SCALES, Scale, Split
+from discoenv.tasks.task import MOST_SEEDS, Start, Task
+from discoenv.text import shown
 
 MAX_ATTEMPTS = 1000
 
@@ -37,6 +39,10 @@ class Sampling:
         p_data: weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities.
         p_base: probability that the modules start from the baseline implementation.
         train_seeds, test_seeds: exams per meta-train and meta-test dataset.
+        split: how meta-test datasets differ from those of meta-train, see :func:`sample_choices`.
+
+    Raises:
+        ArgumentError, TaskError: a value is of the wrong kind or out of range.
     """
 
     p_edit: float = 0.3
@@ -44,6 +50,18 @@ class Sampling:
     p_base: float = 0.0
     train_seeds: int = 1
     test_seeds: int = 2
+    split: Split = "random"
+
+    def __post_init__(self) -> None:
+        thresholds(self.p_data)
+        checked: dict[str, Any] = {"p_data": tuple(map(float, self.p_data))}
+        for name in ("p_edit", "p_base"):
+            checked[name] = arguments.number(name, getattr(self, name), least=0, most=1)
+        for name in ("train_seeds", "test_seeds"):
+            checked[name] = arguments.integer(name, getattr(self, name), least=1, most=MOST_SEEDS)
+        checked["split"] = arguments.choice("split", self.split, get_args(Split))
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
 class SampledChoices(NamedTuple):
@@ -72,6 +90,7 @@ def sample_task(
     train_seeds: int = 1,
     test_seeds: int = 2,
     baseline_scale: float = 1.0,
+    split: Split = "random",
     usable: Usable | None = None,
     max_attempts: int = MAX_ATTEMPTS,
     allow_discobench: bool = False,
@@ -94,6 +113,7 @@ def sample_task(
         objectives=objectives,
         backends=backends,
         gpu=gpu,
+        split=split,
         usable=usable,
         max_attempts=max_attempts,
         allow_discobench=allow_discobench,
@@ -125,6 +145,7 @@ def sample_choices(
     backends: Sequence[str] | None = None,
     gpu: bool = False,
     download: bool = False,
+    split: Split = "random",
     usable: Usable | None = None,
     max_attempts: int = MAX_ATTEMPTS,
     allow_discobench: bool = False,
@@ -144,6 +165,9 @@ def sample_choices(
         p_base: probability that the modules start from the baseline implementation.
         objectives, backends: candidates, sampled uniformly; ``backends=None``: all of the domain.
         gpu, download: whether datasets that need a GPU, or a download, may be sampled.
+        split: ``random``: each dataset falls on a side by itself; ``shift``: each family of datasets does, so that no
+            family is on both sides; ``scale``: every meta-test dataset is larger than all meta-train ones. The size at
+            which the sides part is drawn uniformly, and a dataset is left out with its probability in ``p_data``.
         usable: restricts the datasets further, for example to those that have a baseline.
         max_attempts: samples of modules and datasets.
         allow_discobench: whether the modules and datasets may be those of a DiscoBench task.
@@ -154,14 +178,9 @@ def sample_choices(
         UnknownName: a domain or backend does not exist.
     """
     train, either = thresholds(p_data)
-    if not 0 <= p_edit <= 1 or not 0 <= p_base <= 1:
-        raise TaskError(f"p_edit and p_base are probabilities; they are {p_edit} and {p_base}")
-    if max_attempts < 1:
-        raise TaskError(f"max_attempts is {max_attempts}; at least 1 is needed")
     names = get_domains() if domains is None else sorted(domains)
-    for key, candidates in (("domains", names), ("objectives", objectives), ("backends", backends)):
-        if candidates is not None and len(candidates) == 0:
-            raise TaskError(f"{key}: there is none to draw from")
+    _check_probabilities(p_edit=p_edit, p_base=p_base)
+    _check_choices(scale, split, max_attempts, domains=names, objectives=objectives, backends=backends)
     random = rng.random
     for _ in range(max_attempts):
         domain = get_domain(names[_index(random(), len(names))])
@@ -169,7 +188,7 @@ def sample_choices(
         known = domain.backends
         chosen = known if backends is None else sorted(backends)
         ready = [each for each in chosen if usable is None or _has_two(domain, each, available, usable)]
-        if domains is not None or (len(available) >= 2 and ready):
+        if domains is not None or (ready and _can_split(domain, available, split)):
             break
     chosen = ready or chosen
     backend = chosen[_index(random(), len(chosen))]
@@ -180,23 +199,23 @@ def sample_choices(
     if usable is not None:
         available = [name for name in available if usable(domain, backend, name)]
     modules = domain.modules
+    sides = _SIDES[split](domain, train, either)
     reserved = frozenset() if allow_discobench else discobench.identities(domain)
     for _ in range(max_attempts):
         editable = tuple([module for module in modules if random() < p_edit])
-        fates = [(dataset, random()) for dataset in available]
-        meta_train = tuple([dataset for dataset, u in fates if u < train])
-        meta_test = tuple([dataset for dataset, u in fates if train <= u < either])
+        meta_train, meta_test = sides(available, random)
         if not (editable and meta_train and meta_test):
             continue
         if reserved and discobench.identity(editable, meta_train, meta_test) in reserved:
             continue
         return SampledChoices(domain, editable, meta_train, meta_test, backend, objective, start)
-    if len(available) < 2:
+    if not _can_split(domain, available, split):
+        where = (
+            f"scale {scale} with backend {backend} ({'' if download else 'offline, '}{'' if gpu else 'without a GPU, '}"
+        )
         raise SamplingFailed(
-            f"{domain.name}: a task needs a meta-train and a meta-test dataset, but only {list(available)} can be used "
-            f"here at scale {scale} with backend {backend} ({'' if download else 'offline, '}"
-            f"{'' if gpu else 'without a GPU, '}and calibrated: see "
-            f"`discoenv calibrate {domain.name} --scale {scale} --local`)"
+            f"{domain.name}: a task needs {_NEEDED[split]}, but only {list(available)} can be used here at {where}"
+            f"and calibrated: see `discoenv calibrate {domain.name} --scale {scale} --local`)"
         )
     raise SamplingFailed(
         f"{domain.name}: {max_attempts} draws gave no task with a module, a meta-train and a meta-test dataset out of "
@@ -205,9 +224,91 @@ def sample_choices(
     )
 
 
+#: Uniform numbers in [0, 1).
+_Random = Callable[[], float]
+_Names = tuple[str, ...]
+#: (datasets, random) → the meta-train and the meta-test ones.
+_Sides = Callable[[Sequence[str], _Random], tuple[_Names, _Names]]
+
+
+def _random_sides(domain: Domain, train: float, either: float) -> _Sides:
+    def sides(datasets: Sequence[str], random: _Random) -> tuple[_Names, _Names]:
+        fates = [(dataset, random()) for dataset in datasets]
+        meta_train = tuple([dataset for dataset, u in fates if u < train])
+        return meta_train, tuple([dataset for dataset, u in fates if train <= u < either])
+
+    return sides
+
+
+def _shifted_sides(domain: Domain, train: float, either: float) -> _Sides:
+    families = {name: dataset.family or name for name, dataset in domain.specification.datasets.items()}
+
+    def sides(datasets: Sequence[str], random: _Random) -> tuple[_Names, _Names]:
+        fates = {family: random() for family in dict.fromkeys(families[dataset] for dataset in datasets)}
+        meta_train = tuple([dataset for dataset in datasets if fates[families[dataset]] < train])
+        return meta_train, tuple([dataset for dataset in datasets if train <= fates[families[dataset]] < either])
+
+    return sides
+
+
+def _growing_sides(domain: Domain, train: float, either: float) -> _Sides:
+    sizes = {name: dataset.size for name, dataset in domain.specification.datasets.items() if dataset.size is not None}
+
+    def sides(datasets: Sequence[str], random: _Random) -> tuple[_Names, _Names]:
+        distinct = sorted({sizes[dataset] for dataset in datasets if dataset in sizes})
+        if len(distinct) < 2:
+            return (), ()
+        largest = distinct[_index(random(), len(distinct) - 1)]
+        chosen = [dataset for dataset in datasets if dataset in sizes and random() < either]
+        meta_train = tuple([dataset for dataset in chosen if sizes[dataset] <= largest])
+        return meta_train, tuple([dataset for dataset in chosen if sizes[dataset] > largest])
+
+    return sides
+
+
+_SIDES: Final[Mapping[Split, Callable[[Domain, float, float], _Sides]]] = {
+    "random": _random_sides,
+    "shift": _shifted_sides,
+    "scale": _growing_sides,
+}
+
+
+_NEEDED: Final[Mapping[Split, str]] = {
+    "random": "a meta-train and a meta-test dataset",
+    "shift": "datasets of two families, one of them for each side",
+    "scale": "datasets of two sizes, the larger ones for meta-test",
+}
+
+
+def _can_split(domain: Domain, datasets: Sequence[str], split: Split) -> bool:
+    """Whether there is something for each of the two sides."""
+    entries = {name: domain.specification.datasets[name] for name in datasets}
+    if split == "scale":
+        return len({entry.size for entry in entries.values()} - {None}) >= 2
+    return len({entry.family or name for name, entry in entries.items()} if split == "shift" else entries) >= 2
+
+
 def _has_two(domain: Domain, backend: str, datasets: Sequence[str], usable: Usable) -> bool:
     """Whether a task can be made: with a dataset on each side."""
     return backend in domain.backends and sum(usable(domain, backend, dataset) for dataset in datasets) >= 2
+
+
+def _check_probabilities(*, p_edit: float, p_base: float) -> None:
+    probabilities = [arguments.as_number(p) for p in (p_edit, p_base)]
+    if not all(p is not None and 0 <= p <= 1 for p in probabilities):
+        raise TaskError(f"p_edit and p_base are probabilities; they are {shown(p_edit)} and {shown(p_base)}")
+
+
+def _check_choices(scale: str, split: str, max_attempts: int, **candidates: Sequence[str] | None) -> None:
+    try:
+        arguments.integer("max_attempts", max_attempts, least=1, why="at least 1 is needed, a whole number")
+        arguments.choice("scale", scale, SCALES)
+        arguments.choice("split", split, get_args(Split))
+    except ArgumentError as error:
+        raise TaskError(str(error)) from None
+    for key, names in candidates.items():
+        if names is not None and len(names) == 0:
+            raise TaskError(f"{key}: there is none to draw from")
 
 
 def thresholds(p_data: Sequence[float]) -> tuple[float, float]:
@@ -216,17 +317,20 @@ def thresholds(p_data: Sequence[float]) -> tuple[float, float]:
     Raises:
         TaskError: ``p_data`` is neither three weights nor two probabilities.
     """
-    if len(p_data) in (2, 3) and all(math.isfinite(p) and p >= 0 for p in p_data):
-        train, test = p_data[0], p_data[1]
-        if len(p_data) == 3:
-            total = train + test + p_data[2]  # not sum(), which rounds differently from Python 3.12 on
+    given: Any = p_data
+    weights = [arguments.as_number(each) for each in given] if isinstance(given, (Sequence, np.ndarray)) else []
+    known = [weight for weight in weights if weight is not None and weight >= 0]
+    if len(known) == len(weights) in (2, 3):
+        train, test = known[0], known[1]
+        if len(known) == 3:
+            total = train + test + known[2]  # not sum(), which rounds differently from Python 3.12 on
             if 0 < total < math.inf:
                 return train / total, (train + test) / total
         elif 0 < train + test <= 1 + 1e-9:
             return train, train + test
     raise TaskError(
         "p_data must be three weights (meta-train, meta-test, neither), or two probabilities (meta-train, meta-test) "
-        f"with a sum of at most 1, not {p_data}"
+        f"with a sum of at most 1, not {shown(p_data)}"
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Container
-from typing import Annotated, Literal
+from collections.abc import Container, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -13,6 +14,8 @@ from discoenv.data.published.sources import source
 
 Scale = Literal["tiny", "small", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "small", "full")
+#: How the datasets of a sampled task are split, see :func:`discoenv.tasks.sampling.sample_choices`.
+Split = Literal["random", "shift", "scale"]
 
 
 def _published(name: str) -> str:
@@ -66,6 +69,10 @@ class Dataset(_Record):
         gpu: scales at which it cannot train usefully on a CPU.
         requires: packages, by the names that they are imported by, that this dataset needs and others do not, beside
             those that readers of ``data`` need.
+        family: what it has in common with some of the others; splits of the kind ``shift`` keep families apart. None:
+            it is a family of one.
+        size: how large a problem it is, in the domain's ``size_unit``; splits of the kind ``scale`` need it.
+        aliases: further names of it, such as DiscoGen's, which tasks may use; they are read as its own name.
     """
 
     source: Literal["offline", "download"]
@@ -73,6 +80,9 @@ class Dataset(_Record):
     files: tuple[downloads.File, ...] = ()
     gpu: tuple[Scale, ...] = ()
     requires: tuple[str, ...] = ()
+    family: str | None = None
+    size: float | None = Field(default=None, gt=0)
+    aliases: tuple[str, ...] = ()
 
     @property
     def to_fetch(self) -> tuple[downloads.File, ...]:
@@ -112,11 +122,19 @@ class Metric(_Record):
 
 
 class ResourceLimits(_Record):
-    """What one exam of the domain may use. ``minimum_budget_s`` is the least compute budget, in seconds."""
+    """What one exam of the domain may use.
+
+    Attributes:
+        memory_gib, scratch_gib: memory of the learner's processes, and size of its ``/tmp``, which counts as memory.
+        minimum_budget_s: the least compute budget, in seconds.
+        start_s: the part of the compute budget that is for start and compilation, in CPU seconds on the machine that
+            measured the shipped baselines; None: what the packages that the dataset requires usually need.
+    """
 
     memory_gib: float = 8.0
     scratch_gib: float = 1.0
-    minimum_budget_s: float = 30.0
+    minimum_budget_s: float = 0.0
+    start_s: float | None = None
 
 
 class Integrity(_Record):
@@ -169,6 +187,23 @@ class DiscoBench(_Record):
     example: tuple[str, ...] = Field(min_length=1)
 
 
+class Length(_Record):
+    """What sets how long training takes, for rehearsals and benchmarks.
+
+    Attributes:
+        key: the key of configurations that training takes in proportion to.
+        unit: keys whose product is one update, in units of ``key``; empty: ``key`` counts updates, or epochs.
+    """
+
+    key: str
+    unit: tuple[str, ...] = ()
+
+    def shortened(self, config: Mapping[str, Any], share: float) -> int:
+        """The value of ``key`` for a share of the training that a configuration asks for, in whole updates."""
+        unit = math.prod(int(config[key]) for key in self.unit)
+        return min(int(config[self.key]), max(1, math.ceil(share * int(config[self.key]) / unit)) * unit)
+
+
 class Quick(_Record):
     """The smallest task that is worth an exam (see :mod:`discoenv.tasks.quick`), for audits and tests.
 
@@ -192,6 +227,8 @@ class Specification(_Record):
     ``imports`` lists what modules may import beside their workspace's files and what computes in the standard library;
     left out: what is usual with the domain's ``extra`` (:data:`discoenv.module_code.FAMILIES`), or anything.
 
+    ``length`` is left out where no configuration sets how long training takes.
+
     ``discobench`` and ``quick`` may be left out: then the domain has no DiscoBench task and no example, and its quick
     task is made of the first module and the first two datasets that can be used.
     """
@@ -209,6 +246,8 @@ class Specification(_Record):
     datasets: dict[str, Dataset] = Field(min_length=2)
     discobench: DiscoBench | None = None
     quick: Quick | None = None
+    length: Length | None = None
+    size_unit: str = ""
     imports: tuple[str, ...] | None = None
     contract: dict[str, str]
     exam: Exam = Exam(kind="interactive")
@@ -230,6 +269,7 @@ class Specification(_Record):
             raise ValueError(f"fixed_files: {', '.join(both)} is a module as well")
         self._check_kits()
         self._check_exam()
+        self._check_splits()
         for backend, entry in self.backends.items():
             unknown = sorted(set(entry.prompts) - set(self.modules))
             if unknown:
@@ -264,6 +304,11 @@ class Specification(_Record):
         unknown = sorted(set(self.exam.answering_files) - set(self.fixed_files))
         if unknown:
             raise ValueError(f"exam.answering_files: {', '.join(unknown)} is not among fixed_files")
+
+    def _check_splits(self) -> None:
+        """Sizes have a unit."""
+        if bool(self.size_unit) != any(dataset.size is not None for dataset in self.datasets.values()):
+            raise ValueError("size_unit: datasets with a size need it, and others have none")
 
     def _check_kits(self) -> None:
         """Bases are in kits that the domain has, and no kit hides a file."""

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from discoenv.errors import TaskError, UnknownName
+from discoenv.errors import DiscoenvError, TaskError, UnknownName
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import Metric, Scale
-from discoenv.tasks.yaml_text import dump
+from discoenv.tasks.yaml_text import dump, load_untrusted
 
 Side = Literal["meta_train", "meta_test"]
 Start = Literal["stub", "base"]
+#: Most exams per dataset.
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,16 @@ class Selection(BaseModel):
     scale: Scale = "small"
     baseline_scale: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
 
+    @field_validator("datasets", "meta_train", "meta_test", mode="after", check_fields=False)
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Names of datasets, for those that are given by an alias their own; what is unknown is found by resolve()."""
+        try:
+            domain = get_domain(str(info.data.get("domain")))
+        except DiscoenvError:
+            return names
+        return tuple(map(domain.canonical, names))
+
     def resolve(self) -> Domain:
         """The domain, after checking that every name exists there.
 
@@ -111,7 +123,7 @@ class Selection(BaseModel):
             TaskError: not YAML, a key is unknown or missing, or a value is wrong.
         """
         try:
-            content = yaml.safe_load(text)
+            content = load_untrusted(text)
         except (yaml.YAMLError, RecursionError) as error:
             raise TaskError(f"{source}: not valid YAML: {error}") from error
         return cls.parse(content, source)
@@ -163,8 +175,8 @@ class Task(Selection):
     modules: tuple[str, ...] = Field(min_length=1)
     meta_train: tuple[str, ...] = Field(min_length=1)
     meta_test: tuple[str, ...] = Field(min_length=1)
-    train_seeds: Annotated[int, Field(ge=1, le=1000)] = 1
-    test_seeds: Annotated[int, Field(ge=1, le=1000)] = 2
+    train_seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = 1
+    test_seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = 2
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:

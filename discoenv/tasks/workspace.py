@@ -43,6 +43,14 @@ if __name__ == "__main__":
 '''
 
 
+_INSTALL = """\
+#!/bin/sh
+# Installs the packages of requirements.txt into the Python that is first on the PATH, or that PYTHON names.
+set -e
+"${PYTHON:-python}" -m pip install -r "$(dirname "$0")/requirements.txt"
+"""
+
+
 def initial_modules(task: Selection) -> dict[str, str]:
     """Source text of each editable module at the start, by file name (``loss.py``)."""
     domain = task.resolve()
@@ -161,6 +169,7 @@ def workspace_files(task: TaskSide) -> dict[str, str]:
         "description.md": describe(task),
         "task.yaml": task.to_yaml(),
         "requirements.txt": "\n".join(domain.specification.requirements) + "\n",
+        "install.sh": domain.installer or _INSTALL,
         "run_main.py": _RUN_MAIN,
     }
     fixed = [module for module in domain.modules if module not in task.modules]

@@ -6,15 +6,15 @@ What a tool does stands in :mod:`discoenv.tools.session`.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from discoenv.episodes.action import shown
 from discoenv.errors import ToolError
+from discoenv.json_text import loads
+from discoenv.text import shown
 
 
 class Arguments(BaseModel):
@@ -182,7 +182,7 @@ def _object(arguments: str | Mapping[str, Any] | None, name: str) -> Mapping[str
             if not value.strip():
                 return {}
             try:
-                value = json.loads(value, strict=False)
+                value = loads(value, strict=False)
             except (ValueError, RecursionError) as error:
                 raise ToolError(f"{name}: the arguments are not valid JSON ({error}): {shown(value)}") from None
     if value is None:

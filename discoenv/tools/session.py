@@ -12,18 +12,19 @@ import mimetypes
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import gymnasium
 
 from discoenv.env import DiscoGenEnv
-from discoenv.episodes.action import Edit, apply_edits, shown
+from discoenv.episodes.action import Edit, apply_edits
 from discoenv.episodes.record import RunRecord, StepRecord, best_run
 from discoenv.episodes.transcript import CallRecorder
 from discoenv.errors import ActionError, EpisodeLeft, ToolError
 from discoenv.tasks.workspace import DISCOVERED
+from discoenv.text import printable, shown
 from discoenv.tools import registry
 from discoenv.tools.registry import Arguments, get_tool
 
@@ -40,6 +41,10 @@ which counts as one action. Keep the last action for `submit`. Without it the fi
 the actions are used up. `submit` can also take the files of an earlier run, so trying something out loses nothing.
 Notes (`add_note`, `read_notes`) survive when a long conversation is shortened.
 """
+
+
+#: Files of a workspace that are no part of the code base.
+_NOT_CODE: Final = frozenset({"description.md", "task.yaml", "requirements.txt", "install.sh", "run_main.py"})
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,7 @@ class ToolSession:
                 self._ended_by = f"`{name}`{f', call {call_id}' if call_id else ''}{f' of {by}' if by else ''}"
         except (ToolError, ActionError) as error:
             result = ToolResult(f"Error: {error}\nNothing was changed.", ok=False)
+        result = replace(result, text=printable(result.text))
         if self.recorder is not None:
             sent = parsed.model_dump(exclude_unset=True) if parsed is not None else arguments
             self.recorder.tool_call(
@@ -287,10 +293,8 @@ class ToolSession:
         left = max_characters - sum(map(len, parts))
         named = []
         for path in self._paths():
-            if path in {"description.md", "task.yaml", "requirements.txt", "run_main.py"}:
-                continue
             text = self._text(path)
-            if text in shown_at:
+            if path in _NOT_CODE or text in shown_at:
                 continue
             shown_at[text] = path
             part = f"### `{path}` (fixed)\n\n{_block(text)}"

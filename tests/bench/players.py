@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
+from discoenv.agents.loop import edits
 from discoenv.errors import InfraError, PackageMissing
+from discoenv.tasks.task import Task
+from discoenv.tasks.workspace import base_modules
 
 Env = gym.Env[Any, Any]
 
@@ -69,3 +74,40 @@ def dying_once(env: Env, seed: int) -> None:
 
 
 NOT_A_FUNCTION = 3
+
+
+async def asynchronous(env: Env, seed: int, *, note: str = "") -> None:
+    """Plays as a coroutine: submits the base modules."""
+    _, info = env.reset(seed=seed)
+    await asyncio.sleep(0)
+    env.step({"edits": edits(base_modules(Task.parse(info["task"]))), "command": "submit"})
+
+
+class Asynchronous:
+    """An object that is called, and has to be awaited."""
+
+    async def __call__(self, env: Env, seed: int) -> None:
+        """Play."""
+        await asynchronous(env, seed)
+
+
+asynchronous_object = Asynchronous()
+
+
+def generating(env: Env, seed: int) -> Iterator[None]:
+    """Yields between its steps, which nothing asks for."""
+    env.reset(seed=seed)
+    yield
+    env.step("submit")
+
+
+def hiding_a_generator(env: Env, seed: int) -> object:
+    """Returns what nothing runs."""
+    return generating(env, seed)
+
+
+def raising_what_is_no_text(env: Env, seed: int) -> None:
+    """Prints and raises what no encoding takes."""
+    env.reset(seed=seed)
+    print("\ud800 printed")
+    raise ValueError("before \ud800 after")

@@ -77,6 +77,8 @@ def test_an_agent_in_the_working_directory_is_found(tmp_path: Path, monkeypatch:
         ("no_such_module_at_all:play", "cannot be imported"),
         ("tests.bench.players:missing", "cannot be imported"),
         ("tests.bench.players:NOT_A_FUNCTION", "is no function"),
+        ("tests.bench.players:generating", "is a generator, which nothing runs"),
+        ("tests.bench.players:Asynchronous", "is a class"),
         ("tests.bench.players:submitting:speed=3", "unexpected keyword argument 'speed'"),
         ("baseline:steps=3", "unexpected keyword argument 'steps'"),
     ],
@@ -91,3 +93,10 @@ def test_there_must_be_agents_and_each_only_once() -> None:
         parse_agents([" , "])
     with pytest.raises(BenchError, match="agent baseline is listed twice; to repeat it, raise --seeds"):
         parse_agents(["baseline,scripted", "baseline"])
+
+
+def test_an_agent_whose_module_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "failing_agent.py").write_text("raise RuntimeError('no licence')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(BenchError, match="failing_agent:play cannot be imported: RuntimeError: no licence"):
+        Agent.parse("failing_agent:play").load()

@@ -11,7 +11,7 @@ from discoenv.cli import doctor
 from discoenv.sandbox.base import Check, Sandbox
 from discoenv.tasks.domain import Domain
 from tests.cli.commands import invoke
-from tests.conftest import MakeVariant
+from tests.conftest import TOY, MakeVariant
 
 
 def test_doctor_shows_sandboxes_and_domains(toy: Domain, sandbox: Sandbox) -> None:
@@ -37,6 +37,29 @@ def test_doctor_names_what_a_domain_needs(make_variant: MakeVariant) -> None:
     output = invoke("doctor").stdout
     assert "needs no-such-package" in output
     assert "discoenv[sklearn]" in output.replace("\n", "")
+
+
+def test_doctor_tries_a_learner_s_imports_in_the_sandbox(
+    make_variant: MakeVariant, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    main = (TOY / "Toy/templates/default/main.py").read_text()
+    make_variant("Toy", files={"templates/default/main.py": f"import only_here\n{main}"})
+    output = " ".join(invoke("doctor").stdout.replace("│", " ").split())
+    assert "only_here cannot" in output
+    assert "pip install" in output
+
+
+def test_doctor_names_packages_without_bytecode(
+    toy: Domain, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "bytecode" not in invoke("doctor").stdout
+    (tmp_path / "numpy").mkdir()
+    monkeypatch.setattr(doctor, "_package", lambda name: tmp_path / name if name == "numpy" else None)
+    output = " ".join(invoke("doctor").stdout.replace("│", " ").split())
+    assert "numpy without compiled" in output
+    assert "compileall" in output
 
 
 def test_quiet_doctor_says_nothing_if_all_is_well(toy: Domain) -> None:

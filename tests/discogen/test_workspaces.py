@@ -29,7 +29,15 @@ def test_a_meta_train_build_replaces_the_workspace(config: dict[str, Any], folde
     (workspace / "notes" / "idea.txt").write_text("old")
     create_task("Toy", config_dict={**config, "train_task_id": ["Noise"]})
     names = {path.name for path in workspace.iterdir()}
-    assert names == {"Noise", "discovered", "description.md", "task.yaml", "requirements.txt", "run_main.py"}
+    assert names == {
+        "Noise",
+        "discovered",
+        "description.md",
+        "task.yaml",
+        "requirements.txt",
+        "install.sh",
+        "run_main.py",
+    }
     assert "NotImplementedError" in (workspace / "discovered" / "model.py").read_text()
 
 

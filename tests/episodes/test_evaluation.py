@@ -146,7 +146,7 @@ def test_exams_run_at_once_in_the_slots_and_score_the_same_bits(
     assert len(beside.started) == 6
     results = [result for score in evaluation.examine(good, "meta_train") for result in score.results]
     assert len(beside.started) == 6  # known by now
-    assert evaluation.spent_s == pytest.approx(sum(result.wall_s for result in results))
+    assert evaluation.spent_s == pytest.approx(sum(result.spent_s for result in results))
 
 
 @pytest.mark.parametrize("how", ["costs", "paired"])

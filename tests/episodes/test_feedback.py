@@ -9,7 +9,7 @@ from discoenv.exams.output import last_lines
 from discoenv.scoring import baselines
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.task import Setting
+from discoenv.tasks.task import Setting, Task
 from tests.objectives.test_costs import result
 
 
@@ -67,3 +67,27 @@ def test_last_lines_are_whole_where_they_can_be() -> None:
     assert last_lines("abc\ndef\nghi", 5) == "[…]\nghi"
     assert last_lines("abcdef", 3) == "[…]\ndef"
     assert last_lines("abcdef\n", 3) == "[…]\nef\n"
+
+
+def test_the_table_shows_how_much_of_the_budget_was_spent_and_what_the_baseline_needs(toy: Domain) -> None:
+    score = passed(toy, "Line")
+    exams = tuple(replace(score.results[0], spent_s=spent, budget_s=45.0) for spent in (20.0, 40.0))
+    entry = score.entry.model_copy(update={"cpu_s": score.entry.seconds.model_copy(update={"mean": 9.0})})
+    text = feedback.report([replace(score, results=exams, entry=entry)], title="Scores")
+    assert "| seconds of budget |" in text
+    assert "| 30 of 45 s; baseline 9 s |" in text
+
+
+def introduction(toy: Domain, costs: list[float]) -> str:
+    task = Task(domain="Toy", modules=("model",), meta_train=("Line",), meta_test=("Wave",), scale="tiny")
+    return feedback.introduction(
+        task, max_steps=3, budgets={"Line": 12.0}, hidden_costs=costs, max_file_bytes=100, compute_budget_s=None
+    )
+
+
+def test_the_task_says_what_the_hidden_datasets_cost_without_their_names(toy: Domain) -> None:
+    assert "* Line: 12 s\n" in introduction(toy, [2.0])
+    assert "On the hidden datasets the baseline costs 2 times what it costs on these" in introduction(toy, [2.0])
+    assert "the baseline costs between 0.7 and 3.2 times" in introduction(toy, [3.21, 0.66, 1.0])
+    assert "hidden datasets the baseline" not in introduction(toy, [])
+    assert "Wave" not in introduction(toy, [2.0])

@@ -91,6 +91,33 @@ def test_scores_are_drawn_for_every_domain(recorder: Recorder, capsys: pytest.Ca
     assert path.read_bytes().startswith(PNG)
 
 
+def test_what_a_run_links_to_is_not_written_or_drawn(recorder: Recorder, tmp_path: Path) -> None:
+    precious, elsewhere = tmp_path / "precious", tmp_path / "elsewhere"
+    precious.write_text("mine")
+    elsewhere.mkdir()
+    (elsewhere / "0.npz").write_bytes(npz(x=np.arange(3)))
+    pictures, exams = recorder.directory / "pictures", recorder.directory / "exams"
+    pictures.mkdir()
+    (pictures / "scores.png").symlink_to(precious)
+    exams.mkdir(exist_ok=True)
+    (exams / "step_001").symlink_to(elsewhere)
+    (exams / "step_002").mkdir()
+    (exams / "step_002" / "0.npz").symlink_to(elsewhere / "0.npz")
+    assert EpisodeRecord.load(recorder.directory).artifacts() == []
+    (drawn,) = plots.plot_run(recorder.directory)
+    assert drawn == pictures / "scores.png"
+    assert drawn.is_file()
+    assert not drawn.is_symlink()
+    assert precious.read_text() == "mine"
+    assert list(recorder.directory.glob(".pictures-*")) == []
+    drawn.unlink()
+    pictures.rmdir()
+    pictures.symlink_to(elsewhere)
+    with pytest.raises(RunError, match="pictures: a link, which is not followed"):
+        plots.plot_run(recorder.directory)
+    assert [path.name for path in elsewhere.iterdir()] == ["0.npz"]
+
+
 def test_without_matplotlib_the_command_that_installs_it_is_named(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

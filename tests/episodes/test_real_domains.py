@@ -151,7 +151,7 @@ def test_a_fault_is_scored_and_explained(
         "__dict__",
         {
             **get_domain(domain).specification.__dict__,
-            "limits": limits.model_copy(update={"minimum_budget_s": 3.0}),
+            "limits": limits.model_copy(update={"minimum_budget_s": 3.0, "start_s": 0.0}),
         },
     )
     source, expected, status = FAULTS[fault]

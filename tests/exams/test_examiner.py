@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from discoenv.exams import examiner as examiners
 from discoenv.exams.examiner import Array, Examiner, Learner
-from discoenv.exams.wire import AnswerTooLate, Channel, ProtocolError
+from discoenv.exams.wire import AnswerTooLate, Channel, Deadline, ProtocolError
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ class ScriptedChannel(Channel):
         self.clock = clock
         self.messages = messages
         self.sent: list[Any] = []
-        self.deadlines: list[float] = []
+        self.deadlines: list[Deadline] = []
 
-    def send(self, message: Any, deadline: float) -> None:
+    def send(self, message: Any, deadline: Deadline) -> None:
         self.sent.append(message)
         self.clock.now += 1
 
-    def receive(self, deadline: float) -> dict[str, Any]:
+    def receive(self, deadline: Deadline) -> dict[str, Any]:
         self.deadlines.append(deadline)
         self.clock.now += 2
         message = self.messages.pop(0)

@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from discoenv.machine import locks
+from discoenv.machine import cores, locks
 from discoenv.machine.cores import PIN_VARIABLE, Cores, WaitEnded, usable_cores
 
 HOLDER = """
@@ -185,12 +186,27 @@ with slots.hold() as cores, Cores(2, Path({str(tmp_path)!r}), pin=True).hold() a
     assert said.stdout == f"1 ({one},) ()\n"
 
 
-def test_an_exam_that_is_alone_has_the_same_core_every_time(tmp_path: Path) -> None:
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
+def test_a_core_that_others_use_is_taken_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = sorted(os.sched_getaffinity(0))
+    for busy in mine:
+        ticks, now = dict.fromkeys(mine, 1000), [50.0]
+        monkeypatch.setattr(time, "monotonic", lambda now=now: now[0])
+        monkeypatch.setattr(cores, "_idle_ticks", lambda ticks=ticks: dict(ticks))
+        load = cores.CoreLoad()
+        now[0] += 1.0
+        ticks |= {core: 1000 + 100 for core in mine if core != busy}
+        assert load.idlest(mine)[-1] == busy
+        assert load.idlest(mine)[0] == max(set(mine) - {busy})
+
+
+def test_an_exam_that_is_alone_has_the_same_core_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "_idle_ticks", dict)  # others may use it now
     slots = Cores(2, tmp_path, pin=True)
     seen = set()
     for _ in range(3):
-        with slots.hold(alone=True) as cores:
-            seen.add(cores)
+        with slots.hold(alone=True) as held:
+            seen.add(held)
     assert seen == {(max(os.sched_getaffinity(0)),)}
 
 

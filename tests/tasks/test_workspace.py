@@ -48,6 +48,7 @@ def test_a_workspace_holds_what_the_agent_needs_and_nothing_else(stub_of_one: Ta
     assert names == {
         "description.md",
         "task.yaml",
+        "install.sh",
         "requirements.txt",
         "run_main.py",
         "discovered/features.py",

@@ -170,7 +170,8 @@ class Ledger:
             return reservation
 
     def settle(self, reservation: Reservation, prompt: int, completion: int, cached: int = 0) -> float:
-        """Replace a reservation by what the request did spend; gives its cost."""
+        """Replace a reservation by what the request did spend, at least nothing; gives its cost."""
+        prompt, completion, cached = max(0, prompt), max(0, completion), max(0, cached)
         cost = self.prices.cost(prompt, completion, min(cached, prompt))
         with self._lock:
             self._drop(reservation)

@@ -359,15 +359,9 @@ class ChatModel:
     def _settle(
         self, call: _Call, reservation: Reservation, answer: Answer, messages: list[Message], tools: list[Any]
     ) -> None:
-        usage = answer.usage
-        if usage is None:  # the server does not report it: what we can see, and no less
-            seen = len(answer.text.encode()) + len(answer.reasoning.encode()) + MESSAGE_OVERHEAD
-            seen += sum(len(call_["arguments"]) + len(call_["name"]) for call_ in answer.tool_calls)
-            completion = min(reservation.completion_tokens, seen)
-            usage = {"prompt_tokens": reservation.prompt_tokens, "completion_tokens": completion, "source": "estimated"}
-        else:
-            self._measured.learn(messages, tools, usage["prompt_tokens"])
-        call.usage = usage
+        usage = call.usage = _counted(reservation, answer)
+        if answer.usage is not None and "prompt_tokens" in answer.usage:
+            self._measured.learn(messages, tools, answer.usage["prompt_tokens"])
         call.cost = self.ledger.settle(
             reservation, usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens", 0)
         )
@@ -399,6 +393,31 @@ class ChatModel:
             "spent": self.ledger.spent.record(),
         }
         recorder.model_call(messages, message, {**facts, **rest})
+
+
+def _counted(reservation: Reservation, answer: Answer) -> dict[str, Any]:
+    """Tokens of an answer: as the server says, and what it does not say as we can bound it from what we see."""
+    said = answer.usage or {}
+    seen = len(answer.text.encode()) + len(answer.reasoning.encode())
+    seen += sum(len(call["arguments"].encode()) + len(call["name"]) for call in answer.tool_calls)
+    most = min(reservation.completion_tokens, seen + MESSAGE_OVERHEAD)
+    prompt, completion, total = (said.get(f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
+    if seen and completion == 0:
+        completion = None
+    reported = prompt is not None and completion is not None
+    if total is not None:  # it says how many they are, if not of which kind
+        if completion is None:
+            completion = min(most, total) if prompt is None else total - prompt
+        prompt = max(0, total - completion) if prompt is None else prompt
+    prompt = reservation.prompt_tokens if prompt is None else prompt
+    completion = most if completion is None or completion <= 0 < seen else completion
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": max(0, completion),
+        "cached_tokens": said.get("cached_tokens", 0),
+        "reasoning_tokens": said.get("reasoning_tokens", 0),
+        "source": "reported" if reported else "estimated",
+    }
 
 
 @dataclass

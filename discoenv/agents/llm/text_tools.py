@@ -12,9 +12,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from discoenv.json_text import without_duplicates
+
 _START: Final = re.compile(
     r"^[ \t]*(?:(?P<fence>`{3,}|~{3,})[ \t]*(?:tool\w*|json)?|<tool_call>)\s*(?=\{)", re.MULTILINE
 )
+_DECODER: Final = json.JSONDecoder(strict=False, object_pairs_hook=without_duplicates)
 _NAME: Final = re.compile(r'"(?:tool|name|function)"\s*:\s*"([\w.-]+)"')
 _END: Final = re.compile(r"\s*(?:`{3,}|~{3,}|</tool_call>)?[ \t]*\n?")
 _CODE: Final = re.compile(r"\s*(?P<fence>`{3,}|~{3,})[ \t]*(?!tool)[\w.+-]*[^\n`]*\n")
@@ -58,7 +61,7 @@ def _calls(text: str) -> Iterator[tuple[str, str]]:
     while (start := _START.search(text, position)) is not None:
         tagged = start["fence"] is None or "tool" in start[0]
         try:
-            value, end = json.JSONDecoder(strict=False).raw_decode(text, start.end())
+            value, end = _DECODER.raw_decode(text, start.end())
         except (ValueError, RecursionError):
             rest = text[start.end() :]
             guess = _NAME.search(rest)

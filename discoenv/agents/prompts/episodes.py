@@ -25,11 +25,10 @@ from discoenv.errors import EpisodeSpoilt, InfraError, SamplingFailed, TaskError
 from discoenv.exams.host import Host
 from discoenv.machine import atomic
 from discoenv.sandbox import SandboxChoice
-from discoenv.scoring import baselines
-from discoenv.tasks.domain import Domain
+from discoenv.scoring import offered
 from discoenv.tasks.sampling import sample_task
 from discoenv.tasks.specification import Scale
-from discoenv.tasks.task import Setting, Task
+from discoenv.tasks.task import Task
 from discoenv.tools import ToolSession
 
 _SHOWN_CALLS: Final = 40
@@ -199,10 +198,7 @@ def sample_assignments(count: int, *, seed: int, domains: Sequence[str] | None, 
         TaskError: there are not so many.
     """
     rng = np.random.default_rng(seed)
-
-    def usable(domain: Domain, backend: str, dataset: str) -> bool:
-        return baselines.has_entry(Setting(domain, backend, dataset, scale))
-
+    usable = offered.usable(scale)
     found: dict[str, Assignment] = {}
     for _ in range(100 * count):
         if len(found) == count:

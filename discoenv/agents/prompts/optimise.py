@@ -18,6 +18,7 @@ from discoenv.agents.llm.chat import ChatModel
 from discoenv.agents.prompts.episodes import Assignment, EpisodePlayer, PlayedEpisode
 from discoenv.errors import ChatError, EpisodeSpoilt, PackageMissing
 from discoenv.machine import atomic
+from discoenv.text import encoded
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch, ProposalFn
@@ -159,8 +160,8 @@ class _LogFile:
 
     def log(self, message: str) -> None:
         """Append a remark."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{message}\n")
+        with self._path.open("ab") as file:
+            file.write(encoded(f"{message}\n"))
 
 
 def optimise(

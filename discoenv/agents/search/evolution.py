@@ -110,7 +110,7 @@ class ParallelEvaluator:
         num_envs: int,
         *,
         host: Host,
-        budget_scale: float = 3.0,
+        budget_scale: float = 2.0,
     ) -> None:
         self._seeds = [seed] * num_envs
         self._env: DiscoGenVectorEnv = gym.make_vec(  # type: ignore[assignment]
@@ -174,7 +174,7 @@ class Evolution:
         *,
         num_envs: int = 4,
         host: Host,
-        budget_scale: float = 3.0,
+        budget_scale: float = 2.0,
         on_generation: Callable[[int, Sequence[Individual], Islands], None] = lambda number, individuals, islands: None,
     ) -> None:
         if settings.children < 1 or settings.generations < 0 or num_envs < 1:

@@ -28,9 +28,9 @@ class EvolutionOptions:
     """The search and its task. With ``-r``, all but the generations are those of the run."""
 
     operator: Annotated[str, typer.Option(help="ast (random changes) or llm.")] = "ast"
-    task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.")] = ""
-    domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.")] = ""
-    scale: options.ScaleText = "small"
+    task: options.TaskName = ""
+    domain: options.DomainName = ""
+    scale: options.ScaleText = ""
     seed: Annotated[int, typer.Option(help="Seed of the episode and of the search.")] = 0
     generations: Annotated[
         int | None, typer.Option(min=0, help="Generations; default: 10, or those of the run.", show_default=False)
@@ -54,7 +54,7 @@ class EvolutionOptions:
         if self.operator not in ("ast", "llm"):
             raise typer.BadParameter(f"--operator is {self.operator!r}; known are ast and llm")
         task = sampled_task(
-            self.seed, task=self.task or None, domain=self.domain or None, scale=self.scale, sandbox=sandbox
+            self.seed, task=self.task or None, domain=self.domain or None, scale=self.scale or None, sandbox=sandbox
         )
         chosen = {"changes": self.changes} if self.operator == "ast" else {"model": model}
         return EvolutionSettings(

@@ -14,6 +14,7 @@ from discoenv.bench.cell import CELLS, CellResult, CellStatus, Matrix, read_resu
 from discoenv.errors import DomainError, TaskError, UnknownName
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
+from discoenv.tasks.yaml_text import load_untrusted
 
 #: Longer texts of agents are cut.
 _LONGEST = 300
@@ -134,7 +135,7 @@ def _states(directory: Path) -> dict[tuple[str, str, int], CellStatus]:
     found = {}
     for path in sorted((Path(directory) / CELLS).glob("*/config.yml")):
         try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            config = load_untrusted(path.read_text(encoding="utf-8"))
             agent, task = str(config["agent"]), _key(config["task"])
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue

@@ -25,6 +25,9 @@ TOLERANCE = 0.01
 #: Part of the pixels whose lowest bit is changed in every other image that is shown again, so that it cannot be
 #: recognised by its bytes; and by what share of the largest logit half of those answers may differ.
 TOUCHED, TOUCHED_TOLERANCE = 0.1, 0.02
+#: Part of the answers to the same images that may name another class: where two logits are as good as equal. One large
+#: logit makes every difference of the others small beside it, and what counts is the largest one.
+OTHER_CLASSES = 0.01
 _RULE = "they must depend on that image alone, and be neither random nor learned from what was shown before"
 #: What the numbers of images are called in the configuration.
 _SAMPLES = {"train": "TRAIN_SAMPLES", "validation": "VALIDATION_SAMPLES", "test": "EXAM_SAMPLES"}
@@ -130,6 +133,7 @@ class ComputerVisionClassificationExaminer(Examiner):
         """Logits of all images as they were first said of each."""
         logits = np.zeros((len(test), self.config["NUM_CLASSES"]))
         touched: list[float] = []
+        renamed: list[bool] = []
         shown = 0
         while shown < len(test):
             size = int(generator.integers(LEAST_QUESTION, MOST_QUESTION, endpoint=True))
@@ -144,9 +148,12 @@ class ComputerVisionClassificationExaminer(Examiner):
             before = logits[again]
             differ = np.abs(found[len(new) :] - before).max(axis=1) / (1.0 + np.abs(before).max(axis=1))
             touched += differ[touch - len(new) :].tolist()
+            renamed += _renamed(found[len(new) : touch], before[: touch - len(new)])
             if (differ[: touch - len(new)] > TOLERANCE).any():
                 raise RuleBroken(f"the logits of an image changed when it was shown again among other images: {_RULE}")
             shown += len(new)
+        if _too_many(renamed):
+            raise RuleBroken(f"the class of an image changed when it was shown again among other images: {_RULE}")
         if touched and np.median(touched) > TOUCHED_TOLERANCE:
             raise RuleBroken(
                 "the logits of images changed when they were shown again, among other images and with another lowest "
@@ -159,11 +166,15 @@ class ComputerVisionClassificationExaminer(Examiner):
     def _compare(self, witness: Learner, test: Split, logits: Floats, generator: np.random.Generator) -> None:
         """Ask a second learner about a part of the images: it has not seen the others, and must say the same."""
         rows = generator.choice(len(test), int(AGAIN * len(test)), replace=False)
+        renamed: list[bool] = []
         for part in np.split(rows, range(MOST_QUESTION, len(rows), MOST_QUESTION)):
-            before = logits[part]
-            differ = np.abs(self._ask(witness, test.x[part]) - before).max(axis=1)
+            before, found = logits[part], self._ask(witness, test.x[part])
+            differ = np.abs(found - before).max(axis=1)
+            renamed += _renamed(found, before)
             if (differ > TOLERANCE * (1.0 + np.abs(before).max(axis=1))).any():
                 raise RuleBroken(f"a learner that was shown other images says something else of the same one: {_RULE}")
+        if _too_many(renamed):
+            raise RuleBroken(f"a learner that was shown other images says another class of the same one: {_RULE}")
 
     def _ask(self, learner: Learner, images: np.ndarray[Any, Any]) -> Floats:
         shape = (len(images), self.config["NUM_CLASSES"])
@@ -179,6 +190,17 @@ class ComputerVisionClassificationExaminer(Examiner):
         self.save_artifact("images", test.x[rows])
         self.save_artifact("labels", test.y[rows].astype(np.int16))
         self.save_artifact("answers", answers[rows].astype(np.int16))
+
+
+def _renamed(logits: Floats, before: Floats) -> list[bool]:
+    """Of which images the largest of the logits, float64[N, C], is that of another class than before."""
+    named: list[bool] = (logits.argmax(axis=1) != before.argmax(axis=1)).tolist()
+    return named
+
+
+def _too_many(renamed: list[bool]) -> bool:
+    """Whether more images have another class than where logits may happen to be as good as equal."""
+    return sum(renamed) > OTHER_CLASSES * len(renamed)
 
 
 def metrics(logits: Floats, labels: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, float]:

@@ -318,7 +318,9 @@ class ContainerRunning(Supervised):
 
     def _conclude(self, reason: EndReason) -> None:
         code = self._exit_code if reason == "exited" else None
-        if reason == "exited" and (self._oom_killed or self._broken_at_end == "memory"):
+        if reason == "exited" and self._broken_at_end == "machine_memory":
+            reason, code = "machine_memory", None
+        elif reason == "exited" and (self._oom_killed or self._broken_at_end == "memory"):
             reason, code = "memory", None
         stdout, stderr = (tail.text() for tail in self._tails)
         if reason == "exited" and not self._is_ready:

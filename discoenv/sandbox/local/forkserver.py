@@ -25,6 +25,7 @@ _SOURCE = Path(__file__).with_name("forked.py")
 _RUN = "import sys; exec(open(int(sys.argv[2])).read())"
 _MAX_MESSAGE = 1 << 20
 _MOST_FAILURES = 3
+_MOST_DEATHS = 3
 #: Importing from a slow network disk may take long; a fork does not.
 _IMPORT_PATIENCE_S, _FORK_PATIENCE_S, _END_PATIENCE_S = 120.0, 20.0, 5.0
 
@@ -59,18 +60,25 @@ class WarmServers:
     environment: tuple[tuple[str, str], ...]
 
 
+class ServerDied(CannotFork):
+    """A fork server is no more, which says nothing about another one."""
+
+
 class ForkServer:
     """One process that has imported what a :class:`WarmServers` names. Thread safe; close it to end the process.
 
     Attributes:
         failures: forks in a row that did not work.
+        forked: whether one has worked.
 
     Raises:
         CannotFork: forking would not be safe after these imports, or they failed.
+        ServerDied: it died or did not answer.
     """
 
     def __init__(self, warmth: WarmServers) -> None:
         self.failures = 0
+        self.forked = False
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, _SOURCE.open("rb") as source:
@@ -112,6 +120,7 @@ class ForkServer:
         if error:
             raise CannotFork(str(error))
         self.failures = 0
+        self.forked = True
 
     def is_alive(self) -> bool:
         """Whether the process runs and answers."""
@@ -133,10 +142,10 @@ class ForkServer:
             answer = self._control.recv(_MAX_MESSAGE)
         except OSError as error:
             self.close()
-            raise CannotFork(f"the fork server does not answer: {error}") from error
+            raise ServerDied(f"the fork server does not answer: {error}") from error
         if not answer:
             self.close()
-            raise CannotFork("the fork server died")
+            raise ServerDied("the fork server died")
         answered: dict[str, Any] = json.loads(answer)
         return answered
 
@@ -144,7 +153,7 @@ class ForkServer:
 class ForkServers:
     """Servers by what they have imported; those used longest ago end first.
 
-    Thread safe. Close it to end them all.
+    Thread safe. Close it to end them all. One that has died is replaced, until three in a row have died without a fork.
 
     Args:
         most: how many are kept; each takes the memory of its imports, up to 300 MiB.
@@ -155,6 +164,7 @@ class ForkServers:
         self._lock = threading.Lock()
         self._servers: dict[WarmServers, ForkServer | str] = {}
         self._retired: list[ForkServer] = []
+        self._deaths: dict[WarmServers, int] = {}
 
     def get(self, warmth: WarmServers) -> ForkServer:
         """The server for it, started if there is none.
@@ -164,9 +174,13 @@ class ForkServers:
         """
         with self._lock:
             server = self._servers.pop(warmth, None)
-            if server is None:
+            if isinstance(server, ForkServer) and not server.is_alive():
+                server = self._without(warmth, server, "the fork server died")
+            while server is None:
                 try:
                     server = ForkServer(warmth)
+                except ServerDied as error:
+                    server = self._without(warmth, None, str(error))
                 except CannotFork as error:
                     server = str(error)
             self._servers[warmth] = server
@@ -181,13 +195,24 @@ class ForkServers:
         return server
 
     def failed(self, warmth: WarmServers, server: ForkServer, error: CannotFork) -> None:
-        """A fork of the server did not work. After three in a row, or if it does not answer, there will be no more."""
+        """A fork of the server did not work. After three in a row there will be no more; one that died is replaced."""
         server.failures += 1
-        if server.failures < _MOST_FAILURES and server.is_alive():
+        alive = server.is_alive()
+        if alive and server.failures < _MOST_FAILURES:
             return
         with self._lock:
-            self._servers[warmth] = str(error)
+            if self._servers.get(warmth) is server:  # another thread may have seen it first
+                reason = str(error) if alive else self._without(warmth, server, str(error))
+                if reason is None:
+                    del self._servers[warmth]
+                else:
+                    self._servers[warmth] = reason
         server.close()
+
+    def _without(self, warmth: WarmServers, server: ForkServer | None, reason: str) -> str | None:
+        """Count a death: None if another server may be started, else why not."""
+        self._deaths[warmth] = 1 if server is not None and server.forked else self._deaths.get(warmth, 0) + 1
+        return reason if self._deaths[warmth] >= _MOST_DEATHS else None
 
     def close(self) -> None:
         """End them all. Safe to call again; new ones can be started after it."""

@@ -250,8 +250,8 @@ class LocalRunning(Supervised):
 
     def _conclude(self, reason: EndReason) -> None:
         code = self._exit_code if reason == "exited" else None
-        if reason == "exited" and self._broken_at_end == "memory":  # the kernel was faster than our sampling
-            reason, code = "memory", None
+        if reason == "exited" and self._broken_at_end in ("memory", "machine_memory"):  # faster than our sampling
+            reason, code = self._broken_at_end, None
         stdout, stderr = (tail.text() for tail in self._tails)
         if reason == "exited" and not self._is_ready:
             said = stderr.strip() or f"exit code {code} without a word"

@@ -30,6 +30,7 @@ class Say:
     delay_s: float = 0.0
     whole_calls: bool = False  # each call in one piece, without index and id, as some servers do
     tail: str = ""  # instead of usage and end: ``break`` sends half an event, ``hang`` nothing for a long time
+    odd: Mapping[str, Any] = field(default_factory=dict)  # "usage", "content", "tool_calls" as sent, of any kind
 
 
 @dataclass
@@ -171,9 +172,10 @@ class FakeOpenAI:
             self.answered.append(usage)
         if not body.get("stream"):
             message = {"role": "assistant", "content": text or None, "tool_calls": calls or None}
+            message |= {key: say.odd[key] for key in ("content", "tool_calls") if key in say.odd}
             choice = {"index": 0, "message": message, "finish_reason": finish_reason}
             content = {**_head("chat.completion"), "choices": [choice]}
-            _send(handler, 200, content | ({"usage": usage} if say.report_usage else {}))
+            _send(handler, 200, content | ({"usage": say.odd.get("usage", usage)} if say.report_usage else {}))
             return
         pieces: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
         pieces += [{"reasoning_content": part} for part in _split(say.reasoning)]
@@ -190,6 +192,7 @@ class FakeOpenAI:
                 {"tool_calls": [{"index": index, "function": {"arguments": part}}]}
                 for part in _split(function["arguments"])
             ]
+        pieces += [{key: say.odd[key]} for key in ("content", "tool_calls") if key in say.odd]
         _start_stream(handler)
         for piece in pieces:
             _event(handler, _chunk(piece))
@@ -201,7 +204,7 @@ class FakeOpenAI:
                 self._closed.wait(60)
             return
         if say.report_usage and (body.get("stream_options") or {}).get("include_usage"):
-            _event(handler, {**_head("chat.completion.chunk"), "choices": [], "usage": usage})
+            _event(handler, {**_head("chat.completion.chunk"), "choices": [], "usage": say.odd.get("usage", usage)})
         handler.wfile.write(b"data: [DONE]\n\n")
         handler.close_connection = True
 

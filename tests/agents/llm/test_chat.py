@@ -197,6 +197,97 @@ def test_usage_that_is_not_reported_is_estimated_from_above(make_model: MakeMode
     assert model.ledger.spent.tokens >= server.tokens
 
 
+#: What servers were seen to send where usage should be, or could send.
+ODD_USAGE: list[Any] = [
+    {"total_tokens": 60},
+    {"prompt_tokens": -5, "completion_tokens": -7, "total_tokens": -12},
+    {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+    {"prompt_tokens": "many", "completion_tokens": None},
+    {"prompt_tokens": 50.5, "completion_tokens": True},
+    {"prompt_tokens": float("nan"), "completion_tokens": float("inf")},
+    {"prompt_tokens": 30, "total_tokens": 60},
+    {"completion_tokens": 30, "total_tokens": 60},
+    {"prompt_tokens": 30},
+    {"completion_tokens": 30},
+    {"prompt_tokens": 30, "completion_tokens": 0},
+    {"prompt_tokens": 30, "total_tokens": 3},
+    {},
+    [],
+    "none",
+    3,
+]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("usage", ODD_USAGE)
+def test_whatever_usage_is_reported_the_budget_counts(make_model: MakeModel, stream: bool, usage: Any) -> None:
+    with FakeOpenAI([], repeat=Say("Hello, hello! " * 5, odd={"usage": usage})) as server:
+        model = make_model(server.url, stream=stream, ledger=Ledger(Budget(tokens=20_000, calls=3)))
+        for number in range(1, 4):
+            reply = model.complete(HELLO)
+            prompt, completion = (reply.usage[f"{kind}_tokens"] for kind in ("prompt", "completion"))
+            assert prompt + completion >= 30
+            assert min(prompt, completion) >= 0
+            assert model.ledger.spent.tokens >= 30 * number
+            assert reply.usage["source"] == "estimated"
+    assert chatter(make_model(server.url, ledger=Ledger(Budget(calls=0)))) == "calls"
+
+
+def test_a_total_alone_is_counted_as_it_is(make_model: MakeModel) -> None:
+    with FakeOpenAI([Say("Hello!", odd={"usage": {"total_tokens": 77}})]) as server:
+        model = make_model(server.url)
+        model.complete(HELLO)
+    assert model.ledger.spent.tokens == 77
+
+
+@pytest.mark.parametrize("limit", [1500, 5000])
+def test_a_budget_holds_where_only_totals_are_reported(make_model: MakeModel, limit: int) -> None:
+    """Even where the totals are wrong: what was seen counts at least."""
+    with FakeOpenAI([], repeat=Say("Hello, hello! " * 40, odd={"usage": {"total_tokens": -1}})) as server:
+        model = make_model(server.url, ledger=Ledger(Budget(tokens=limit)))
+        assert chatter(model) == "tokens"
+    assert 0 < server.tokens <= model.ledger.spent.tokens <= limit
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}], "Hello"),
+        ([{"type": "image_url"}, "Hello", 3, None], "Hello"),
+        ([{"type": "text", "text": {"value": "Hello"}}], "Hello"),
+        ({"value": "Hello"}, "Hello"),
+        (3, ""),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_content_of_other_kinds_is_read(make_model: MakeModel, stream: bool, content: Any, text: str) -> None:
+    with FakeOpenAI([Say(odd={"content": content}), Say("And?")]) as server:
+        model = make_model(server.url, stream=stream)
+        reply = model.complete(HELLO)
+        assert reply.text == text
+        model.complete([*HELLO, reply.message, HELLO[1]])
+    assert not server.problems
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([{"index": 0, "id": "a", "function": {"name": "add", "arguments": {"x": 1}}}], [("add", {"x": 1})]),
+        ([{"index": 0, "id": 7, "function": {"name": "add", "arguments": None}}], [("add", None)]),
+        ([{"index": "first", "function": {"name": "add", "arguments": "{}"}}], [("add", {})]),
+        ({"name": "add"}, []),
+        ("add", []),
+    ],
+)
+def test_tool_calls_of_other_kinds_are_read(make_model: MakeModel, stream: bool, calls: Any, expected: Any) -> None:
+    with FakeOpenAI([Say(odd={"tool_calls": calls})]) as server:
+        reply = make_model(server.url, stream=stream).complete(HELLO, [TOOL])
+    got = [(call.name, json.loads(call.arguments) if call.arguments else None) for call in reply.tool_calls]
+    assert got == expected
+
+
 # ---- budgets
 
 

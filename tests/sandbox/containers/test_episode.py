@@ -16,6 +16,7 @@ from discoenv.tasks.domain import Domain
 from tests.conftest import each_exam
 from tests.real_domains import base_source, tiny_module, tiny_task
 from tests.sandbox.providers import CONTAINERS
+from tests.test_secret import played
 
 pytestmark = pytest.mark.docker
 #: Reward, raw value and statuses of the exams.
@@ -58,6 +59,13 @@ def scores(engine: Engine, domain: str, family: str) -> tuple[Score, list[Score]
 def test_forecasting_scores_the_same_as_in_bubblewrap(engine: Engine) -> None:
     here, contained = scores(engine, "GreenhouseGasPrediction", "sklearn")
     assert contained == [here, here]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_seed_gives_the_same_task_and_scores_as_in_bubblewrap() -> None:
+    contained = played(CONTAINERS.name)
+    assert contained == played("bubblewrap")
+    assert contained[1] != 0
 
 
 @pytest.mark.slow
@@ -103,7 +111,7 @@ def test_it_is_scored_and_the_next_step_works(
     try:
         env.reset(seed=7)
         for text, expected, budget_s in ((source, {status, "error", "timeout"}, 6.0), (honest, {"ok"}, 60.0)):
-            limits = least.model_copy(update={"minimum_budget_s": budget_s})
+            limits = least.model_copy(update={"minimum_budget_s": budget_s, "start_s": 0.0})
             monkeypatch.setitem(specification.__dict__, "limits", limits)
             edits = [{"path": "model.py", "content": text}]
             _, _, terminated, _, info = env.step({"edits": edits, "command": "run"})

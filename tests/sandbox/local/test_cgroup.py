@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from discoenv.machine.owner import is_abandoned, owner_tag
 from discoenv.sandbox import Limits
-from discoenv.sandbox.local.cgroup import CgroupPlace, CgroupTree, find_place, reap, usable_place
+from discoenv.sandbox.local.cgroup import CgroupPlace, CgroupTree, Meter, find_place, reap, usable_place
 
 
 def write(file: Path, text: str) -> None:
@@ -107,6 +108,51 @@ def test_version_2_limits_and_counters(tmp_path: Path, monkeypatch: pytest.Monke
     assert tree.sample() == "processes"
     (group / "memory.events").write_text("oom 1\noom_kill 1\n")
     assert tree.sample() == "memory"
+
+
+def test_version_2_memory_that_ran_out_elsewhere_is_not_the_command_s(tmp_path: Path) -> None:
+    (tmp_path / "memory.events").write_text("oom 0\noom_kill 1\n")
+    assert Meter(2, dict.fromkeys(("memory", "pids", "cpu", "cpuacct"), tmp_path), 10).sample() == "machine_memory"
+
+
+@pytest.mark.parametrize(
+    ("peak", "in_files", "reason"),
+    [(1000, 0, "memory"), (960, 30, "memory"), (400, 0, "machine_memory"), (1000, 600, "machine_memory")],
+)
+def test_version_1_memory_is_the_command_s_if_it_had_nearly_met_its_own_limit(
+    tmp_path: Path, peak: int, in_files: int, reason: str
+) -> None:
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    (tmp_path / "memory.limit_in_bytes").write_text("1000\n")
+    (tmp_path / "memory.max_usage_in_bytes").write_text(f"{peak}\n")
+    (tmp_path / "memory.stat").write_text(f"total_rss 5\ntotal_active_file {in_files}\n")
+    assert Meter(1, {"memory": tmp_path, "pids": tmp_path}, 10).sample() == reason
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes groups around groups")
+def test_memory_that_a_group_around_the_command_s_lacks_is_not_the_command_s() -> None:
+    """The kernel kills a command at the limit of a group around its own."""
+    place = usable_place()
+    if not place:
+        pytest.skip("no cgroup can be made here")
+    around = place.parents["memory"] / f"discoenv-{owner_tag()}-around"
+    around.mkdir()
+    tree = None
+    try:
+        if place.version == 2:
+            (around / "cgroup.subtree_control").write_text("+memory +pids")
+        (around / ("memory.max" if place.version == 2 else "memory.limit_in_bytes")).write_text(str(64 << 20))
+        inside = dict.fromkeys(place.parents, around) if place.version == 2 else {**place.parents, "memory": around}
+        tree = CgroupTree(CgroupPlace(place.version, inside), Limits(memory_bytes=1 << 30))
+        joins = "; ".join(f"echo 0 > {file}" for file in tree.join_files)
+        hog = f"{sys.executable} -c 'kept = []\nwhile True: kept.append(bytearray(b\"x\" * (1 << 20)))'"
+        done = subprocess.run(["/bin/sh", "-c", f"{joins}; exec {hog}"], check=False)
+        assert done.returncode == -9
+        assert tree.sample() == "machine_memory"
+    finally:
+        if tree:
+            tree.destroy()
+        around.rmdir()
 
 
 def test_a_real_group_is_made_and_removed() -> None:

@@ -248,15 +248,52 @@ def test_warm_starts_can_be_switched_off(tmp_path: Path, forks: list[bool]) -> N
     assert forks == []
 
 
-def test_a_dead_server_is_replaced_by_programs(sandbox: BubblewrapSandbox, tmp_path: Path, forks: list[bool]) -> None:
+def test_a_dead_server_is_replaced_by_another(sandbox: BubblewrapSandbox, tmp_path: Path, forks: list[bool]) -> None:
     running = command(tmp_path, "print(1)")
-    assert sandbox.run(running, Limits()).stdout == "1\n"
-    (server,) = sandbox._servers._servers.values()
-    assert isinstance(server, ForkServer)
-    server._process.kill()
-    assert sandbox.run(running, Limits()).stdout == "1\n"
-    assert sandbox.run(running, Limits()).stdout == "1\n"
-    assert forks == [True, False]
+    for _ in range(4):  # more often than deaths without a fork between them are forgiven
+        assert sandbox.run(running, Limits()).stdout == "1\n"
+        (server,) = sandbox._servers._servers.values()
+        assert isinstance(server, ForkServer)
+        server._process.kill()
+        server._process.wait()
+    assert forks == [True, True, True, True]
+
+
+def test_a_server_that_dies_while_it_forks_costs_one_program(
+    sandbox: BubblewrapSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: list[bool]
+) -> None:
+    running = command(tmp_path, "print(1)")
+    place_in, deaths = forkserver.place_in, [True]
+
+    def killing(pid: int) -> tuple[int, dict[str, Any]]:
+        (server,) = sandbox._servers._servers.values()
+        if deaths:
+            assert isinstance(server, ForkServer)
+            deaths.pop()
+            server._process.kill()
+            server._process.wait()
+        return place_in(pid)
+
+    monkeypatch.setattr(bubblewrap, "place_in", killing)
+    assert [sandbox.run(running, Limits()).stdout for _ in range(3)] == ["1\n"] * 3
+    assert forks == [False, True, True]
+
+
+def test_servers_that_die_at_once_are_given_up(
+    sandbox: BubblewrapSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: list[bool]
+) -> None:
+    monkeypatch.setattr(forkserver, "_RUN", "raise SystemExit")
+    started: list[object] = []
+    start = ForkServer.__init__
+
+    def noted(self: ForkServer, warmth: forkserver.WarmServers) -> None:
+        started.append(warmth)
+        start(self, warmth)
+
+    monkeypatch.setattr(ForkServer, "__init__", noted)
+    running = command(tmp_path, "print(1)")
+    assert [sandbox.run(running, Limits()).stdout for _ in range(3)] == ["1\n"] * 3
+    assert (len(started), forks) == (3, [])
 
 
 def test_one_fork_that_fails_does_not_end_the_server(

@@ -20,7 +20,6 @@ REPORTS = 10
 def train(config, data, key):
     """Train an automaton on Samples ``data``; returns its parameters and prints the loss ten times."""
     nca, optimizer = NCA(config), create_optimizer(config)
-    train_step = make_train_step(nca, optimizer, data, config)
 
     @jax.jit  # what is done outside of functions like this one is compiled operation by operation
     def begin(key, data):
@@ -28,7 +27,9 @@ def train(config, data, key):
         return nca.init(key_init, data.states[:1]), draw(data, key_pool, config["POOL"]), key_train
 
     @functools.partial(jax.jit, static_argnames="count")
-    def train_steps(carry, key_train, count):
+    def train_steps(carry, key_train, data, count):  # data as an argument: one program serves all exams
+        train_step = make_train_step(nca, optimizer, data, config)
+
         def body(carry, key):
             *carry, loss = train_step(*carry, key)
             return tuple(carry), loss
@@ -43,7 +44,7 @@ def train(config, data, key):
     most = max(1, config["TRAIN_STEPS"] // REPORTS)
     for done in range(0, config["TRAIN_STEPS"], most):
         count = min(most, config["TRAIN_STEPS"] - done)
-        carry, key_train, loss = train_steps(carry, key_train, count)
+        carry, key_train, loss = train_steps(carry, key_train, data, count)
         print(f"{done + count:8,} {float(loss):14.6f}", flush=True)
     return carry[0]
 

@@ -27,7 +27,7 @@ def make_train_step(nca, optimizer, data, config):
     Args:
         nca: the automaton (see nca.py).
         optimizer: as from optimiser.py; its state was made by ``optimizer.init(params)``.
-        data: Samples (see pool.py), the training data.
+        data: Samples (see pool.py), the training data, as traced arrays.
         config: the run's configuration (immutable mapping): BATCH, FRESH, DAMAGED.
 
     Returns:
