@@ -27,6 +27,7 @@ from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import EpisodeRecord
 from discoenv.episodes.transcript import read_calls
 from discoenv.exams.host import Host
+from discoenv.exams.spec import Progress
 from discoenv.machine.cores import Cores
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
@@ -165,10 +166,12 @@ def test_what_had_finished_is_shown_and_not_repeated(
     begun: list[str] = []
     with episode(sandbox, task.model_copy(update={"meta_train": ("Line", "Steps")}), tmp_path) as made:
         take = made._exams.take
-        made.session.env.unwrapped._episode._evaluation._on_progress = lambda progress: (  # type: ignore[attr-defined]
-            begun.append(progress.spec.dataset) if progress.result is None else None,
-            take(progress),
-        )
+
+        def note(progress: Progress) -> None:
+            begun.extend([progress.spec.dataset] if progress.result is None else [])
+            take(progress)
+
+        made._exams.take = note  # type: ignore[method-assign]
         together(made, main, "tester")
     assert sorted(begun) == ["Line", "Steps"]
 

@@ -267,7 +267,7 @@ class ChatModel:
             return answer
 
     def _waiting(self, call: _Call, pause_s: float | None = None) -> Waiting:
-        last = call.failed[-1] if call.failed else {"error": "", "charged_tokens": 0}
+        last: dict[str, Any] = call.failed[-1] if call.failed else {"error": "", "charged_tokens": 0}
         number = len(call.failed) + (pause_s is None)
         return Waiting(number, self.retries + 1, last["error"], last["charged_tokens"], pause_s, self.ledger.spent)
 
