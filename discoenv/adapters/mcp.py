@@ -180,7 +180,7 @@ class ServedEpisode:
         self._on_end = on_end
         self._closing = threading.Lock()
         self._closed = False
-        self.session = make_session(lambda progress: self._exams.take(progress))
+        self.session = make_session(self._exams.take)
         threading.Thread(target=self._take_steps, name="discoenv-steps", daemon=True).start()
 
     async def call(self, context: Context, parameters: types.CallToolRequestParams) -> types.CallToolResult:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import psutil
@@ -140,7 +140,7 @@ def test_another_client_stops_a_run_and_reads_meanwhile(
 
 
 def test_what_had_finished_is_shown_and_not_repeated(
-    sandbox: Sandbox, task: Task, good: dict[str, str], tmp_path: Path
+    sandbox: Sandbox, task: Task, good: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = good["model.py"] + "\nimport sys, time\nif 'Steps' in str(__file__):\n    time.sleep(3600)\n"
 
@@ -171,7 +171,7 @@ def test_what_had_finished_is_shown_and_not_repeated(
             begun.extend([progress.spec.dataset] if progress.result is None else [])
             take(progress)
 
-        made._exams.take = note  # type: ignore[method-assign]
+        monkeypatch.setattr(cast(Any, made.session.env.unwrapped)._episode._evaluation, "_on_progress", note)
         together(made, main, "tester")
     assert sorted(begun) == ["Line", "Steps"]
 
