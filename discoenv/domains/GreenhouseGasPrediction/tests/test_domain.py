@@ -211,7 +211,8 @@ def test_forecasts_are_printed_with_their_errors_once_these_are_known(capsys: py
         examine(exam, forecaster, 0)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == exam.config["origins"] - 1
-    assert all(re.fullmatch(r"until \d+\.\d\d: RMSE \S+ ppb of the forecast from the last origin", each) for each in lines)
+    pattern = r"until \d+\.\d\d: RMSE \S+ ppb of the forecast from the last origin"
+    assert all(re.fullmatch(pattern, line) for line in lines)
 
 
 @pytest.mark.parametrize("module", DOMAIN.modules)
