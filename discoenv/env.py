@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +14,8 @@ import numpy as np
 
 from discoenv import arguments, objectives
 from discoenv.episodes.episode import Episode, EpisodeLimits, Info
+from discoenv.episodes.history import History
+from discoenv.episodes.restoring import restored
 from discoenv.errors import ArgumentError
 from discoenv.exams.host import Host
 from discoenv.exams.secrets import Secret
@@ -128,10 +132,11 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         if host is not None:
             arguments.instance("host", host, Host)
         self.host = host or Host(sandbox, device=device, secret=secret)
-        self._owns_host = host is None
+        self._use = _HostUse(self.host if host is None else None)
         self._reward_fn = reward_fn
         self._on_progress = on_progress or (lambda progress: None)
         self._episode: Episode | None = None
+        self._closed = False
         scratch.reap()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -149,17 +154,24 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
         """Start an episode. ``options={"task": ...}`` sets the task of this episode only.
 
+        ``options={"restore": path}`` goes on from a saved one instead, as :meth:`restore` does, through any wrapper.
+
         With a ``seed``, the task and its files are the same every time, on machines with the same packages, devices and
         calibrations: only tasks that can be played there are sampled. Exams are the same where the secret is, too.
         """
         super().reset(seed=seed)
         if options is not None:
             arguments.instance("options", options, Mapping)
-        unknown = sorted(str(key) for key in options or {} if key != "task")
+        options = options or {}
+        unknown = sorted(str(key) for key in options if key not in ("task", "restore"))
         if unknown:
-            raise ValueError(f"options: unknown key {', '.join(unknown)}; known is 'task'")
+            raise ValueError(f"options: unknown key {', '.join(unknown)}; known are 'task' and 'restore'")
+        if options.get("restore") is not None:
+            if seed is not None or options.get("task") is not None:
+                raise ValueError("options: 'restore' goes on with a task and a seed: leave those out")
+            return self.restore(options["restore"])
         self._end_episode()
-        chosen = (options or {}).get("task")
+        chosen = options.get("task")
         self.task = self._parsed(chosen) if chosen is not None else self._task or self._sample()
         self._episode = Episode(
             self.task,
@@ -170,7 +182,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             runs_dir=self._runs_dir,
             on_progress=self._on_progress,
         )
-        return self._observation(self._episode), self._episode.first_info
+        return self.observe()
 
     def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, Info]:
         """Apply an action; see the class. An action that cannot be taken changes nothing, says why, and counts."""
@@ -187,6 +199,113 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         """
         return self._episode is not None and self._episode.stop_run()
 
+    def save(self, path: str | Path) -> Path:
+        """Save the episode as it is now, so that :meth:`restore` can go on from here, in another process, too.
+
+        What is saved is a run directory: see docs/records.md. It holds no seed and no secret. An episode that is
+        recorded is saved after each step anyway.
+
+        Args:
+            path: a folder that does not exist yet, or is empty.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ResetNeeded: no episode was started.
+            RecordError: the folder cannot be written, or is not empty.
+        """
+        self._begun().save(Path(path))
+        return Path(path)
+
+    def fork(self) -> DiscoGenEnv:
+        """A second environment whose episode goes on from the present step: for searches in trees of actions.
+
+        Both have the same observation now (see :meth:`observe`) and the same seeds ahead of them, so that equal actions
+        earn equal rewards. Exams that were finished are not repeated. They do not disturb each other: the fork has its
+        workspace and its run directory, with all that has happened so far. They share a host; one that belongs to the
+        environment is closed with the last of them. Close the fork, too.
+
+        Raises:
+            ResetNeeded: there is no episode, or it is over.
+            RecordError, InfraError: as for :meth:`reset`.
+
+        Example:
+            ::
+
+                env.reset(seed=0)
+                env.step(first)
+                for action in candidates:
+                    with contextlib.closing(env.fork()) as fork:
+                        rewards.append(fork.step(action)[1])
+        """
+        episode = self._begun()
+        if episode.over:
+            raise gymnasium.error.ResetNeeded("the episode is over: fork it before its last step")
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made._episode = episode.fork(self._runs_dir)
+        made._np_random = copy.deepcopy(self._np_random)
+        self._use.share()
+        made._closed = False
+        return made
+
+    def restore(self, path: str | Path, *, step: int | None = None, trust: bool = False) -> tuple[Observation, Info]:
+        """Go on from a saved episode, or from the run directory of one that was cut off, at any of its steps.
+
+        The observation is the one of that step, and what follows is what would have followed: the same task, limits,
+        seeds and budgets. Exams that were finished are not repeated, not even those of a step that a crash cut off.
+        The episode gets a run directory with all that happened before; the other one stays as it is.
+
+        Nothing in the folder can make a reward: results count only with a seal that takes the secret, and others are
+        measured again (see :mod:`discoenv.episodes.restoring`).
+
+        Args:
+            path: a run directory.
+            step: actions after which to go on; None: after the last one that was recorded (but for one at which the
+                machine failed).
+            trust: load the packs of domains that the run names, whose code is then run.
+
+        Returns:
+            The observation and info of that step.
+
+        Raises:
+            SecretError: its exams come from another secret than this environment's.
+            RunError: it is no run directory, the episode was over at that step, or this environment differs from the
+                run's in device, rewards or actions allowed. The message says what to change.
+        """
+        episode = restored(
+            Path(path),
+            step=step,
+            trust=trust,
+            host=self.host,
+            most_steps=self.limits.max_steps,
+            reward_fn=self._reward_fn,
+            runs_dir=self._runs_dir,
+            on_progress=self._on_progress,
+        )
+        self._end_episode()
+        self._episode, self.task = episode, episode.task
+        return self.observe()
+
+    def observe(self) -> tuple[Observation, Info]:
+        """The observation and info of the last reset, step, :meth:`restore` or of the step that was forked.
+
+        Raises:
+            ResetNeeded: no episode was started.
+        """
+        episode = self._begun()
+        return self._observation(episode), episode.info
+
+    @property
+    def history(self) -> History:
+        """What has happened in the episode: each step, and the modules as they were after it.
+
+        Raises:
+            ResetNeeded: no episode was started.
+        """
+        return self._begun().history
+
     def render(self) -> str | None:
         """The text of the last observation, if ``render_mode="ansi"``."""
         return self._episode.text if self.render_mode == "ansi" and self._episode else None
@@ -199,8 +318,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def close(self) -> None:
         """End the episode, its processes and its temporary files. Run directories stay. Safe to call again."""
         self._end_episode()
-        if self._owns_host:
-            self.host.close()
+        if not self._closed:
+            self._closed = True
+            self._use.end()
+
+    def _begun(self) -> Episode:
+        if self._episode is None:
+            raise gymnasium.error.ResetNeeded("no episode was started: call reset() or restore() first")
+        return self._episode
 
     def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
         """A task, with what it leaves out as it was asked for, and checked against that."""
@@ -236,3 +361,25 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         """End what runs. The episode can be looked at, and cannot go on."""
         if self._episode is not None:
             self._episode.end()
+
+
+class _HostUse:
+    """Counts the environments that use a host, and closes it after the last one. None: its creator closes it."""
+
+    def __init__(self, host: Host | None) -> None:
+        self._host = host
+        self._users = 1
+        self._lock = threading.Lock()
+
+    def share(self) -> None:
+        """One more uses it."""
+        with self._lock:
+            self._users += 1
+
+    def end(self) -> None:
+        """One uses it no more."""
+        with self._lock:
+            self._users -= 1
+            last = self._users == 0
+        if last and self._host is not None:
+            self._host.close()

@@ -36,6 +36,7 @@
         └── MachineError          this computer failed, or something of ours on it
             ├── InfraError        an exam could not be held
             │   └── LearnerStarved  others kept its learner from running
+            ├── RecordError       a run directory cannot be written
             ├── EpisodeSpoilt     an episode says nothing about the agent that played it
             ├── WrongData         generated data differ from what they are on every other machine
             └── SandboxError      a sandbox failed, not the code inside
@@ -214,6 +215,10 @@ class InfraError(MachineError):
 
 class LearnerStarved(InfraError):
     """A learner did not get enough of a core to be judged: others use the cores, or a quota throttles them."""
+
+
+class RecordError(MachineError):
+    """A run directory cannot be written; the message names the folder, the reason and what to do."""
 
 
 class EpisodeSpoilt(MachineError):

@@ -651,7 +651,7 @@ def test_options_set_the_task_of_one_episode(make_env: MakeEnv, task: Task, tmp_
 
 
 def test_an_unknown_option_is_refused(make_env: MakeEnv) -> None:
-    with pytest.raises(ValueError, match="options: unknown key taks; known is 'task'"):
+    with pytest.raises(ValueError, match="options: unknown key taks; known are 'task' and 'restore'"):
         make_env().reset(options={"taks": None})
 
 
@@ -778,6 +778,7 @@ def test_a_run_directory_records_the_whole_episode(make_env: MakeEnv, task: Task
         "task.yaml",
         "episode.json",
         "episode.jsonl",
+        "exams.jsonl",
         "owner.json",
         "result.json",
         *(f"files/{step}/{name}.py" for step in ("step_000", "step_001") for name in ("model", "features")),

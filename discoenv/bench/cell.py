@@ -84,6 +84,7 @@ class CellResult:
         joules: energy of all exams of the episode, as far as it was measured; None if none was.
         tokens: of language models: ``prompt``, ``completion``, ``total``, ``calls``; None without such calls.
         cost_usd: of language models, in the unit of the prices that the agent was given; None without prices.
+        watch: number of findings of each kind in the record, see :mod:`discoenv.episodes.watch`; None without a look.
         record: the episode's run directory, relative to the benchmark's directory; None if it did not begin.
         error: why the agent failed, in one line; empty otherwise.
     """
@@ -102,6 +103,7 @@ class CellResult:
     joules: float | None = None
     tokens: dict[str, int] | None = None
     cost_usd: float | None = None
+    watch: dict[str, int] | None = None
     record: str | None = None
     error: str = ""
 

@@ -21,9 +21,11 @@ from discoenv.env import DiscoGenEnv
 from discoenv.episodes.episode import EpisodeLimits
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
 from discoenv.episodes.transcript import read_calls
-from discoenv.errors import ArgumentError, BenchError, Inconclusive, InfraError
+from discoenv.episodes.watch import watch
+from discoenv.errors import ArgumentError, BenchError, DiscoenvError, Inconclusive, InfraError
 from discoenv.exams import secrets
 from discoenv.exams.host import Host
+from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.experiment.worker import Failed
 from discoenv.machine.devices import DeviceChoice
@@ -170,6 +172,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
             steps=env.steps,
             seconds=time.monotonic() - begin,
             joules=energy.joules,
+            watch=_watched(base.run_directory, secret),
             record=_relative(base.run_directory, logdir),
             **_language_models(base.run_directory),
             **ending,
@@ -259,6 +262,14 @@ def _language_models(record: Path | None) -> dict[str, Any]:
     cost = sum(arguments.as_number(call.get("cost")) or 0.0 for call in calls)
     tokens = {"prompt": prompt, "completion": completion, "total": prompt + completion, "calls": len(calls)}
     return {"tokens": tokens, "cost_usd": cost or None}
+
+
+def _watched(record: Path | None, secret: Secret) -> dict[str, int] | None:
+    """What the record shows that a reader of results should look at; None if it cannot be read."""
+    try:
+        return None if record is None else watch(record, secret).counts
+    except DiscoenvError:
+        return None
 
 
 def _count(value: Any) -> int:

@@ -11,6 +11,7 @@ import typer
 
 from discoenv.cli.loading import SETTINGS, Deferred, DeferredGroup
 from discoenv.errors import DiscoenvError
+from discoenv.machine import streams
 from discoenv.text import guard_streams
 
 _TASKS: Final = "Tasks"
@@ -42,6 +43,9 @@ class Commands(DeferredGroup):
             "runs:draw",
             "Draw pictures of a recorded run into its folder `pictures`: scores, and what its domain has to show.",
         ),
+        "check": Deferred(
+            "runs:check", "List what looks like cheating or fabrication in recorded runs. It changes no score."
+        ),
         "view": Deferred("runs:view", "Look at recorded runs, finished or still running, in a browser."),
         "export": Deferred(
             "runs:export", "Write a run as one HTML file that opens anywhere, without discoenv and without network."
@@ -63,7 +67,8 @@ class Commands(DeferredGroup):
         ),
         "data": Deferred("data:data", "Datasets that have to be downloaded."),
         "gc": Deferred(
-            "runs:gc", "Remove what killed processes left behind: containers, control groups and temporary folders."
+            "runs:gc",
+            "Remove what killed processes left behind: containers, control groups, processes, temporary folders.",
         ),
         "get-domains": Deferred("tasks:list_domains", "List the domains.", _TASKS),
         "get-modules": Deferred("tasks:get_modules", "List the modules of each domain.", _TASKS),
@@ -88,7 +93,9 @@ class Commands(DeferredGroup):
         ),
         "image": Deferred("sandbox:image", "Images of learners, for the docker and podman sandboxes.", _SANDBOXES),
         "ps": Deferred(
-            "sandbox:ps", "List what runs in sandboxes on this machine, and who holds its GPUs.", _SANDBOXES
+            "sandbox:ps",
+            "List what runs in sandboxes on this machine, examiners beside them, and who holds its GPUs.",
+            _SANDBOXES,
         ),
     }
 
@@ -109,6 +116,7 @@ def discoenv() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; an error that its user can fix is one message, without a traceback."""
+    streams.fill_for_python()
     guard_streams()
     try:
         app(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -32,7 +33,16 @@ def serve(
         typer.Option(help="Compute per run.", show_default="the task's, else small", case_sensitive=False),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None,
-    max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="Runs and the submission together.", show_default="10")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the episode of this run directory, which was left or cut off.")
+    ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="With --resume: load the packs that the run names, code that may come with it."),
+    ] = False,
     sandbox: SandboxOption = "auto",
     runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
     http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP instead of stdin and stdout.")] = False,
@@ -45,7 +55,19 @@ def serve(
     except ModuleNotFoundError as error:
         raise TaskError(f"{error.name} is missing: pip install 'discoenv[mcp]'") from error
     from discoenv.env import DiscoGenEnv  # imports Gymnasium
+    from discoenv.episodes.record import EpisodeRecord, trusted_packs
+    from discoenv.tasks.registry import load_pack
     from discoenv.tools import ToolSession
+
+    if resume is not None:
+        given = {"task": task, "domain": domain, "scale": scale, "seed": seed, "max-steps": max_steps}
+        void = [f"--{name}" for name, value in given.items() if value not in (None, "")]
+        if void:
+            raise typer.BadParameter(f"--resume goes on with what the run was begun with: leave out {', '.join(void)}")
+        recorded = EpisodeRecord.load(resume, events=False)
+        for pack in trusted_packs(recorded, trust=trust):
+            load_pack(pack)
+        max_steps = recorded.setup.max_steps
 
     def make_session(on_progress: Callable[[Any], None]) -> ToolSession:
         env = DiscoGenEnv(
@@ -57,7 +79,7 @@ def serve(
             runs_dir=runs.resolve(),
             on_progress=on_progress,
         )
-        return ToolSession(env, seed=seed)
+        return ToolSession(env, seed=seed, options=None if resume is None else {"restore": resume})
 
     def report_end(session: ToolSession) -> None:
         _say(f"the episode is over; {f'reward {session.reward:.3f}' if session.scored else 'without a reward'}")
@@ -70,6 +92,9 @@ def serve(
             _leave_on_signals(episode.close)
             mcp.serve_stdio(episode)
             episode.close("the client left")
+            if not episode.session.scored:
+                run = episode.session.info["run_directory"]
+                _say(f"the episode was left, without a reward; discoenv mcp --resume {shlex.quote(run)} goes on")
             return
         if host not in _LOOPBACK:
             _say(f"listening at {host}: everyone who reaches this address can play the episode")

@@ -8,6 +8,8 @@ import os
 import pkgutil
 import sys
 import webbrowser
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,7 +17,7 @@ import typer
 from rich.console import Console
 
 from discoenv.cli.options import DeviceName, RunArgument
-from discoenv.errors import NotImportable, SecretError
+from discoenv.errors import DiscoenvError, NotImportable, RunError, SecretError
 
 if TYPE_CHECKING:
     from discoenv.exams.secrets import Secret
@@ -114,6 +116,53 @@ def draw(run: RunArgument, trust: TrustOption = False) -> None:
         _console.print(str(path), markup=False)
 
 
+def check(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, or folders with runs at any depth.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, a run per line.")] = False,
+) -> None:
+    """List what looks like cheating or fabrication in recorded runs. It changes no score."""
+    import dataclasses
+    import json
+
+    from discoenv.episodes import watch
+
+    found = [run for folder in runs for run in watch.runs_below(folder)]
+    if not found:
+        raise RunError(f"{', '.join(map(str, runs))}: there is no run directory")
+    totals: dict[str, Counter[str]] = {}
+    for directory in found:
+        try:
+            seen = watch.watch(directory)
+        except DiscoenvError as error:
+            _errors.print(f"{directory}: cannot be read: {error}", markup=False)
+            continue
+        totals.setdefault(seen.agent or "unknown agent", Counter()).update({"runs": 1, **seen.counts})
+        if as_json:
+            findings = [dataclasses.asdict(finding) for finding in seen.findings]
+            facts = {"run": str(directory), "agent": seen.agent, "counts": seen.counts, "findings": findings}
+            print(json.dumps(facts))
+            continue
+        seals = "" if seen.sealed else "; seals of results were not looked at: the secret is not here"
+        _console.print(f"{directory}: {len(seen.findings)} findings{seals}", markup=False)
+        for finding in seen.findings:
+            _console.print(f"  step {finding.step}  {finding.kind}: {finding.where}: {finding.what}", markup=False)
+    if not as_json:
+        _print_findings(totals)
+
+
+def _print_findings(totals: Mapping[str, Counter[str]]) -> None:
+    """A table of what was found, by agent."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from discoenv.episodes.watch import KINDS
+
+    table = Table("agent", "runs", *KINDS)
+    for agent, counts in sorted(totals.items()):
+        table.add_row(Text(agent), *(str(counts[kind]) for kind in ("runs", *KINDS)))
+    _console.print(table, soft_wrap=False)
+
+
 def view(
     runs: Annotated[Path, typer.Argument(help="A folder with run directories at any depth, or one run.")] = Path(
         "runs"
@@ -162,7 +211,7 @@ def export(
 
 
 def gc() -> None:
-    """Remove what killed processes left behind: containers, control groups and temporary folders."""
+    """Remove what killed processes left behind: containers, control groups, processes, folders."""
     from discoenv.machine import scratch  # asks every sandbox
     from discoenv.sandbox import inventory
 

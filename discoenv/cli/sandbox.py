@@ -106,7 +106,7 @@ def check(
 
 
 def ps() -> None:
-    """List what runs in sandboxes on this machine, and who holds its GPUs."""
+    """List what runs in sandboxes and beside them on this machine, and who holds its GPUs."""
     table = _table("sandbox", "name", "owner", "what")
     for entry in inventory.running():
         owner = f"{entry.owner_pid}" if entry.owner_lives else f"{entry.owner_pid} (dead: discoenv gc)"

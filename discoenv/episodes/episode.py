@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,24 @@ from discoenv import arguments, module_code, objectives
 from discoenv.episodes import feedback
 from discoenv.episodes.action import Action, apply_edits, parse_action
 from discoenv.episodes.evaluation import Evaluation, RunStopped
-from discoenv.episodes.record import EventRecord, IntegrityRecord, SetupRecord, StepRecord, score_records
+from discoenv.episodes.finished import read as finished_exams
+from discoenv.episodes.history import History
+from discoenv.episodes.journal import Journal
+from discoenv.episodes.record import (
+    EventRecord,
+    IntegrityRecord,
+    OriginRecord,
+    SetupRecord,
+    StepRecord,
+    score_records,
+)
 from discoenv.episodes.recorder import Recorder
 from discoenv.errors import ActionError, EpisodeLeft, InfraError, RewardFailed
 from discoenv.exams.host import Host
+from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import Progress
+from discoenv.machine import forks
+from discoenv.machine.hardware import fingerprint
 from discoenv.scoring.scores import Score
 from discoenv.tasks.task import Side, Task
 from discoenv.tasks.workspace import initial_modules
@@ -89,6 +102,7 @@ class Episode:
         reward_fn: replaces the objective's reward: returns a :class:`Reward`, or the number alone.
         runs_dir: where the run directory is written; None keeps no record.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`act`.
+        history: what happened before, if the episode goes on from there. Its run directory holds that, too.
 
     Attributes:
         modules: text of the editable files, by file name.
@@ -99,6 +113,8 @@ class Episode:
 
     Raises:
         NoBaseline: a dataset of the task has not been calibrated.
+        RecordError: nothing can be recorded in ``runs_dir``.
+        InfraError: the workspace cannot be written.
     """
 
     def __init__(
@@ -111,12 +127,17 @@ class Episode:
         reward_fn: objectives.RewardFunction | None = None,
         runs_dir: Path | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        history: History | None = None,
     ) -> None:
         begin = time.monotonic()
         self.task = task
         self.limits = limits
         self._host = host
         self._reward_fn = reward_fn
+        self._seed = seed
+        self._owner = os.getpid()
+        self._on_progress = on_progress
+        finished = _Finished()
         self._evaluation = Evaluation(
             task,
             host,
@@ -125,26 +146,38 @@ class Episode:
             costs=objectives.get(task.objective).measured,
             paired=limits.paired,
             on_progress=on_progress,
+            on_finished=finished,
         )
-        self._closing = weakref.finalize(self, self._evaluation.close)
-        self.modules = initial_modules(task)
-        self.score = 0.0
-        self.steps = 0
+        self._closing = forks.finalize(self, self._evaluation.close)
+        try:
+            self._begin(runs_dir, history)
+        except BaseException:
+            self._closing()
+            raise
+        finished.journal = self._journal
         self.over = False
-        budgets = {dataset: self._evaluation.budget_s(dataset) for dataset in task.meta_train}
-        self.text = feedback.introduction(
-            task,
-            max_steps=limits.max_steps,
-            budgets=budgets,
-            hidden_costs=self._evaluation.hidden_costs(),
-            max_file_bytes=limits.max_file_bytes,
-            compute_budget_s=limits.compute_budget_s,
-        )
-        self._recorder = None if runs_dir is None else self._record(runs_dir, seed)
-        first = self._report(begin)
-        self.first_info = first.to_json()
-        if self._recorder:
-            self._recorder.event(EventRecord(event="reset", text=self.text, info=first))
+        self._last = self._report(begin) if history is None else replace(history.last.info, **self._places())
+        if history is None:
+            self._journal.event(EventRecord(event="reset", text=self.text, info=self._last))
+
+    def _begin(self, runs_dir: Path | None, history: History | None) -> None:
+        """Set what actions change, as it is at the start or was at the end of the history."""
+        about = self._about()
+        if history is not None:
+            if history.exams is None:
+                assert history.source is not None
+                exams = finished_exams(history.source, self._host.secret, about, self._evaluation.seed)
+                history = replace(history, exams=tuple(exams))
+            self._evaluation.resume(history.exams or (), history.step, history.last.info.compute_spent_s)
+        self.modules = initial_modules(self.task) if history is None else history.files
+        self.score = 0.0 if history is None else history.score
+        self.steps = 0 if history is None else history.step
+        self.text = self._introduction() if history is None else history.last.text
+        recorder = None if runs_dir is None else Recorder(runs_dir, self.task, self._setup(history))
+        self._journal = Journal(recorder, self._host.secret, about, history)
+        self._journal.modules(self.modules)
+        if history is not None:
+            self._evaluation.place(self.modules)
 
     @property
     def steps_left(self) -> int:
@@ -152,9 +185,55 @@ class Episode:
         return max(0, self.limits.max_steps - self.steps)
 
     @property
+    def info(self) -> Info:
+        """What is reported of the last reset or step: a :class:`StepRecord` as plain values."""
+        return self._last.to_json()
+
+    @property
     def run_directory(self) -> Path | None:
         """Where the episode is recorded; None without a record."""
-        return self._recorder.directory if self._recorder else None
+        return self._journal.directory
+
+    @property
+    def history(self) -> History:
+        """All that has happened so far."""
+        return self._journal.history
+
+    def fork(self, runs_dir: Path | None) -> Episode:
+        """A second episode that goes on from the present step, with the same seeds; close both.
+
+        Args:
+            runs_dir: where its run directory is written, which holds what has happened so far, too; None keeps none.
+
+        Raises:
+            ValueError: the episode is over.
+            RecordError, InfraError: as for an episode that begins.
+        """
+        if self.over:
+            raise ValueError("the episode is over, so there is nothing to go on with: fork it before its last step")
+        return Episode(
+            self.task,
+            self._host,
+            seed=self._seed,
+            limits=self.limits,
+            reward_fn=self._reward_fn,
+            runs_dir=runs_dir,
+            on_progress=self._on_progress,
+            history=self.history,
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write all that has happened so far into a run directory, from which the episode can be restored.
+
+        Args:
+            directory: a folder that does not exist yet, or is empty.
+
+        Raises:
+            RecordError: it cannot be written.
+        """
+        history = self.history
+        recorder = Recorder(directory.parent, self.task, self._setup(history), directory=directory)
+        Journal(recorder, self._host.secret, self._about(), history)
 
     def act(self, action: Any) -> Step:
         """Apply an action. One that cannot be taken changes nothing, says why in ``text``, and counts.
@@ -163,9 +242,12 @@ class Episode:
             EpisodeLeft: :meth:`end` was called meanwhile. The action is not recorded.
             RewardFailed: the reward function raised, or returned no reward. The action counts, its scores are in the
                 record, and the episode is not over: an action that repeats its exams takes their results from memory.
+            InfraError: this process is a child of the one that began the episode.
         """
+        self._require_owner()
         begin = time.monotonic()
         self.steps += 1
+        self._journal.step = self.steps
         parsed, outcome = self._apply(action)
         command = None if parsed is None else parsed.command
         reward, terminated, truncated = 0.0, False, False
@@ -189,24 +271,24 @@ class Episode:
             outcome["infra_error"] = str(error)
             self.text = f"The machine failed, and the episode ends without a score: {error}\n"
         report = self._report(begin, **outcome)
-        if self._recorder is not None:
-            self._recorder.modules(self.steps, self.modules)
-            self._recorder.event(
-                EventRecord(
-                    event="step",
-                    step=self.steps,
-                    action=parsed.record() if parsed else shown(action, 10_000),
-                    text=self.text,
-                    reward=reward,
-                    terminated=terminated,
-                    truncated=truncated,
-                    info=report,
-                )
+        self._journal.modules(self.modules)
+        self._journal.event(
+            EventRecord(
+                event="step",
+                step=self.steps,
+                action=parsed.record() if parsed else shown(action, 10_000),
+                text=self.text,
+                reward=reward,
+                terminated=terminated,
+                truncated=truncated,
+                info=report,
             )
+        )
         self.over = terminated or truncated
+        self._last = replace(report, record_error=self._journal.problem)
         if failure is not None:
             raise failure
-        return Step(reward, terminated, truncated, report.to_json())
+        return Step(reward, terminated, truncated, self.info)
 
     def stop_run(self) -> bool:
         """Stop the ``run`` that goes on, from any thread; it counts as an action. Whether there was one to stop."""
@@ -219,21 +301,22 @@ class Episode:
         """
         left, self.over = not self.over, True
         try:
-            if left and self._recorder is not None:
-                self._recorder.left()
+            if left and os.getpid() == self._owner:
+                self._journal.left()
         finally:
             self.close()
 
     def close(self) -> None:
-        """End what runs, and remove the temporary files. Safe to call again."""
+        """End what runs, write what is not written yet, and remove the temporary files. Safe to call again."""
         self._closing()
+        if os.getpid() == self._owner:
+            self._journal.close()
 
     def _examine(self, side: Side, datasets: Sequence[str] = ()) -> list[Score]:
         """Train and examine the modules as they are now; see :meth:`Evaluation.examine`."""
         scores = self._evaluation.examine(self.modules, side, datasets)
         for result in (result for score in scores for result in score.results):
-            if self._recorder is not None:
-                self._recorder.artifacts(self.steps, side, result.dataset, result.number, result.artifacts)
+            self._journal.artifacts(side, result)
         return scores
 
     def _apply(self, action: Any) -> tuple[Action | None, Info]:
@@ -314,8 +397,7 @@ class Episode:
         return StepRecord(
             task=self.task.model_dump(mode="json"),
             task_id=self.task.task_id,
-            workspace=str(self._evaluation.workspace),
-            run_directory=str(self.run_directory) if self._recorder else None,
+            **self._places(),
             integrity=IntegrityRecord(
                 level=integrity.level if sandbox.isolated else "self-reported",
                 sandbox=sandbox.name,
@@ -328,10 +410,49 @@ class Episode:
             **outcome,
         )
 
-    def _record(self, runs_dir: Path, seed: int) -> Recorder:
+    def _require_owner(self) -> None:
+        if os.getpid() != self._owner:
+            raise InfraError(
+                f"the episode is one of process {self._owner}, whose child this is: save() it there and restore() it "
+                "here, in an environment made here"
+            )
+
+    def _places(self) -> dict[str, Any]:
+        """What the environment reports of folders."""
+        return {
+            "workspace": str(self._evaluation.workspace),
+            "run_directory": None if self.run_directory is None else str(self.run_directory),
+        }
+
+    def _introduction(self) -> str:
+        return feedback.introduction(
+            self.task,
+            max_steps=self.limits.max_steps,
+            budgets={dataset: self._evaluation.budget_s(dataset) for dataset in self.task.meta_train},
+            hidden_costs=self._evaluation.hidden_costs(),
+            max_file_bytes=self.limits.max_file_bytes,
+            compute_budget_s=self.limits.compute_budget_s,
+        )
+
+    def _about(self) -> dict[str, str | int]:
+        """What the results of exams depend on, beside modules, side, dataset and number."""
+        alone = self._evaluation.compares_costs
+        return {
+            "task": self.task.task_id,
+            "episode": self._seed,
+            "sandbox": self._host.sandbox.name,
+            "device": self._evaluation.device,
+            "budget_scale": repr(self.limits.budget_scale),
+            "machine": fingerprint() if alone else "any",
+        }
+
+    def _setup(self, history: History | None) -> SetupRecord:
         domain = self._evaluation.domain
-        setup = SetupRecord(
-            episode_seed=seed,
+        origin = None
+        if history is not None:
+            origin = OriginRecord("" if history.source is None else history.source.name, history.step)
+        return SetupRecord(
+            episode_seed=self._seed,
             task_id=self.task.task_id,
             sandbox=self._host.sandbox.name,
             device=self._evaluation.device,
@@ -341,7 +462,16 @@ class Episode:
             packs=(str(domain.directory.parent),) if domain.pack else (),
             reward_fn=None if self._reward_fn is None else objectives.function_name(self._reward_fn),
             secret=self._host.secret.commitment,
+            max_file_bytes=self.limits.max_file_bytes,
+            paired=self.limits.paired,
+            origin=origin,
         )
-        recorder = Recorder(runs_dir, self.task, setup)
-        recorder.modules(0, self.modules)
-        return recorder
+
+
+class _Finished:
+    """Hands finished exams to the journal, without holding the episode, which could else not be collected."""
+
+    journal: Journal
+
+    def __call__(self, digest: str, side: Side, result: ExamResult) -> None:
+        self.journal.exam(digest, side, result)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from discoenv import arguments
+from discoenv.episodes.finished import FinishedExam, digest_of
 from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
 from discoenv.exams.host import ExamGroup, Host
@@ -19,6 +20,8 @@ from discoenv.scoring import baselines, budgets, calibration
 from discoenv.scoring.scores import Score, score
 from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise, write_modules
+
+_logger = logging.getLogger(__name__)
 
 
 class RunStopped(Exception):
@@ -51,6 +54,8 @@ class Evaluation:
         paired: measure the baseline anew, right after the exams that it is compared with, with their seeds.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`examine`; of an exam
             whose result is known, at the end only.
+        on_finished: called by that thread with each exam that :meth:`resume` can be given later: the digest of its
+            modules, its side and its result.
 
     Attributes:
         device: name of what learners train on: ``cpu``, or the product name of a GPU if any dataset goes to one.
@@ -72,6 +77,7 @@ class Evaluation:
         costs: bool = False,
         paired: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_finished: Callable[[str, Side, ExamResult], None] = lambda digest, side, result: None,
     ) -> None:
         seed = arguments.integer("seed", seed, least=0, most=2**63 - 1)
         budget_scale = arguments.number("budget_scale", budget_scale, above=0)
@@ -81,22 +87,39 @@ class Evaluation:
         settings = [task.setting(dataset) for dataset in (*task.meta_train, *task.meta_test)]
         self.device = host.device(any(setting.wants_gpu for setting in settings)).name
         self.entries = {setting.dataset: baselines.entry(setting, self._device_of(setting)) for setting in settings}
-        self.directory = scratch.make()
-        try:
-            self.workspace = materialise(task, self.directory / "workspace")
-        except BaseException:
-            scratch.remove(self.directory)
-            raise
+        self.directory, self.workspace = _materialised(task)
         self._seed = seed
         self._budget_scale = budget_scale
         self._costs = costs or paired
         self._paired = paired
         self._on_progress = on_progress
+        self._on_finished = on_finished
         self._group = host.group()
         self._run: _Run | None = None
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
-        self._base_digest = _digest(base_modules(task))
+        self._unshown: dict[tuple[str, str, int], ExamResult] = {}
+        self._measured: dict[str, baselines.Baseline] = {}
+        self._base_digest = digest_of(base_modules(task))
         self.spent_s = 0.0
+
+    @property
+    def compares_costs(self) -> bool:
+        """Whether exams run alone on the machine."""
+        return self._costs
+
+    def resume(self, exams: Sequence[FinishedExam], step: int, spent_s: float) -> None:
+        """Go on from an earlier evaluation of the task, with the same seeds.
+
+        Args:
+            exams: that it finished. Those after ``step`` are charged when they are asked for, as if they were held
+                then.
+            step: actions so far.
+            spent_s: seconds for which learners have run until then.
+        """
+        for exam in exams:
+            known = self._finished if exam.step <= step else self._unshown
+            known.setdefault((exam.modules, exam.result.dataset, exam.result.seed), exam.result)
+        self.spent_s = spent_s
 
     def place(self, modules: Mapping[str, str]) -> None:
         """Put ``modules`` (text by file name) into the workspace.
@@ -152,14 +175,19 @@ class Evaluation:
     def seeds(self, side: Side, dataset: str) -> list[int]:
         """Exam seeds of a dataset in this episode: the same at every step, different between the two sides."""
         count = self.task.train_seeds if side == "meta_train" else self.task.test_seeds
+        return [self.seed(side, dataset, number) for number in range(count)]
+
+    def seed(self, side: Side, dataset: str, number: int) -> int:
+        """Seed of one exam, which the record does not hold."""
         label: dict[str, str | int] = {
             "domain": self.domain.name,
             "dataset": dataset,
             "scale": self.task.scale,
             "side": side,
             "episode": self._seed,
+            "number": number,
         }
-        return [self._host.secret.seed({**label, "number": number}) for number in range(count)]
+        return self._host.secret.seed(label)
 
     def budget_s(self, dataset: str) -> float:
         """Compute budget of one exam of a dataset, in seconds."""
@@ -186,7 +214,7 @@ class Evaluation:
     def _scores(self, workspace: Path, modules: Mapping[str, str], side: Side, datasets: Sequence[str]) -> list[Score]:
         chosen = [name for name in getattr(self.task, side) if not datasets or name in datasets]
         specs = {name: self._specs(side, name) for name in chosen}
-        digest = _digest(modules)
+        digest = digest_of(modules)
         total = sum(map(len, specs.values()))
         if self._costs:  # one by one: the baseline may have to be measured right after the exams of a dataset
             scores = []
@@ -217,6 +245,17 @@ class Evaluation:
         numbers = {spec: first + number for number, spec in enumerate(specs, start=1)}
         run = self._run or _Run(self._group)
         run.total = total
+
+        def finish(spec: ExamSpec, result: ExamResult) -> None:
+            self.spent_s += result.spent_s
+            if result.status != "timeout":
+                self._finished[digest, spec.dataset, spec.seed] = result
+                self._on_finished(digest, spec.side, result)
+
+        for spec in specs:
+            unshown = self._unshown.pop((digest, spec.dataset, spec.seed), None)
+            if unshown is not None and (digest, spec.dataset, spec.seed) not in self._finished:
+                finish(spec, unshown)
         known = {spec: self._finished.get((digest, spec.dataset, spec.seed)) for spec in specs}
         for spec, result in known.items():
             if result is not None:
@@ -230,9 +269,7 @@ class Evaluation:
             else:
                 run.results.append(result)
                 del run.begun[spec]
-                self.spent_s += result.spent_s
-                if result.status != "timeout":
-                    self._finished[digest, spec.dataset, spec.seed] = result
+                finish(spec, result)
             self._on_progress(Progress(spec, numbers[spec], total, result))
 
         unknown = [spec for spec, result in known.items() if result is None]
@@ -254,6 +291,7 @@ class Evaluation:
         with self._host.reserve(alone=True, group=group) as cores:
             # only now, because another process may have measured it while this one waited
             known = baselines.local_entry(setting, device, sandbox=sandbox, editable=editable)
+            known = known or self._measured.get(dataset)
             if known is not None and not self._paired:
                 return known
             measured = calibration.calibrate(
@@ -266,8 +304,12 @@ class Evaluation:
                 group=group,
             )
             if not self._paired:
-                key = baselines.local_key(setting, editable)
-                baselines.write(baselines.local_path(self.domain, device), {key: measured})
+                self._measured[dataset] = measured
+                path = baselines.local_path(self.domain, device)
+                try:
+                    baselines.write(path, {baselines.local_key(setting, editable): measured})
+                except OSError as error:  # others measure it again; this episode has it
+                    _logger.warning("%s: this machine's baseline of %s cannot be kept: %s", path, dataset, error)
             return measured
 
     def _device_of(self, setting: Setting) -> str:
@@ -300,5 +342,20 @@ class _Run:
     begun: dict[ExamSpec, float] = field(default_factory=dict)
 
 
-def _digest(modules: Mapping[str, str]) -> str:
-    return hashlib.sha256(repr(sorted(modules.items())).encode()).hexdigest()
+def _materialised(task: Task) -> tuple[Path, Path]:
+    """A new folder, and in it the workspace of the meta-train side.
+
+    Raises:
+        InfraError: they cannot be written.
+    """
+    try:
+        directory = scratch.make()
+        try:
+            return directory, materialise(task, directory / "workspace")
+        except BaseException:
+            scratch.remove(directory)
+            raise
+    except OSError as error:
+        raise InfraError(
+            f"the workspace could not be written: {error}. Make room there, or let TMPDIR name another folder"
+        ) from error

@@ -7,6 +7,7 @@ without its line end for later.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -27,23 +28,33 @@ class NotThere(LookupError):
 
 
 def append(path: Path, line: str) -> None:
-    """Append one line of JSON and flush it to the disk.
+    """Append one line of JSON and flush it to the disk; the whole line, or nothing where that fails.
 
-    If the last line of the file was cut off, by a crash or a full disk, the new one starts behind it: the torn line is
-    lost, and no other.
+    If the last line of the file was cut off, by a crash, the new one starts behind it: the torn line is lost, and no
+    other.
 
     Args:
         path: the file; made if it does not exist.
         line: one JSON object without a line end.
+
+    Raises:
+        OSError: it cannot be written, for example for lack of space.
     """
-    with path.open("ab+") as file:
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            torn = file.read(1) != b"\n"
-            file.write(b"\n" if torn else b"")
-        file.write(encoded(line) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        end = os.fstat(descriptor).st_size
+        torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+        left = memoryview((b"\n" if torn else b"") + encoded(line) + b"\n")
+        try:
+            while left:
+                left = left[os.write(descriptor, left) :]
+            os.fsync(descriptor)
+        except OSError:  # no reader may take a part of a line for the whole, and no later line may begin in it
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, end)
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def read(path: Path) -> Iterator[Json]:

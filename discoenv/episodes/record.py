@@ -253,6 +253,7 @@ class StepRecord(_Versioned):
         stopped: after a ``run`` that was stopped on request: how many of its exams had finished.
         infra_error: how the machine failed; the episode ended without a score.
         reward_error: how the reward function failed; the step raised this, and the episode went on.
+        record_error: why the run directory lacks something that is kept in memory until it can be written.
     """
 
     task: dict[str, Any] = field(default_factory=dict)
@@ -273,6 +274,7 @@ class StepRecord(_Versioned):
     stopped: str | None = field(default=None, metadata=SOMETIMES)
     infra_error: str | None = field(default=None, metadata=SOMETIMES)
     reward_error: str | None = field(default=None, metadata=SOMETIMES)
+    record_error: str | None = field(default=None, metadata=SOMETIMES)
 
     def run(self, number: int, step: int) -> RunRecord | None:
         """The ``run`` that this step was; None if it was none.
@@ -323,6 +325,19 @@ class EventRecord(Record):
 
 
 @dataclass(frozen=True)
+class OriginRecord(Record):
+    """Where an episode was forked or restored from; what happened before is in its own run directory, too.
+
+    Attributes:
+        run: name of the other run directory; empty if it had none.
+        step: actions until then.
+    """
+
+    run: str = ""
+    step: int = 0
+
+
+@dataclass(frozen=True)
 class SetupRecord(_Versioned):
     """How the environment was set up, ``episode.json``.
 
@@ -339,6 +354,9 @@ class SetupRecord(_Versioned):
         reward_fn: function that replaced the objective's reward, ``package.module:name``; null: none did.
         secret: SHA-256, in hexadecimal digits, of the secret that exam seeds are derived from; null before version 3,
             where they were public.
+        max_file_bytes: largest module, in bytes of UTF-8; null where it was not recorded.
+        paired: whether the baseline was measured anew after the exams of each dataset.
+        origin: where the episode was forked or restored from; null if it began at its reset.
     """
 
     episode_seed: int
@@ -351,6 +369,9 @@ class SetupRecord(_Versioned):
     packs: tuple[str, ...] = ()
     reward_fn: str | None = None
     secret: str | None = None
+    max_file_bytes: int | None = None
+    paired: bool = False
+    origin: OriginRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -519,17 +540,21 @@ class EpisodeRecord:
         """The best of :attr:`runs`; see :func:`best_run`."""
         return best_run(self.runs)
 
-    def modules(self) -> dict[str, str]:
+    def modules(self, step: int | None = None) -> dict[str, str]:
         """The modules as they were last, text by file name: what was, or would have been, submitted.
+
+        Args:
+            step: as they were after so many actions.
 
         Raises:
             RunError: none were recorded.
         """
         folders = module_folders(self.directory)
-        if not folders:
+        known = [number for number in folders if step is None or number <= step]
+        if not known:
             raise RunError(f"{self.directory}: files/ is empty, so there is nothing to score")
         found = {}
-        for path in sorted(folders[max(folders)].glob("*.py")):
+        for path in sorted(folders[max(known)].glob("*.py")):
             with open_regular(path) as file:
                 if file is not None:
                     try:
@@ -539,7 +564,7 @@ class EpisodeRecord:
         wanted = {f"{name}.py" for name in self.task.modules}
         if found.keys() != wanted:
             raise RunError(
-                f"{folders[max(folders)]}: holds {', '.join(found) or 'no modules'}, but those of the task are "
+                f"{folders[max(known)]}: holds {', '.join(found) or 'no modules'}, but those of the task are "
                 f"{', '.join(sorted(wanted))}; the run is damaged"
             )
         return found

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from discoenv.episodes import jsonl
+from discoenv.machine.kept_writes import KeptWrites
 
 FILE_NAME: Final = "calls.jsonl"
 #: Shorter keys ("EMPTY", "none") are placeholders for local servers; replacing them would garble ordinary text.
@@ -24,6 +25,9 @@ _SHORTEST_SECRET: Final = 8
 
 class CallRecorder:
     """Appends to the ``calls.jsonl`` of a run directory; safe to use from several threads of one process.
+
+    A line that cannot be written is kept and tried again with the next one, see :class:`KeptWrites`: a full disk
+    ends no conversation.
 
     Args:
         directory: an existing run directory.
@@ -36,6 +40,7 @@ class CallRecorder:
     def __init__(self, directory: Path, secrets: Iterable[str] = ()) -> None:
         self.path = Path(directory) / FILE_NAME
         self._lock = threading.Lock()
+        self._writes = KeptWrites(self.path)
         self._secrets: dict[str, None] = {}
         self._ids: dict[str, int] = {}
         self._model_calls = self._tool_calls = 0
@@ -100,7 +105,7 @@ class CallRecorder:
         line = json.dumps(stamped, default=str)
         for secret in self._secrets:
             line = line.replace(secret, "[redacted]")
-        jsonl.append(self.path, line)
+        self._writes.add(lambda: jsonl.append(self.path, line))
 
 
 def read_calls(directory: Path) -> list[dict[str, Any]]:
@@ -113,10 +118,15 @@ def read_calls(directory: Path) -> list[dict[str, Any]]:
     known: dict[int, Any] = {}
     events = []
     for line in jsonl.read(Path(directory) / FILE_NAME):
-        known |= {int(key): message for key, message in line.pop("new_messages", {}).items()}
+        new = line.pop("new_messages", None)
+        for key, message in new.items() if isinstance(new, dict) else ():
+            if key.isascii() and key.isdecimal():
+                known[int(key)] = message
         if line.get("event") == "model_call":
-            line["messages"] = [known.get(key) for key in line["messages"]]
-            line["reply"] = None if line["reply"] is None else known.get(line["reply"])
+            sent, reply = line.get("messages"), line.get("reply")
+            ids = sent if isinstance(sent, list) else []
+            line["messages"] = [known.get(key) for key in ids if isinstance(key, int)]
+            line["reply"] = known.get(reply) if isinstance(reply, int) else None
         events.append(line)
     return events
 

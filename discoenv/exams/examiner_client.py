@@ -12,21 +12,22 @@ import sys
 import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Literal, TypedDict
+from typing import IO, Any, Final, Literal, TypedDict
 
 from discoenv.errors import InfraError
 from discoenv.exams import learner_environment
 from discoenv.exams.budget import Use, most_wall_s
-from discoenv.machine import cache
+from discoenv.machine import cache, forks, started, streams
 from discoenv.machine.cores import usable_cores
 
 #: An examiner has this long, in seconds, beside the budget of its learner: loading held-out data and compiling an
 #: evaluation may take long.
 REPLY_TIMEOUT_S = 900.0
 _POLL_S = 0.01
+#: The program of an examiner's process.
+EXAMINER_MODULE: Final = "discoenv.exams.examiner_process"
 
 
 Reply = Literal["ok", "gone", "timeout", "protocol_error"]
@@ -63,6 +64,7 @@ class ExaminerProcess:
         self._control: socket.socket | None = None
         self._log: IO[bytes] | None = None
         self._received = b""
+        self._owner = os.getpid()
 
     def request(self, operation: str, *, while_waiting: Callable[[], None] | None = None, **arguments: Any) -> Any:
         """Send a request and wait for its reply, calling ``while_waiting`` about 100 times a second.
@@ -117,21 +119,28 @@ class ExaminerProcess:
         self._received = b""
         if control is not None:
             control.close()
-        if process is not None:
+        if process is not None and os.getpid() == self._owner:  # a child does not end its parent's
             process.kill()
             process.wait()
         if log is not None:
             log.close()
 
     def _connected(self) -> socket.socket:
-        if self._control is not None and self._process is not None and self._process.poll() is None:
+        ours_still = self._owner == os.getpid() and self._process is not None and self._process.poll() is None
+        if self._control is not None and ours_still:
             return self._control
         self.close()
+        self._owner = os.getpid()
+        streams.fill()
         ours, theirs = socket.socketpair()
+        forks.keep_socket(ours)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "discoenv.exams.examiner_process", str(self._directory), str(theirs.fileno())],
+                [
+                    *(sys.executable, "-m", EXAMINER_MODULE, str(self._directory), str(theirs.fileno())),
+                    started.name("examiner"),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
@@ -185,9 +194,10 @@ class ExaminerPool:
 
     def __init__(self, idle: int | None = None) -> None:
         self._most = max(2, usable_cores()) if idle is None else idle
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._idle: list[tuple[Path, ExaminerProcess]] = []  # the one that has waited longest is the first
-        self._end = weakref.finalize(self, _end_all, self._idle)
+        self._end = forks.finalize(self, _end_all, self._idle)
 
     @contextlib.contextmanager
     def lease(self, directory: Path) -> Iterator[ExaminerProcess]:
@@ -196,6 +206,9 @@ class ExaminerPool:
         One whose exam ends with an exception is ended, not used again.
         """
         with self._lock:
+            if os.getpid() != self._owner:  # a child: those that wait are its parent's
+                self._owner, self._idle = os.getpid(), []
+                self._end = forks.finalize(self, _end_all, self._idle)
             match = next((entry for entry in reversed(self._idle) if entry[0] == directory), None)
             if match is not None:
                 self._idle.remove(match)

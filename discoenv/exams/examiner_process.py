@@ -1,9 +1,10 @@
-"""The examiner's process: ``python -m discoenv.exams.examiner_process FD``.
+"""The examiner's process: ``python -m discoenv.exams.examiner_process DOMAIN FD OWNER``.
 
 It holds warm examiners and runs one exam at a time.
 
 The host sends JSON lines over the socket ``FD`` and gets one JSON line back for each (none for ``abort``). The process
-ends when that socket is closed, so it never outlives its host.
+holds held-out data, so it must not outlive its host: it ends when that socket is closed or reset, and when the host's
+process, which ``OWNER`` names, has ended, whoever else may hold the socket.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import io
 import json
 import os
 import queue
+import select
 import socket
 import sys
 import threading
@@ -35,6 +37,7 @@ from discoenv.exams.examiner_client import Examination, Training
 from discoenv.exams.state import State, checked
 from discoenv.exams.wire import AnswerTooLate, Channel, ExamEnded, LearnerGone, ProtocolError
 from discoenv.kits.exam.messages import pack
+from discoenv.machine.owner import is_abandoned, owner_pid
 from discoenv.sandbox.cpu_clock import CpuClock
 from discoenv.tasks.domain import Domain
 
@@ -374,9 +377,22 @@ class Server:
             self._close_listener()
 
 
+def _end_with(owner: str) -> None:
+    """End this process when its owner, named as in :mod:`discoenv.machine.owner`, has ended."""
+    with contextlib.suppress(OSError):  # before Linux 5.3, or already gone
+        descriptor = os.pidfd_open(owner_pid(owner))
+        if not is_abandoned(owner):  # else the number is another process's
+            select.select([descriptor], [], [])
+            os._exit(0)
+    while not is_abandoned(owner):
+        time.sleep(1.0)
+    os._exit(0)
+
+
 def main(arguments: list[str]) -> None:
-    """Serve requests until the host closes the socket whose descriptor is given."""
-    directory, descriptor = Path(arguments[0]), int(arguments[1])
+    """Serve requests until the host closes the socket whose descriptor is given, or has ended."""
+    directory, descriptor, owner = Path(arguments[0]), int(arguments[1]), arguments[2]
+    threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
     control = socket.socket(fileno=descriptor)
     server = Server(directory)
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -24,7 +25,7 @@ from discoenv.exams.result import ExamResult
 from discoenv.exams.runner import ExamPlace, ExamRun
 from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import ExamSpec, Progress
-from discoenv.machine import devices
+from discoenv.machine import devices, streams
 from discoenv.machine.cores import Cores, WaitEnded
 from discoenv.machine.devices import Device, DeviceChoice
 from discoenv.sandbox import SandboxChoice, get_sandbox
@@ -133,6 +134,8 @@ class Host:
             arguments.names("sandbox", sandbox)
         if secret is not None and not isinstance(secret, Secret):
             arguments.path("secret", secret)
+        self._owner = os.getpid()
+        streams.fill()
         self.cores = exams_at_once if isinstance(exams_at_once, Cores) else Cores(exams_at_once)
         self._devices = {gpu: devices.choose(device, prefer_gpu=gpu, sharers=gpu_sharers) for gpu in (False, True)}
         self.secret = secrets.chosen(secret)
@@ -287,7 +290,12 @@ class Host:
         return ExamGroup(self._all)
 
     def close(self) -> None:
-        """End what runs, the examiners, and the sandbox if it is the host's own. Safe to call again."""
+        """End what runs, the examiners, and the sandbox if it is the host's own. Safe to call again.
+
+        In a child made by ``os.fork()`` it does nothing: all that is the parent's.
+        """
+        if os.getpid() != self._owner:
+            return
         self._all.cancel()
         self._examiners.close()
         if self._owns_sandbox:

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from discoenv.errors import SecretError
 from discoenv.machine import user_state
@@ -51,6 +51,18 @@ class Secret:
         """128 bits for what the label names; equal for equal labels, in whatever order their keys are."""
         text = json.dumps(label, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return int.from_bytes(hmac.digest(self.key, text.encode(), "sha256")[:16], "big")
+
+    def seal(self, content: Mapping[str, Any]) -> str:
+        """64 hexadecimal digits that only the holder of the secret can compute for a content of plain JSON values.
+
+        It is no part of any seed: a seed's label begins with a brace, and what is sealed with a word.
+        """
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hmac.digest(self.key, b"seal:" + text.encode(), "sha256").hex()
+
+    def sealed(self, content: Mapping[str, Any], seal: Any) -> bool:
+        """Whether this is the content's :meth:`seal`."""
+        return isinstance(seal, str) and hmac.compare_digest(self.seal(content).encode(), seal.encode(errors="replace"))
 
 
 def new() -> Secret:

@@ -32,7 +32,7 @@ import yaml
 
 from discoenv.errors import ExperimentError
 from discoenv.machine import atomic
-from discoenv.machine.locks import try_lock
+from discoenv.machine.locks import try_lock, unlock
 from discoenv.machine.owner import is_abandoned
 from discoenv.text import encoded
 
@@ -196,7 +196,7 @@ class ExperimentFolder:
         try:
             yield
         finally:
-            os.close(descriptor)
+            unlock(descriptor)
 
     @property
     def is_locked(self) -> bool:
@@ -205,7 +205,7 @@ class ExperimentFolder:
             return False
         descriptor = try_lock(self.directory / ".lock", fcntl.LOCK_SH)
         if descriptor is not None:
-            os.close(descriptor)
+            unlock(descriptor)
         return descriptor is None
 
     def write(self, configs: Sequence[Mapping[str, Any]], seeds: Sequence[int], seed: int | None) -> None:

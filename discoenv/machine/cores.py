@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from discoenv.machine.locks import machine_folder, say_if_long, shared_folder, try_lock
+from discoenv.machine.locks import machine_folder, say_if_long, shared_folder, try_lock, unlock
 
 _POLL_S: Final = 0.02
 _BUSY: Final = "an exam waits for a core: one exam per core runs on this machine, those of other processes included"
@@ -158,7 +158,7 @@ class Cores:
             for index, name in enumerate(names):
                 descriptor = try_lock(folder / name, kind)
                 if descriptor is not None:
-                    stack.callback(os.close, descriptor)
+                    stack.callback(unlock, descriptor)
                     return index
             if give_up():
                 raise WaitEnded("the exam was cancelled while it waited for a core")

@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from discoenv.errors import NoGpuFree, SandboxError, SandboxUnavailable
-from discoenv.machine.locks import machine_folder, say_if_long, shared_folder, try_lock
+from discoenv.machine import forks
+from discoenv.machine.locks import machine_folder, say_if_long, shared_folder, try_lock, unlock
 from discoenv.machine.owner import owner_tag
 
 _POLL_S = 0.02
@@ -155,7 +156,7 @@ class Lease:
     def release(self) -> None:
         """Let the next one have it. Safe to call again."""
         while self._descriptors:
-            os.close(self._descriptors.pop())
+            unlock(self._descriptors.pop())
 
     def __enter__(self) -> Lease:
         return self
@@ -224,9 +225,9 @@ class Broker:
             if place is not None and not self._shared_otherwise(gpu, sharers):
                 return [place, device]
             if place is not None:
-                os.close(place)
+                unlock(place)
                 break
-        os.close(device)
+        unlock(device)
         return None
 
     def _shared_otherwise(self, gpu: Gpu, sharers: int) -> bool:
@@ -236,7 +237,7 @@ class Broker:
                 lock = try_lock(path, fcntl.LOCK_EX)
                 if lock is None:
                     return True
-                os.close(lock)
+                unlock(lock)
         return False
 
     @contextlib.contextmanager
@@ -244,7 +245,7 @@ class Broker:
         """Stand in line: a locked file whose name sorts by time of arrival, since CLOCK_MONOTONIC is the machine's."""
         name = f"{time.monotonic_ns():020d}-{owner_tag()}-{next(_counter)}"
         coming, ticket = self._folder / "queue" / f".{name}", self._folder / "queue" / name
-        descriptor = os.open(coming, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        descriptor = forks.keep(os.open(coming, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             coming.rename(ticket)  # never seen without its lock
@@ -253,7 +254,7 @@ class Broker:
             for path in (coming, ticket):
                 with contextlib.suppress(OSError):
                     path.unlink()
-            os.close(descriptor)
+            forks.release(descriptor)
 
     def _is_first(self, own: Path) -> bool:
         for ticket in sorted(path for path in own.parent.iterdir() if not path.name.startswith(".")):
@@ -263,7 +264,7 @@ class Broker:
                 lock = try_lock(ticket, fcntl.LOCK_SH, create=False)
                 if lock is None:
                     return False
-                os.close(lock)  # its owner is dead
+                unlock(lock)  # its owner is dead
                 with contextlib.suppress(OSError):  # another user's: passed over again next time
                     ticket.unlink()
         return True

@@ -1,6 +1,7 @@
 """File locks that all users of a machine share; the kernel frees what a dead process held.
 
-They lie in one place whatever ``TMPDIR`` says, because those who do not share it do share the cores.
+They lie in one place whatever ``TMPDIR`` says, because those who do not share it do share the cores. Children made by
+``os.fork()`` do not hold them, see :mod:`discoenv.machine.forks`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from discoenv.errors import SandboxError
+from discoenv.machine import forks
 
 _logger = logging.getLogger(__name__)
 _LONG_S: Final = 10.0
@@ -99,7 +101,9 @@ def shared_folder(path: Path) -> None:
 
 
 def try_lock(path: Path, kind: int, *, create: bool = True) -> int | None:
-    """A descriptor that holds the lock, or None. Locking takes no right to write, so users can share the files.
+    """A descriptor that holds the lock, or None; :func:`unlock` it.
+
+    Locking takes no right to write, so users can share the files.
 
     Args:
         path: the file.
@@ -124,7 +128,12 @@ def try_lock(path: Path, kind: int, *, create: bool = True) -> int | None:
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return forks.keep(descriptor)
+
+
+def unlock(descriptor: int) -> None:
+    """Let a lock go that :func:`try_lock` got. Nothing in a child, which does not hold it."""
+    forks.release(descriptor)
 
 
 def _made(path: Path, flags: int) -> int:

@@ -25,7 +25,13 @@ def is_abandoned(name: str) -> bool:
     owner = stat(int(match[2]))
     if owner is None:  # dead, unless we could not look, for example for lack of file descriptors
         return not Path(f"/proc/{match[2]}").exists()
-    return owner.start != int(match[3])
+    return owner.start != int(match[3]) or (owner.state in "ZX" and owner.threads <= 1)
+
+
+def is_owned(path: Path) -> bool:
+    """Whether this process may clean up a path: another one's, a parent's too, has that one's tag in a name."""
+    tags = [match for part in path.parts if (match := _NAME.fullmatch(part))]
+    return not tags or owner_tag() == "-".join(tags[-1].groups())
 
 
 def owner_pid(name: str) -> int:

@@ -142,6 +142,14 @@ def proportional_bytes(pid: int) -> int | None:
     return None
 
 
+def command_line(pid: int) -> list[str]:
+    """The arguments that a process was started with; empty if it is gone or may not be looked at."""
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
 def is_alive(seen: Stat) -> bool:
     """Whether the same process still runs (a zombie does not)."""
     now = stat(seen.pid)

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from discoenv.machine.owner import is_abandoned, owner_tag
+from discoenv.machine.owner import is_abandoned, is_owned, owner_tag
 
 
 def make(root: Path | None = None) -> Path:
@@ -20,8 +20,12 @@ def make(root: Path | None = None) -> Path:
 
 
 def remove(directory: Path) -> None:
-    """Remove a directory made by :func:`make`; it may be gone already."""
-    shutil.rmtree(directory, ignore_errors=True)
+    """Remove a directory made by :func:`make`, or one in it; it may be gone already.
+
+    A child made by ``os.fork()`` removes nothing of its parent's.
+    """
+    if is_owned(directory):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def reap(root: Path | None = None) -> list[Path]:

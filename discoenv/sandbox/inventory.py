@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discoenv.errors import SandboxError, SandboxUnavailable
+from discoenv.machine import started
 from discoenv.machine.gpus import held
 from discoenv.machine.owner import is_abandoned, owner_pid
 from discoenv.sandbox.containers.engine import Engine
 from discoenv.sandbox.local import cgroup
+from discoenv.sandbox.local.forkserver import fork_servers
 
 _FOLDERS = ("discoenv-scratch-*", "discoenv-mounts-*")
 
 
 @dataclass(frozen=True)
 class OwnedResource:
-    """Something of ours: a container, a control group with what runs in it, or the lease of a GPU."""
+    """Something of ours: a container, a control group with what runs in it, a process, or the lease of a GPU."""
 
     provider: str
     name: str
@@ -30,7 +32,7 @@ class OwnedResource:
 
 
 def running() -> list[OwnedResource]:
-    """Containers of every engine that answers, and the control groups of the other sandboxes."""
+    """Containers of every engine that answers, control groups of the other sandboxes, examiners, and leased GPUs."""
     entries = []
     for engine in _engines():
         for each in engine.containers():
@@ -43,13 +45,19 @@ def running() -> list[OwnedResource]:
     for name, group in sorted(groups.items()):
         programs = ", ".join(cgroup.programs(group)) or "empty"
         entries.append(OwnedResource("bubblewrap", name, owner_pid(name), not is_abandoned(name), programs))
+    for process in started.started():
+        provider = "process" if process.kind == "command" else process.kind
+        owner, lives = process.owner_pid, not process.abandoned
+        entries.append(OwnedResource(provider, f"{process.pid}", owner, lives, process.detail))
+    for pid, owner in fork_servers():
+        entries.append(OwnedResource("fork server", f"{pid}", owner, True, "waits for learners"))
     for name, pids in held().items():
         entries += [OwnedResource("gpu", name, pid, True, "leased") for pid in pids]
     return entries
 
 
 def reap() -> list[str]:
-    """Remove containers, control groups and folders of dead owners; returns what was removed, in words."""
+    """Remove containers, control groups, processes and folders of dead owners; returns what was removed, in words."""
     removed = []
     for engine in _engines():
         removed += [f"{engine.name} container {name}" for name in engine.reap()]
@@ -58,6 +66,7 @@ def reap() -> list[str]:
         groups = {group.name for group in cgroup.ours(place) if is_abandoned(group.name)}
         cgroup.reap(place)
         removed += [f"control group {name}" for name in sorted(groups)]
+    removed += [f"{process.kind} {process.pid}" for process in started.reap()]
     return removed + [f"folder {folder}" for folder in remove_abandoned_folders()]
 
 

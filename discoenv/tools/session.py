@@ -7,6 +7,7 @@ environment's ``max_steps``, an agent can spend all but the last on runs.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import mimetypes
 import threading
@@ -20,8 +21,8 @@ import gymnasium
 
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.action import Edit, apply_edits
-from discoenv.episodes.record import RunRecord, StepRecord, best_run
-from discoenv.episodes.transcript import CallRecorder
+from discoenv.episodes.record import RunRecord, StepRecord, best_run, numbered_runs
+from discoenv.episodes.transcript import CallRecorder, read_calls
 from discoenv.errors import ActionError, EpisodeLeft, ToolError
 from discoenv.tasks.workspace import DISCOVERED
 from discoenv.text import printable, shown
@@ -98,7 +99,7 @@ class ToolSession:
 
     Args:
         env: ``gym.make("DiscoGen-v0", …)``; it is reset.
-        seed, options: of the reset.
+        seed, options: of the reset. With ``options={"restore": path}`` the session goes on from a saved episode.
         recorder: where tool calls are recorded; ``auto`` means the run directory, if the environment keeps one.
 
     Attributes:
@@ -130,19 +131,23 @@ class ToolSession:
         if recorder == "auto":
             recorder = CallRecorder(base.run_directory) if base.run_directory else None
         self.recorder = recorder
-        self.task_text = str(self.observation["text"])
+        history = base.history
+        self.task_text = history.events[0].text
         self.introduction = f"{self.task_text}{_ACTING}"
-        self.max_steps = base.limits.max_steps
+        self.max_steps = history.step + int(self.observation["steps_left"])
         self.notes: list[str] = []
         self.over = False
         self.reward = 0.0
-        self.runs: list[RunResult] = []
+        self.runs: list[RunResult] = [
+            RunResult(**vars(run), files=history.files_at(run.step))
+            for run in numbered_runs((event.step, event.info) for event in history.events)
+        ]
         self._ended_by = ""
         self._present: dict[str, str] = {}  # the files when the present step was asked for
         self._lock = threading.RLock()  # of what is kept here
         self._stepping = threading.Lock()
-        self._start: dict[str, str] = dict(self.observation["files"])
-        self._files = dict(self._start)
+        self._start = dict(history.files_at(0))
+        self._files: dict[str, str] = dict(self.observation["files"])
         self._workspace = Path(self.info["workspace"])
         domain, datasets = base.task.resolve(), base.task.meta_train
         self._pictures = {
@@ -158,6 +163,31 @@ class ToolSession:
             registry.AddNote: self._add_note,
             registry.ReadNotes: self._read_notes,
         }
+        if options and options.get("restore") is not None and base.run_directory is not None:
+            self._take_up(read_calls(base.run_directory))
+
+    def _take_up(self, calls: Sequence[Mapping[str, Any]]) -> None:
+        """Notes, and edits that no step has taken yet, of the session that this one goes on with.
+
+        They come from a record, which others may have written, and go through the same checks as calls.
+        """
+        pending: list[Arguments] = []
+        for call in calls:
+            if call.get("event") != "tool_call" or not call.get("ok"):
+                continue
+            try:
+                parsed = get_tool(str(call.get("name"))).parse(call.get("arguments"))
+            except ToolError:
+                continue
+            if isinstance(parsed, (registry.RunFiles, registry.Submit)):
+                pending.clear()
+            elif isinstance(parsed, (registry.WriteFile, registry.ReplaceInFile)):
+                pending.append(parsed)
+            elif isinstance(parsed, registry.AddNote):
+                self._add_note(parsed)
+        for edit in pending:
+            with contextlib.suppress(ToolError, ActionError):
+                self._tools[type(edit)](edit)
 
     @property
     def files(self) -> dict[str, str]:

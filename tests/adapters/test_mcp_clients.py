@@ -530,3 +530,56 @@ def test_an_episode_that_ended_is_not_left(make_session: MakeSession, good: dict
     session.submit()
     session.close()
     assert not EpisodeRecord.load(session.info["run_directory"]).was_left
+
+
+def test_an_episode_that_was_left_is_resumed(
+    arguments: list[str], environment: dict[str, str], good: dict[str, str], tmp_path: Path
+) -> None:
+    async def first(client: Client) -> None:
+        await client.call_tool("write_file", {"path": "features.py", "content": good["features.py"]})
+        await client.call_tool("write_file", {"path": "model.py", "content": good["model.py"]})
+        assert "This was run 1" in words(await client.call_tool("run"))
+        await client.call_tool("add_note", {"text": "powers help"})
+        await client.call_tool("write_file", {"path": "model.py", "content": "worse = True\n"})
+
+    async def second(client: Client) -> None:
+        told = words(await client.call_tool("read_task"))
+        assert "You have 4 actions" in told
+        assert words(await client.call_tool("read_notes")) == "1. powers help"
+        assert words(await client.call_tool("read_file", {"path": "model.py"})) == "worse = True\n"
+        assert "model.py (13 bytes, changed since the last run)" in words(await client.call_tool("list_files"))
+        again = words(await client.call_tool("run"))
+        assert "This was run 2; the best so far is run 1" in again
+        submitted = words(await client.call_tool("submit", {"run": 1}))
+        assert "The episode is over. Reward: 1." in submitted
+
+    def play(main: Callable[[Client], Awaitable[None]], command: list[str]) -> str:
+        async def connect() -> None:
+            server = StdioServerParameters(command=sys.executable, args=command, env=environment)
+            with (tmp_path / "stderr").open("w") as errors:
+                async with Client(stdio_client(server, errlog=errors)) as client:
+                    await main(client)
+
+        anyio.run(connect)
+        return (tmp_path / "stderr").read_text()
+
+    said = play(first, arguments)
+    left(tmp_path / "runs")
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"discoenv mcp --resume {run} goes on" in said
+    rest = ["--sandbox", arguments[arguments.index("--sandbox") + 1], "--runs", str(tmp_path / "again")]
+    said = play(second, ["-m", "discoenv.cli.main", "mcp", "--resume", str(run), *rest])
+    assert "the episode is over; reward 1." in said
+    (resumed,) = (tmp_path / "again").iterdir()
+    record = EpisodeRecord.load(resumed)
+    assert record.result is not None
+    assert [event.step for event in record.events] == [0, 1, 2, 3]
+    assert EpisodeRecord.load(run).was_left, "the run that was left stays as it is"
+    refused = subprocess.run(
+        [sys.executable, "-m", "discoenv.cli.main", "mcp", "--resume", str(run), "--task", "x.yaml", "--seed", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "leave out --task, --seed" in " ".join(refused.stderr.replace("│", " ").split())

@@ -9,6 +9,7 @@ import pytest
 from discoenv.bench.cell import CellResult, DatasetOutcome, Matrix, read_result, read_results, read_status
 from discoenv.bench.playing import episode_seed
 from discoenv.episodes.record import EpisodeRecord
+from discoenv.episodes.watch import KINDS
 from discoenv.tasks.task import Task
 from tests.bench.conftest import TASKS, MakeBenchmark
 
@@ -31,6 +32,7 @@ def test_a_cell_is_an_episode_with_its_own_record(make_benchmark: MakeBenchmark)
     assert run.task.task_id == result.task
     assert run.result is not None
     assert run.result.reward == result.reward
+    assert result.watch == dict.fromkeys(KINDS, 0)
     assert read_results(benchmark.directory) == [result]
 
 

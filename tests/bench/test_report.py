@@ -33,6 +33,7 @@ TABLES = {
     "generalisation",
     "tasks",
     "cost",
+    "watch",
     "failed",
     "missing",
     "left-out",
@@ -119,7 +120,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three agents, one with a hostile name; one failed run, one failed exam, one missing cell."""
     directory = tmp_path_factory.mktemp("bench") / "small"
     tokens = {"prompt": 1000, "completion": 100, "total": 1100, "calls": 2}
-    results = [*played("good", 1.5, tokens=tokens, cost_usd=0.25), *played("poor", 0.4), *played(HOSTILE, 0.7)]
+    watch = {"flag": 2, "refused import": 0, "printed score": "many"}
+    results = [
+        *played("good", 1.5, tokens=tokens, cost_usd=0.25, watch=watch),
+        *played("poor", 0.4),
+        *played(HOSTILE, 0.7),
+    ]
     good = next(each for each in results if each.agent == "good")
     results.remove(good)
     results[0] = cell(
@@ -157,6 +163,10 @@ def test_rows_say_what_is_in_the_cells(path: Path) -> None:
     assert rows["leaderboard"][1][1:3] == ["14 of 15", "93%[69%, 99%]"]
     assert rows["ratings-every"][1][0] == "good"
     assert "baseline (fixed)" in [row[0] for row in rows["ratings-single"]]
+    assert rows["watch"][0][:4] == ["Agent", "Runs", "Flag", "Refused import"]
+    found = {row[0]: row[1:] for row in rows["watch"][1:]}
+    assert found["good"][:5] == ["14 of 15", "28 in 14 runs", "0", "—", "—"]
+    assert found["poor"][:2] == ["0 of 15", "—"]
     assert rows["editable-modules"][1][:3] == ["1", contents.readable(HOSTILE), "12"]
     cost = next(row for row in rows["cost"] if row[0] == "good")
     assert cost[1:4] == ["14", "42", "140"]

@@ -18,6 +18,7 @@ from discoenv.episodes.record import (
     EventRecord,
     ExamRecord,
     IntegrityRecord,
+    OriginRecord,
     ResultRecord,
     RunRecord,
     ScoreRecord,
@@ -34,6 +35,7 @@ DESCRIBED: list[Any] = [
     ScoreRecord,
     ExamRecord,
     SetupRecord,
+    OriginRecord,
     ResultRecord,
     RunRecord,
 ]

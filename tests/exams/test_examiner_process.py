@@ -22,8 +22,9 @@ import psutil
 import pytest
 
 from discoenv.errors import InfraError
-from discoenv.exams.examiner_client import Examination, ExaminerProcess, Training
+from discoenv.exams.examiner_client import EXAMINER_MODULE, Examination, ExaminerProcess, Training
 from discoenv.kits.exam import messages
+from discoenv.machine import started
 from discoenv.tasks.domain import Domain
 from tests.conftest import TOY
 
@@ -332,7 +333,7 @@ def test_an_abort_that_comes_too_late_does_not_end_the_next_exam(warm: ExaminerP
 def test_it_ends_with_its_host_also_when_a_reply_is_unread(read: bool) -> None:
     ours, theirs = socket.socketpair()
     descriptor = str(theirs.fileno())
-    command = [sys.executable, "-m", "discoenv.exams.examiner_process", str(TOY / "Toy"), descriptor]
+    command = [sys.executable, "-m", EXAMINER_MODULE, str(TOY / "Toy"), descriptor, started.name("examiner")]
     process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
     theirs.close()
     ours.sendall(json.dumps({"operation": "floor", "target": TARGET, "seed": 1}).encode() + b"\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,6 +11,7 @@ from discoenv.bench import ratings, stats
 from discoenv.bench.cell import CellResult
 from discoenv.bench.intervals import Estimate
 from discoenv.bench.report.contents import Contents, readable
+from discoenv.episodes.watch import KINDS
 from discoenv.tasks.task import Side
 
 NOTHING = "—"
@@ -63,6 +64,7 @@ def tables(contents: Contents) -> list[Table]:
         generalisation(contents),
         tasks(contents),
         cost(contents),
+        watched(contents),
         failed(contents),
         missing(contents),
         left_out(contents),
@@ -255,6 +257,37 @@ def cost(contents: Contents) -> Table:
         tuple(rows()),
         "Totals over all runs. Seconds are of wall-clock time, of agent and exams together; joules are of the exams.",
     )
+
+
+def watched(contents: Contents) -> Table:
+    """What looks like cheating or fabrication in the runs' records."""
+
+    def rows() -> Rows:
+        for agent, cells in stats.by_agent(contents.cells).items():
+            looked = [cell.watch for cell in cells if isinstance(cell.watch, dict)]
+            yield (
+                text(agent),
+                TableCell(f"{len(looked)} of {len(cells)}", number=True),
+                *(_findings(looked, kind) for kind in KINDS),
+            )
+
+    return Table(
+        "watch",
+        "Watch",
+        ("Agent", "Runs", *(kind.capitalize() for kind in KINDS)),
+        tuple(rows()),
+        "Numbers of findings that a reader should look at; `discoenv check DIR` lists them. They change no score. "
+        + " ".join(f"{kind.capitalize()}: {what}." for kind, what in KINDS.items()),
+    )
+
+
+def _findings(looked: Sequence[Mapping[str, Any]], kind: str) -> TableCell:
+    """Findings of a kind, and in how many runs."""
+    counts = [value for each in looked if isinstance(value := each.get(kind), int)]
+    if not counts:
+        return TableCell(NOTHING, number=True)
+    some = sum(value > 0 for value in counts)
+    return TableCell(f"{sum(counts)}" + (f" in {some} runs" if some else ""), number=True)
 
 
 def failed(contents: Contents) -> Table:

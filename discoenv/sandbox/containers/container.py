@@ -101,6 +101,7 @@ class Container:
     """
 
     def __init__(self, engine: Engine, recipe: Recipe) -> None:
+        self._owner = os.getpid()
         self.engine = engine
         self.recipe = recipe
         self.id = ""
@@ -160,7 +161,9 @@ class Container:
         return code, bool(state.get("OOMKilled"))
 
     def remove(self) -> None:
-        """Kill it whatever it ignores, and return when it is gone; safe to call again."""
+        """Kill it whatever it ignores, and return when it is gone; safe to call again. Nothing in a child's process."""
+        if os.getpid() != self._owner:
+            return
         try:
             if self.id:
                 self.engine.remove(self.id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import threading
 import weakref
 from collections import deque
@@ -26,6 +27,7 @@ class ContainerPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._filling = threading.Lock()
         self._waiting: dict[str, deque[Container]] = {}
@@ -59,7 +61,9 @@ class ContainerPool:
             threading.Thread(target=self._fill_quietly, name="discoenv-pool", daemon=True).start()
 
     def close(self) -> None:
-        """Remove what waits. Safe to call again."""
+        """Remove what waits. Safe to call again. Nothing in a child's process: the containers are its parent's."""
+        if os.getpid() != self._owner:
+            return
         self._closed = True
         with self._filling:
             while containers := [key for key, waiting in self._waiting.items() if waiting]:

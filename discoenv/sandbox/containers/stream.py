@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from discoenv.machine import forks
 from discoenv.sandbox.local.supervised import Tail
 
 _CHUNK_BYTES = 1 << 18
@@ -27,7 +28,7 @@ class Stream:
 
     def __init__(self, attached: Any) -> None:
         self._attached = attached  # keeps the HTTP response alive
-        self._socket = socket.socket(fileno=os.dup(attached.fileno()))
+        self._socket = forks.keep_socket(socket.socket(fileno=os.dup(attached.fileno())))
         self._socket.setblocking(False)
         self._header = b""
         self._left = 0

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from discoenv.errors import CannotFork, SandboxError, SandboxUnavailable
+from discoenv.machine import streams
 from discoenv.machine.gpus import device_nodes
 from discoenv.machine.processes import Stat, tasks_of
 from discoenv.sandbox.base import Check, Command, Limits, Mount, Running, Sandbox
@@ -101,6 +102,7 @@ class BubblewrapSandbox(Sandbox):
             SandboxError: the sandbox could not be set up: a mount's source is missing, ``cwd`` does not exist inside,
                 or the kernel refuses (the message says what bwrap said).
         """
+        streams.fill()
         program = _program()
         view = interpreter_view(command.hidden_packages, self._also_visible)
         for mount in command.mounts:

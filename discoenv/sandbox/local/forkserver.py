@@ -11,14 +11,14 @@ import os
 import socket
 import subprocess
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from discoenv.errors import CannotFork
-from discoenv.machine.processes import children
+from discoenv.machine import forks, streams
+from discoenv.machine.processes import children, command_line, processes, stat
 
 _SOURCE = Path(__file__).with_name("forked.py")
 # Learners inherit the command line, which must not reveal where discoenv is.
@@ -80,7 +80,9 @@ class ForkServer:
         self.failures = 0
         self.forked = False
         self._lock = threading.Lock()
+        streams.fill()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        forks.keep_socket(self._control)
         with theirs, _SOURCE.open("rb") as source:
             descriptors = [theirs.fileno(), source.fileno()]
             try:
@@ -97,7 +99,7 @@ class ForkServer:
             except OSError as error:
                 self._control.close()
                 raise CannotFork(f"{warmth.executable} could not be started: {error}") from error
-        self._end = weakref.finalize(self, _end, self._process, self._control)
+        self._end = forks.finalize(self, _end, self._process, self._control)
         asked = {"modules": warmth.modules, "path": warmth.path, "covered": warmth.covered}
         unsafe = self._ask(asked, [], _IMPORT_PATIENCE_S)["unsafe"]
         if unsafe:
@@ -162,6 +164,7 @@ class ForkServers:
     def __init__(self, most: int = 3) -> None:
         self._most = most
         self._lock = threading.Lock()
+        self._owner = os.getpid()
         self._servers: dict[WarmServers, ForkServer | str] = {}
         self._retired: list[ForkServer] = []
         self._deaths: dict[WarmServers, int] = {}
@@ -173,6 +176,8 @@ class ForkServers:
             CannotFork: there can be none; also at later calls, which do not try again.
         """
         with self._lock:
+            if os.getpid() != self._owner:  # a child: those of its parent answer the parent alone
+                self._owner, self._servers, self._retired = os.getpid(), {}, []
             server = self._servers.pop(warmth, None)
             if isinstance(server, ForkServer) and not server.is_alive():
                 server = self._without(warmth, server, "the fork server died")
@@ -222,6 +227,26 @@ class ForkServers:
         for server in servers:
             if isinstance(server, ForkServer):
                 server.close()
+
+
+def fork_servers() -> list[tuple[int, int]]:
+    """Pids of this user's servers that run now, and of the processes that started them.
+
+    A server ends by itself when its owner has ended, and the last learner. Learners, who have its command line, are not
+    listed.
+    """
+    lines = {pid: command_line(pid)[1:3] for pid in processes()}
+    found = [pid for pid, line in lines.items() if line == ["-c", _RUN]]
+    seen = [each for pid in found if (each := stat(pid)) and lines.get(each.parent) != ["-c", _RUN]]
+    own = Path("/proc/self/ns/pid").stat().st_ino
+    return [(each.pid, each.parent) for each in seen if _namespace(each.pid) == own]
+
+
+def _namespace(pid: int) -> int:
+    try:
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino
+    except OSError:
+        return 0
 
 
 def place_in(sandbox: int) -> tuple[int, dict[str, Any]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from discoenv.errors import SandboxError
+from discoenv.machine import started, streams
 from discoenv.machine.owner import owner_tag
 from discoenv.machine.processes import Stat, processes, stat
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
@@ -24,8 +25,6 @@ from discoenv.sandbox.inventory import remove_abandoned_folders
 from discoenv.sandbox.local.running import Launch, LocalRunning, entering, telling_ready
 from discoenv.sandbox.local.supervised import LiveCommands
 from discoenv.sandbox.local.tree import WatchedTree
-
-_MARK = "DISCOENV_COMMAND"
 
 
 class ProcessSandbox(Sandbox):
@@ -51,24 +50,25 @@ class ProcessSandbox(Sandbox):
         Raises:
             SandboxError: it could not be started.
         """
+        streams.fill()
         self._warn()
         remove_abandoned_folders()
         scratch = tempfile.mkdtemp(prefix=f"discoenv-scratch-{owner_tag()}-")
         places = {mount.target: str(mount.source.resolve()) for mount in command.mounts}
         places.setdefault("/tmp", scratch)  # noqa: S108 (a path as the command names it)
-        mark = uuid.uuid4().hex
+        mark = started.name("command", uuid.uuid4().hex)
         environment = minimal_environment(limits, home=scratch)
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         for name, value in command.env.items():
             environment[name] = ":".join(_relocated(part, places) for part in value.split(":"))
-        environment[_MARK] = mark
+        environment[started.MARK] = mark
         argv = [_relocated(argument, places) for argument in command.argv]
         if argv[0] == "python":
             argv[0] = sys.executable
         try:
             running = LocalRunning(
                 Launch(
-                    argv=[*entering([], limits), *telling_ready(), *argv],
+                    argv=[*entering([], limits), *_dying_with_us(), *telling_ready(), *argv],
                     env=environment,
                     tree=WatchedTree(limits, strays=lambda found: _marked(mark, found)),
                     cwd=_relocated(command.cwd, places),
@@ -97,6 +97,11 @@ class ProcessSandbox(Sandbox):
             )
 
 
+def _dying_with_us() -> list[str]:
+    """The part of an argv by which the kernel kills the command when the thread that started it is gone."""
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+
+
 def _relocated(value: str, places: dict[str, str]) -> str:
     """``value`` with a leading mount target replaced by where that really is; the longest target wins."""
     for target in sorted(places, key=len, reverse=True):
@@ -107,7 +112,7 @@ def _relocated(value: str, places: dict[str, str]) -> str:
 
 def _marked(mark: str, found: set[int]) -> list[Stat]:
     """Processes that carry the command's mark in their environment, wherever they went."""
-    wanted = f"{_MARK}={mark}".encode()
+    wanted = f"{started.MARK}={mark}".encode()
     strays = []
     for pid in processes():
         try:

@@ -50,6 +50,7 @@ class Supervised(Running):
     """
 
     def __init__(self, limits: Limits) -> None:
+        self._owner = os.getpid()
         self._limits = limits
         self._started = 0.0
         self._ended = 0.0
@@ -105,8 +106,9 @@ class Supervised(Running):
 
         Raises:
             TimeoutError: ``timeout_s`` passed first; the command goes on.
-            SandboxError: the sandbox itself broke down.
+            SandboxError: the sandbox itself broke down, or this process is a child of the one that started the command.
         """
+        self._require_owner()
         if not self._done.wait(timeout_s):
             raise TimeoutError(f"the command still runs after waiting {timeout_s} s: wait again, or kill() it")
         if self._error:
@@ -115,12 +117,21 @@ class Supervised(Running):
         return self._outcome
 
     def kill(self) -> Outcome:
-        """Kill the whole process tree with SIGKILL, wait until it is gone, and return how it ended."""
+        """Kill the whole process tree with SIGKILL, wait until it is gone, and return how it ended.
+
+        Raises:
+            SandboxError: the sandbox itself broke down, or this process is a child of the one that started the command.
+        """
+        self._require_owner()
         with self._wake_lock:
             self._kill_asked = True
             if self._wake_in >= 0:
                 os.write(self._wake_in, b"k")
         return self.wait()
+
+    def _require_owner(self) -> None:
+        if os.getpid() != self._owner:
+            raise SandboxError(f"the command is one of process {self._owner}, whose child this is")
 
     def _supervise(self) -> None:
         reason: EndReason = "exited"
@@ -148,19 +159,27 @@ class Supervised(Running):
 
 
 class LiveCommands:
-    """Commands that may still run; safe to use from several threads."""
+    """Commands that may still run; safe to use from several threads. A child has none of its parent's."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._owner = os.getpid()
+        self._lock = threading.Lock()  # a parent's may be held by a thread that the child does not have
         self._running: weakref.WeakSet[Supervised] = weakref.WeakSet()
 
     def add(self, running: Supervised) -> None:
         """Remember it for as long as someone holds it."""
+        if os.getpid() != self._owner:
+            self._forget()
         with self._lock:
             self._running.add(running)
 
     def kill_all(self) -> None:
         """Kill all that still run; errors are theirs to report."""
+        if os.getpid() != self._owner:
+            self._forget()
         with self._lock:
             owned = list(self._running)
         for running in owned:
