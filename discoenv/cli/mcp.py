@@ -41,7 +41,7 @@ def serve(
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="With --resume: load the packs that the run names, code that may come with it."),
+        typer.Option("--trust", help="With --resume: load packs that the run names, which are code."),
     ] = False,
     sandbox: SandboxOption = "auto",
     runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
@@ -55,8 +55,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise TaskError(f"{error.name} is missing: pip install 'discoenv[mcp]'") from error
     from discoenv.env import DiscoGenEnv  # imports Gymnasium
-    from discoenv.episodes.record import EpisodeRecord, trusted_packs
-    from discoenv.tasks.registry import load_pack
+    from discoenv.episodes.record import EpisodeRecord
     from discoenv.tools import ToolSession
 
     if resume is not None:
@@ -64,10 +63,7 @@ def serve(
         void = [f"--{name}" for name, value in given.items() if value not in (None, "")]
         if void:
             raise typer.BadParameter(f"--resume goes on with what the run was begun with: leave out {', '.join(void)}")
-        recorded = EpisodeRecord.load(resume, events=False)
-        for pack in trusted_packs(recorded, trust=trust):
-            load_pack(pack)
-        max_steps = recorded.setup.max_steps
+        max_steps = EpisodeRecord.load(resume, events=False).setup.max_steps
 
     def make_session(on_progress: Callable[[Any], None]) -> ToolSession:
         env = DiscoGenEnv(
@@ -79,7 +75,7 @@ def serve(
             runs_dir=runs.resolve(),
             on_progress=on_progress,
         )
-        return ToolSession(env, seed=seed, options=None if resume is None else {"restore": resume})
+        return ToolSession(env, seed=seed, options=None if resume is None else {"restore": resume, "trust": trust})
 
     def report_end(session: ToolSession) -> None:
         _say(f"the episode is over; {f'reward {session.reward:.3f}' if session.scored else 'without a reward'}")

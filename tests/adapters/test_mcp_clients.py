@@ -567,7 +567,7 @@ def test_an_episode_that_was_left_is_resumed(
     left(tmp_path / "runs")
     (run,) = (tmp_path / "runs").iterdir()
     assert f"discoenv mcp --resume {run} goes on" in said
-    rest = ["--sandbox", arguments[arguments.index("--sandbox") + 1], "--runs", str(tmp_path / "again")]
+    rest = ["--trust", "--sandbox", arguments[arguments.index("--sandbox") + 1], "--runs", str(tmp_path / "again")]
     said = play(second, ["-m", "discoenv.cli.main", "mcp", "--resume", str(run), *rest])
     assert "the episode is over; reward 1." in said
     (resumed,) = (tmp_path / "again").iterdir()
