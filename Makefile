@@ -24,7 +24,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(PIP_INSTALL) -c constraints.txt --build-constraint constraints.txt
 
 .DEFAULT_GOAL := demo
-.PHONY: help demo test test-all lint types format bench calibrate lock newest clean \
+.PHONY: help demo test test-all lint types format bench gpu calibrate lock newest clean \
   ci-demo ci-lint ci-docker ci-viewer ci-discogen ci-bench ci-newest ci-tests
 
 help: ## List the targets
@@ -58,6 +58,9 @@ format: $(VENV)/.dev ## Format, and correct what can be corrected
 bench: $(VENV)/.dev ## Run the benchmarks of speed; BENCH="--only startup" chooses
 	@$(BIN)/discoenv doctor --fix --quiet
 	$(BIN)/python -m benchmarks $(BENCH)
+
+gpu: $(VENV)/.dev ## Try everything about GPUs, in ten minutes: writes gpu-results.json
+	$(BIN)/python -m benchmarks.gpu
 
 calibrate: $(VENV)/.dev ## Measure all floors and baselines (hours)
 	$(BIN)/discoenv calibrate all

@@ -116,9 +116,9 @@ class OneByOne(Evaluation):
 
     number = 0
 
-    def seeds(self, side: Side, dataset: str) -> list[int]:
+    def seeds(self, side: Side, dataset: str, count: int | None = None) -> list[int]:
         """One seed."""
-        return super().seeds(side, dataset)[self.number : self.number + 1]
+        return super().seeds(side, dataset, count)[self.number : self.number + 1]
 
     def budget_s(self, dataset: str) -> float:
         """Ample."""

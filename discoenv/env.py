@@ -20,16 +20,18 @@ from discoenv.errors import ArgumentError
 from discoenv.exams.host import Host
 from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import Progress
-from discoenv.machine import scratch
-from discoenv.machine.devices import DeviceChoice
+from discoenv.machine import devices, scratch
+from discoenv.machine.devices import Device, DeviceChoice
 from discoenv.sandbox import SandboxChoice
-from discoenv.scoring import offered
+from discoenv.scoring import offered, seeds
+from discoenv.scoring.scores import Reference, Scoring
 from discoenv.spaces import action_space, observation_space
+from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task, require_agreement
-from discoenv.tasks.registry import get_domain
+from discoenv.tasks.registry import get_domain, load_packs
 from discoenv.tasks.sampling import Sampling, sample_task
 from discoenv.tasks.specification import SCALES, Scale
-from discoenv.tasks.task import Task
+from discoenv.tasks.task import Side, Task
 from discoenv.text import shown
 from discoenv.time_limit import time_limits
 
@@ -45,9 +47,10 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     The reward is 0 until the episode ends. It ends ``terminated`` by ``submit``, or ``truncated`` when ``max_steps`` or
     ``limits.compute_budget_s`` are spent; either way the current files are trained and scored on the meta-test
-    datasets. By default the reward is the mean over these of normalised scores clipped to [−1, 10]; see
-    :mod:`discoenv.objectives`. If the machine fails (at an exam: twice), the episode ends ``truncated`` with
-    ``info["infra_error"]`` and reward 0: discard such an episode, it says nothing about the agent.
+    datasets. By default the reward is the mean over exams of what they are worth: a failed one −1, a score n below the
+    floor n/(1 − n), up to the baseline n, above it 1 + ln n; see :mod:`discoenv.objectives`. If the machine fails (at
+    an exam: twice), the episode ends ``truncated`` with ``info["infra_error"]`` and reward 0: discard such an episode,
+    it says nothing about the agent.
 
     Gymnasium's own limit on steps (``gym.make(..., max_episode_steps=N)``, ``TimeLimit``) counts as ``max_steps``, too:
     an episode that it cuts short is scored like any other.
@@ -57,12 +60,20 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         task: a :class:`Task`; a dict or the path of a YAML file, in its form or in DiscoGen's; or the name of a
             DiscoBench task. What it leaves out comes from ``scale``, the first ``objective``, and the seeds of
             ``sampling``; where it contradicts them, that is an error. None samples a task at each reset.
-        scale: scale of tasks: ``tiny``, ``small`` or ``full``; None: that of the task, else ``small``.
+        packs: packs of further domains, see :func:`discoenv.load_pack`: a path or several, ``<path>=<interpreter>``
+            for one that needs another Python.
+        scale: scale of tasks: ``tiny``, ``small`` or ``full``; None: that of the task, else ``small``, and for domains
+            of packs the one that they have.
         objective: objective of tasks, or several to draw from (see :mod:`discoenv.objectives`); None: that of the task,
             else ``performance``.
         max_steps: actions per episode; None: as in ``limits``, which by default allow 10.
         sampling: how tasks are sampled, a :class:`Sampling` or its fields.
         limits: what bounds an episode, an :class:`EpisodeLimits` or its fields.
+        reference: what scores are compared with: ``shipped``, the baseline that the domain ships; or ``paired``, the
+            base modules in the same exams, which takes out what the seed does to both, and costs the exams of the base
+            modules, once per exam on this machine.
+        transform: what exams are worth to the objective ``performance``: ``ordered``, as above; or ``linear``, the
+            normalised score of a dataset clipped to [−1, 10], for which a failed exam counts as the floor, 0.
         host: where exams run. Environments may share it, and its creator closes it.
         sandbox, device, secret: without a ``host``, those of a host that is made for this environment (see
             :class:`Host`). By default exams come from this user's own secret.
@@ -86,17 +97,20 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         domain: str | Sequence[str] | None = None,
         task: Task | Mapping[str, Any] | str | Path | None = None,
         *,
+        packs: str | Path | Sequence[str | Path] = (),
         scale: Scale | None = None,
         objective: str | Sequence[str] | None = None,
         max_steps: int | None = None,
         sampling: Sampling | Mapping[str, Any] = Sampling(),  # noqa: B008 - it cannot be changed
         limits: EpisodeLimits | Mapping[str, Any] = EpisodeLimits(),  # noqa: B008
+        reference: Reference = "shipped",
+        transform: objectives.Transform = "ordered",
         host: Host | None = None,
         sandbox: SandboxChoice = "auto",
         device: DeviceChoice = "auto",
         secret: Secret | str | Path | None = None,
         runs_dir: str | Path | None = "runs",
-        reward_fn: objectives.RewardFunction | None = None,
+        reward_fn: objectives.SimpleRewardFunction | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         render_mode: str | None = None,
     ) -> None:
@@ -107,19 +121,26 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         self.limits, _ = arguments.settings("limits", limits, EpisodeLimits)
         if max_steps is not None:
             self.limits = replace(self.limits, max_steps=max_steps)
+        self.scoring = Scoring(reference, transform)
         self.action_space = action_space()
         self.observation_space = observation_space(self.limits.max_steps)
+        load_packs(_paths(packs))
         self._domains = None if domain is None else arguments.names("domain", domain)
         for name in self._domains or ():
             get_domain(name)
         self._objectives = ("performance",) if objective is None else arguments.names("objective", objective)
         for name in self._objectives:
             objectives.get(name)
-        self._scale: Scale = "small" if scale is None else cast(Scale, arguments.choice("scale", scale, SCALES))
+        self._scale = None if scale is None else cast(Scale, arguments.choice("scale", scale, SCALES))
         #: Fields that were asked for, and the values that the task may have there.
-        self._asked: dict[str, Sequence[Any]] = {name: (getattr(self._sampling, name),) for name in given}
+        self._asked: dict[str, Sequence[Any]] = {
+            name: (value,) for name in given if (value := getattr(self._sampling, name)) != "auto"
+        }
         self._asked |= {} if scale is None else {"scale": (scale,)}
         self._asked |= {} if objective is None else {"objective": self._objectives}
+        self._device: Callable[[bool], Device] = (
+            host.device if host else lambda gpu: devices.choose(device, prefer_gpu=gpu)
+        )
         self._task = None if task is None else self._parsed(task)
         if self._task is not None:
             void = [f"sampling[{name!r}]" for name in given if name not in Task.model_fields]
@@ -148,7 +169,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         raise TypeError(
             f"{type(self).__name__} cannot be copied or pickled: it has processes and files of its own. Make another "
             "one with the same arguments, gym.make(env.spec), and reset it with the same seed: it plays the same task "
-            "in the same exams"
+            "in the same exams. fork() copies its episode"
         )
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
@@ -179,6 +200,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             self.host,
             seed=int(self.np_random.integers(2**63)),
             limits=replace(self.limits, max_steps=min([self.limits.max_steps, *time_limits(self)])),
+            scoring=self.scoring,
             reward_fn=self._reward_fn,
             runs_dir=self._runs_dir,
             on_progress=self._on_progress,
@@ -330,25 +352,39 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
 
     def _parsed(self, task: Task | Mapping[str, Any] | str | Path) -> Task:
         """A task, with what it leaves out as it was asked for, and checked against that."""
-        defaults = {"scale": self._scale, "objective": self._objectives[0]}
+        defaults: dict[str, Any] = {"objective": self._objectives[0]}
         defaults |= {name: getattr(self._sampling, name) for name in ("train_seeds", "test_seeds")}
-        parsed = read_task(task, defaults)
+        defaults |= {} if self._scale is None else {"scale": self._scale}
+        if self._domains is not None and len(self._domains) == 1:
+            defaults["domain"] = self._domains[0]
+        parsed = read_task(task, defaults, seeds_of=self._seeds_of)
         require_agreement(parsed, {name: values for name, values in self._asked.items() if name in Task.model_fields})
         parsed.resolve()
         objectives.get(parsed.objective)
         return parsed
 
     def _sample(self) -> Task:
-        """A task whose datasets all have baselines that can be told from their floors."""
+        """A task whose datasets all have baselines that can be told from their floors, and whose imports are there."""
+        offers = offered.usable(self._scale, lambda setting: self.host.device(setting.wants_gpu).name)
+
+        def usable(domain: Domain, backend: str, dataset: str) -> bool:
+            found = self.host.sandbox.own_packages or not domain.missing_for_training(dataset)
+            return found and offers(domain, backend, dataset)
+
         return sample_task(
             self.np_random,
             domains=self._domains,
             scale=self._scale,
             objectives=self._objectives,
-            usable=offered.usable(self._scale, lambda setting: self.host.device(setting.wants_gpu).name),
+            usable=usable,
             gpu=self.host.has_gpu,
+            seeds_of=self._seeds_of,
             **asdict(self._sampling),
         )
+
+    def _seeds_of(self, task: Task, side: Side) -> int:
+        """The recommended number of exams per dataset of a side."""
+        return seeds.of_side(task, side, lambda setting: self._device(setting.wants_gpu).name)
 
     def _observation(self, episode: Episode) -> Observation:
         return {
@@ -362,6 +398,19 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         """End what runs. The episode can be looked at, and cannot go on."""
         if self._episode is not None:
             self._episode.end()
+
+
+def _paths(packs: Any) -> list[str | Path]:
+    """The argument ``packs`` as a list.
+
+    Raises:
+        ArgumentError: it is neither a path nor several.
+    """
+    if isinstance(packs, str | Path):
+        return [packs]
+    if isinstance(packs, Sequence) and all(isinstance(each, str | Path) for each in packs):
+        return list(packs)
+    raise ArgumentError(f"packs is {shown(packs)}; it must be the path of a pack, or a list of such paths")
 
 
 class _HostUse:

@@ -12,6 +12,7 @@
     │   ├── NotImportable         a function named ``package.module:name`` cannot be imported
     │   ├── EntryPointError       an entry point of an installed package cannot be used
     │   ├── DomainError           the files of a domain are wrong
+    │   ├── InterpreterUnusable   the interpreter that a pack names does not work
     │   ├── MissingHere           this computer lacks something that must be fetched, installed or measured first;
     │   │   │                     it is Inconclusive, too
     │   │   ├── DatasetUnavailable  a dataset's data or packages are missing here
@@ -120,6 +121,10 @@ class DomainError(UserError, ValueError):
 
 class EpisodeLeft(Inconclusive, RuntimeError):
     """An episode was closed, from another thread, while one of its actions was carried out; that action is lost."""
+
+
+class InterpreterUnusable(UserError, ValueError):
+    """The interpreter that a pack of domains names is not there, or does not work; the message names its path."""
 
 
 class MissingHere(UserError, Inconclusive):

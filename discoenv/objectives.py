@@ -1,7 +1,8 @@
 """What rewards are made of: a registry of functions from the scores of a side to one number.
 
-``performance`` rewards the score itself. ``time``, ``energy``, ``memory`` and ``golf`` reward a low cost among
-solutions whose score passes a threshold, compared with the cost of the baseline, measured on the same machine.
+``performance`` rewards the score itself, by one of the :data:`TRANSFORMS` of normalised scores. ``time``, ``energy``,
+``memory`` and ``golf`` reward a low cost among solutions whose score passes a threshold, compared with the cost of the
+baseline, measured on the same machine.
 
 Installed packages declare further ones by entry points of the group ``discoenv.objectives``
 (:mod:`discoenv.machine.entry_points`), which name functions with the decorator :func:`register`.
@@ -12,9 +13,10 @@ Importing this is cheap, because help texts and workspaces name objectives: NumP
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from discoenv import arguments
 from discoenv.errors import RewardFailed, UnknownName
@@ -27,10 +29,54 @@ if TYPE_CHECKING:
     from discoenv.scoring.scores import Score
     from discoenv.tasks.task import Task
 
-#: Normalised scores are clipped to this range before they are averaged, so that one dataset cannot decide alone.
+#: What an exam is worth to ``performance``, given its normalised score; see :func:`ordered` and :func:`worth`.
+Transform = Literal["ordered", "linear"]
+TRANSFORMS: Final[tuple[Transform, ...]] = get_args(Transform)
+#: What an exam that failed is worth in :func:`ordered`: less than any that was passed through to its end.
+FAILED: Final = -1.0
+#: Normalised scores are clipped to this range by ``linear``, so that one dataset cannot decide alone.
 CLIP = (-1.0, 10.0)
 #: Ratios of costs are clipped to this range.
 RATIO_CLIP = (0.0, 100.0)
+#: Scores below this are worth the same in :func:`ordered`, because floating-point numbers end at −1 there.
+_LOWEST: Final = -1e15
+
+
+def ordered(normalised: float) -> float:
+    """What an exam that was passed is worth: n/(1 − n) below the floor, n up to the baseline, 1 + ln n above it.
+
+    It keeps the order of scores, has no corner at 0 and none at 1, and lies above :data:`FAILED` for every number, so
+    that no module gains anything by failing on purpose, and no exam outweighs the others by exploding.
+
+    Example:
+        >>> [round(ordered(n), 3) for n in (-1e6, -1.0, 0.0, 0.5, 1.0, 10.0)]
+        [-1.0, -0.5, 0.0, 0.5, 1.0, 3.303]
+    """
+    if normalised < 0:
+        bounded = max(normalised, _LOWEST)
+        return bounded / (1 - bounded)
+    return normalised if normalised <= 1 else 1 + math.log(min(normalised, sys.float_info.max))
+
+
+def worth(normalised: Sequence[float], valid: Sequence[bool], transform: Transform) -> float:
+    """What the exams of one dataset are worth.
+
+    Args:
+        normalised: score of each exam, n = (metric − floor) / (baseline − floor); that of a failed exam is not used by
+            ``ordered``, and counts as it is for ``linear``.
+        valid: whether each exam was passed through to its end, with a number for its metric.
+        transform: ``ordered``: the mean over exams of :func:`ordered`, a failed one being worth −1. ``linear``: the
+            mean of n, then clipped to [−1, 10]; failed exams are worth the floor there, and thus more than bad ones.
+
+    Raises:
+        ValueError: there is no such transform.
+    """
+    if transform == "ordered":
+        each = [ordered(n) if ok else FAILED for n, ok in zip(normalised, valid, strict=True)]
+        return math.fsum(each) / len(each)
+    if transform == "linear":
+        return min(max(math.fsum(normalised) / len(normalised), CLIP[0]), CLIP[1])
+    raise ValueError(f"transform is {transform!r}; known are {', '.join(TRANSFORMS)}")
 
 
 @dataclass(frozen=True)
@@ -41,9 +87,11 @@ class Reward:
     parts: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: (task, scores of a side's datasets, module texts by file name) -> reward, or its value alone. An episode is rewarded
-#: for its meta-test side; a ``run`` reports what the meta-train side would be worth.
-RewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward | float]"
+#: (task, scores of a side's datasets, module texts by file name) -> reward. An episode is rewarded for its meta-test
+#: side; a ``run`` reports what the meta-train side would be worth.
+RewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward]"
+#: The same, but the value of the reward alone will do.
+SimpleRewardFunction: TypeAlias = "Callable[[Task, Sequence[Score], Mapping[str, str]], Reward | float]"
 
 
 @dataclass(frozen=True)
@@ -56,6 +104,7 @@ class Objective:
         description: one line about the reward.
         cost: what the agent should save, as a phrase for the task's description; empty: nothing.
         measured: whether it compares costs with the baseline's, measured on this machine.
+        failure: what an episode counts as whose agent failed before it had a reward: the lowest reward that there is.
     """
 
     name: str
@@ -63,6 +112,7 @@ class Objective:
     description: str = ""
     cost: str = ""
     measured: bool = False
+    failure: float = 0.0
 
 
 #: Entry points of this group name functions with the decorator :func:`register`.
@@ -71,7 +121,7 @@ _REGISTRY: dict[str, Objective] = {}
 
 
 def register(
-    name: str, *, description: str = "", cost: str = "", measured: bool = False
+    name: str, *, description: str = "", cost: str = "", measured: bool = False, failure: float = 0.0
 ) -> Callable[[RewardFunction], RewardFunction]:
     """Register an objective under ``name``; use as a decorator. An existing name is replaced.
 
@@ -80,11 +130,12 @@ def register(
         description: one line about the reward; default: the first line of the function's docstring.
         cost: what the agent should save, in words, such as ``peak memory of the training process``.
         measured: whether ``score.cost_entry``, this machine's own baseline, must be there for each dataset.
+        failure: what an episode counts as whose agent failed before it had a reward.
     """
 
     def add(function: RewardFunction) -> RewardFunction:
         line = description or (function.__doc__ or "").strip().partition("\n")[0]
-        _REGISTRY[name] = Objective(name, function, line, cost, measured)
+        _REGISTRY[name] = Objective(name, function, line, cost, measured, failure)
         return function
 
     return add
@@ -112,7 +163,7 @@ def names() -> list[str]:
     return sorted({*_REGISTRY, *entry_points.find(GROUP)})
 
 
-def compute(function: RewardFunction, task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
+def compute(function: SimpleRewardFunction, task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
     """What a reward function makes of the scores of a side: its :class:`Reward`, or one of the number it returned.
 
     Raises:
@@ -140,18 +191,22 @@ def function_name(function: Any) -> str:
 def passes(score: Score, baseline_scale: float) -> bool:
     """Whether a dataset's score reaches floor + baseline_scale · (baseline − floor) in the metric's direction.
 
-    False if an exam failed, or if the score is not a number.
+    False if an exam failed, or if its metric is not a number.
     """
-    return score.ok and score.normalised >= baseline_scale
+    return score.ok and all(score.valid) and score.normalised >= baseline_scale
 
 
-@register("performance")
+@register("performance", failure=FAILED)
 def performance(task: Task, scores: Sequence[Score], modules: Mapping[str, str]) -> Reward:
-    """Mean over meta-test datasets of the normalised score n_d, each clipped to [−1, 10]."""
-    import numpy as np
-
-    clipped = {score.dataset: float(np.clip(score.normalised, *CLIP)) for score in scores}
-    return Reward(float(np.mean(list(clipped.values()))), {"objective": "performance", "clipped": clipped})
+    """Mean over meta-test datasets of what exams are worth: failed −1 < floor 0 < baseline 1 < better 1 + ln n."""
+    outcomes = {score.dataset: score.outcome for score in scores}
+    parts = {
+        "objective": "performance",
+        "transform": scores[0].transform,
+        "outcomes": outcomes,
+        "valid": {score.dataset: score.valid_share for score in scores},
+    }
+    return Reward(math.fsum(outcomes.values()) / len(outcomes), parts)
 
 
 @register("time", cost="seconds of training and answering", measured=True)

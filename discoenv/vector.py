@@ -141,7 +141,8 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
         Args:
             seed: one per sub-environment; an integer ``s`` means ``s, s + 1, ...``; None: random ones.
             options: ``reset_mask``, bool[num_envs]: which to reset, the others go on; ``task``: the task of these
-                episodes, or a list of one per sub-environment.
+                episodes, or a list of one per sub-environment; ``restore``: the saved episode that they go on with, or
+                such a list, see :meth:`DiscoGenEnv.restore`.
 
         Raises:
             ValueError: seeds or options do not fit.
@@ -330,12 +331,16 @@ class DiscoGenVectorEnv(VectorEnv[Observation, Any, _Array]):
         mask = np.asarray(rest.pop("reset_mask", np.ones(self.num_envs, dtype=np.bool_)))
         if mask.dtype != np.bool_ or mask.shape != (self.num_envs,) or not mask.any():
             raise ValueError(f"reset_mask must be bool[{self.num_envs}] with at least one True, not {mask!r}")
-        task = rest.get("task")
-        if not isinstance(task, (list, tuple)):
-            return mask, [rest] * self.num_envs
-        if len(task) != self.num_envs:
-            raise ValueError(f"options: there are {len(task)} tasks for {self.num_envs} sub-environments")
-        return mask, [{**rest, "task": each} for each in task]
+        each = [dict(rest) for _ in range(self.num_envs)]
+        for key, name in (("task", "tasks"), ("restore", "saved episodes")):
+            values = rest.get(key)
+            if not isinstance(values, (list, tuple)):
+                continue
+            if len(values) != self.num_envs:
+                raise ValueError(f"options: there are {len(values)} {name} for {self.num_envs} sub-environments")
+            for single, value in zip(each, values, strict=True):
+                single[key] = value
+        return mask, each
 
     def _progress_of(self, index: int) -> Callable[[Progress], None] | None:
         if self._on_progress is None:

@@ -145,7 +145,7 @@ def made(toy: Domain, sandbox: Sandbox) -> Callable[..., Task]:
     return make
 
 
-@pytest.mark.parametrize("task", [LOOSE, FLAT, Task(**LOOSE)])  # type: ignore[arg-type]
+@pytest.mark.parametrize("task", [LOOSE, FLAT, Task(**LOOSE)])
 def test_what_a_task_leaves_open_is_as_asked(made: Callable[..., Task], task: Any) -> None:
     found = made(task=task, scale="tiny", objective="golf", sampling={"train_seeds": 3, "test_seeds": 4})
     assert (found.scale, found.objective, found.train_seeds, found.test_seeds) == ("tiny", "golf", 3, 4)

@@ -35,7 +35,7 @@ from discoenv.exams.host import Host
 from discoenv.exams.spec import Progress
 from discoenv.machine import speed
 from discoenv.sandbox.base import Sandbox
-from discoenv.scoring import baselines, calibration
+from discoenv.scoring import baselines, budgets, calibration
 from discoenv.scoring.scores import Score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, Task
@@ -82,7 +82,10 @@ def test_reset_describes_the_task(make_env: MakeEnv, task: Task) -> None:
     assert all("NotImplementedError" in text for text in observation["files"].values())
     assert observation["score"] == 0
     assert observation["steps_left"] == 5
-    for part in ("# Toy regression", "You may edit model.py, features.py", "You have 5 actions", "* Line: 30 s"):
+    setting = task.setting("Line")
+    budget_s = budgets.budget_s(setting, baselines.entry(setting), None, scale=2.0)
+    budget = f"* Line: {budget_s:.3g} s\n"
+    for part in ("# Toy regression", "You may edit model.py, features.py", "You have 5 actions", budget):
         assert part in observation["text"]
     assert Task.parse(info["task"]) == task
     assert info["task_id"] == task.task_id
@@ -103,8 +106,9 @@ def test_good_modules_are_worth_more_than_one(make_env: MakeEnv) -> None:
     observation, reward, terminated, truncated, info = env.step("submit")
     assert (terminated, truncated) == (True, False)
     assert 1 < float(reward) < 2
-    assert reward == info["meta_test"]["Wave"]["normalised"]
-    assert info["reward_parts"]["clipped"] == {"Wave": reward}
+    assert reward == pytest.approx(1 + np.log(info["meta_test"]["Wave"]["normalised"]))
+    assert reward == info["meta_test"]["Wave"]["outcome"]
+    assert info["reward_parts"]["outcomes"] == {"Wave": reward}
     assert "Meta-test scores (reward 1." in observation["text"]
     assert env.observation_space.contains(observation)
     assert json.loads(json.dumps(info)) == info
@@ -132,11 +136,12 @@ def test_a_run_of_datasets_that_are_not_there_is_refused(make_env: MakeEnv) -> N
     assert observation["steps_left"] == 9
 
 
-def test_a_submitted_stub_is_worth_nothing_and_names_its_function(make_env: MakeEnv) -> None:
+def test_a_submitted_stub_is_worth_less_than_nothing_and_names_its_function(make_env: MakeEnv) -> None:
     env = make_env()
     env.reset(seed=0)
     observation, reward, terminated, _, info = env.step({"command": "submit"})
-    assert (reward, terminated) == (0.0, True)
+    assert (reward, terminated) == (-1.0, True)
+    assert info["meta_test"]["Wave"]["normalised"] == info["meta_test"]["Wave"]["valid"] == 0
     assert "NotImplementedError: features.py: features is not implemented" in observation["text"]
     assert each_exam(info["meta_test"]["Wave"], "status") == ["error"]
     assert info["meta_test"]["Wave"]["metric"] == info["meta_test"]["Wave"]["floor"]
@@ -170,7 +175,7 @@ def test_a_minimised_metric_is_rewarded_in_its_direction(
     assert info["meta_test"]["Wave"]["metric"] < info["meta_test"]["Wave"]["baseline"]
     assert "| dataset | mse |" in observation["text"]
     env.reset(seed=0)
-    assert env.step("submit")[1] == 0
+    assert env.step("submit")[1] == -1
 
 
 def test_an_edit_costs_an_action_and_no_time(make_env: MakeEnv) -> None:
@@ -362,23 +367,25 @@ def test_what_the_user_does_to_an_observation_does_not_reach_the_environment(mak
         ("class Model:\n    fit = lambda *a: None\n    predict = lambda s, phi: {'r2': 1e9}\n", "protocol_error"),
     ],
 )
-def test_a_failing_or_cheating_module_is_worth_nothing_and_says_why(make_env: MakeEnv, code: str, status: str) -> None:
+def test_a_failing_or_cheating_module_is_worth_less_than_nothing_and_says_why(
+    make_env: MakeEnv, code: str, status: str
+) -> None:
     env = make_env()
     env.reset(seed=0)
     edits = [{"path": "features.py", "content": POLYNOMIAL_FEATURES}, {"path": "model.py", "content": code}]
     observation, reward, _, _, info = env.step({"edits": edits, "command": "submit"})
-    assert reward == 0
+    assert reward == -1
     assert each_exam(info["meta_test"]["Wave"], "status") == [status]
     assert f"### Wave: {status}" in observation["text"]
 
 
-def test_endless_training_is_worth_nothing(make_variant: MakeVariant, make_env: MakeEnv) -> None:
+def test_endless_training_is_worth_less_than_nothing(make_variant: MakeVariant, make_env: MakeEnv) -> None:
     make_variant("Toy", change=lambda c: c["limits"].update(minimum_budget_s=1.5, start_s=0.0))
     env = make_env()
     env.reset(seed=0)
     loop = {"edits": [{"path": "features.py", "content": "while True: pass\n"}], "command": "submit"}
     observation, reward, _, _, info = env.step(loop)
-    assert (reward, each_exam(info["meta_test"]["Wave"], "status")) == (0, ["timeout"])
+    assert (reward, each_exam(info["meta_test"]["Wave"], "status")) == (-1, ["timeout"])
     assert "the compute budget was spent before training was over (1.5 s)" in observation["text"]
 
 
@@ -425,7 +432,7 @@ def quick(make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> Di
     """An environment whose exams are all scored 1 at once."""
     entry = baselines.entry(Setting(toy, "default", "Line", "tiny"))
 
-    def examine(self: Evaluation, modules: Any, side: str, datasets: Any = ()) -> list[Score]:
+    def examine(self: Evaluation, modules: Any, side: str, datasets: Any = (), seeds: int | None = None) -> list[Score]:
         names = datasets or getattr(self.task, side)
         return [Score(name, (SCORED,), (0.5,), 1.0, None, entry) for name in names]
 
@@ -446,7 +453,8 @@ def check_step(env: DiscoGenEnv, files: dict[str, str], left: int, action: Any) 
     """Take a step, check what always holds, and return files and actions left (of a new episode if this one ended)."""
     observation, reward, terminated, truncated, info = env.step(action)
     assert env.observation_space.contains(observation)
-    assert observation["steps_left"] == left - 1
+    free = observation["text"].startswith(("## Runs", "There was no run", "Run "))
+    assert observation["steps_left"] == left - (not free)
     assert type(reward) is float
     assert type(terminated) is type(truncated) is bool
     assert not (terminated and truncated)
@@ -477,8 +485,13 @@ EDIT = st.fixed_dictionaries(
     optional={"content": st.text(st.characters(exclude_categories=())), "old": st.text(max_size=3), "new": st.text()},
 )
 ACTION = st.fixed_dictionaries(
-    {"command": st.sampled_from(["edit", "run", "submit", "stop", 0, 1, 7, None])},
-    optional={"edits": st.lists(EDIT | SCALARS, max_size=3) | SCALARS},
+    {"command": st.sampled_from(["edit", "run", "submit", "history", "compare", "stop", 0, 1, 7, None])},
+    optional={
+        "edits": st.lists(EDIT | SCALARS, max_size=3) | SCALARS,
+        "seeds": st.integers(-1, 9) | SCALARS,
+        "race": st.booleans() | SCALARS,
+        "runs": st.lists(st.integers(-1, 3), max_size=3) | SCALARS,
+    },
 )
 
 
@@ -848,7 +861,7 @@ def test_the_environment_is_made_by_gymnasium(sandbox: Sandbox, task: Task) -> N
 def test_an_episode_that_a_time_limit_cuts_short_is_scored(
     make: str, task: Task, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    shared = {"task": task, "sandbox": sandbox, "runs_dir": None}
+    shared: dict[str, Any] = {"task": task, "sandbox": sandbox, "runs_dir": None}
     env: gymnasium.Env[Any, Any]
     if make == "wrapper":
         env = gymnasium.wrappers.TimeLimit(gymnasium.make("DiscoGen-v0", **shared), 1)

@@ -195,7 +195,7 @@ def test_a_new_episode_starts_as_the_mode_says(
     if mode is AutoresetMode.SAME_STEP:
         assert observations["steps_left"].tolist() == [2, 3]
         assert infos["final_obs"][1]["steps_left"] == 2
-        assert info_of(infos["final_info"], 1)["meta_test"]["Wave"]["normalised"] == pytest.approx(rewards[1])
+        assert info_of(infos["final_info"], 1)["meta_test"]["Wave"]["outcome"] == pytest.approx(rewards[1])
         return
     assert observations["steps_left"].tolist() == [2, 2]
     if mode is AutoresetMode.DISABLED:
@@ -292,6 +292,7 @@ def test_a_reset_that_cannot_be_made_is_raised_and_the_others_are_made(
         ({"options": {"reset_mask": [True]}}, "reset_mask"),
         ({"options": {"reset_mask": np.zeros(2, dtype=bool)}}, "reset_mask"),
         ({"options": {"task": ["a", "b", "c"]}}, "3 tasks for 2"),
+        ({"options": {"restore": ["a"]}}, "1 saved episodes for 2"),
     ],
 )
 def test_seeds_and_options_that_do_not_fit_are_errors(
@@ -299,6 +300,22 @@ def test_seeds_and_options_that_do_not_fit_are_errors(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make_vec(2, task=task).reset(**arguments)
+
+
+def test_saved_episodes_go_on_side_by_side(
+    make_vec: Callable[..., DiscoGenVectorEnv], task: Task, tmp_path: Path
+) -> None:
+    env = make_vec(2, task=task)
+    env.reset(seed=4)
+    env.step(["edit", "edit"])
+    saved = [single.save(tmp_path / str(index)) for index, single in enumerate(env.envs)]
+    rewards = env.step(["submit", "submit"])[1]
+    other = make_vec(2, task=task)
+    observations, _ = other.reset(options={"restore": saved})
+    assert observations["steps_left"].tolist() == [9, 9]
+    assert other.step(["submit", "submit"])[1].tolist() == rewards.tolist()
+    observations, _ = other.reset(options={"restore": saved[0], "reset_mask": np.array([True, False])})
+    assert observations["steps_left"].tolist() == [9, 8]
 
 
 @pytest.mark.parametrize("actions", [["run"], "run", {"command": "run"}, 3])

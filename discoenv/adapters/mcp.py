@@ -80,11 +80,16 @@ class _Exams:
         """An exam begins or ends; as the environment's ``on_progress``."""
         side = progress.spec.side
         with self._lock:
-            self._total[side] = progress.total
+            if not progress.reference:  # exams of the base modules are named, and do not count
+                self._total[side] = progress.total
             if progress.result is None:
                 self._running.append(progress)
                 return
-            self._running = [each for each in self._running if each.spec != progress.spec]
+            self._running = [
+                each for each in self._running if (each.spec, each.reference) != (progress.spec, progress.reference)
+            ]
+            if progress.reference:
+                return
             self._finished[side] = self._finished.get(side, 0) + 1
 
     def state(self, waiting: int) -> tuple[int, int | None, str]:

@@ -101,7 +101,7 @@ class ChatDisplay:
 
     def progress(self, progress: Progress) -> None:
         """An exam begins or ends; as the environment's ``on_progress``."""
-        label = f"exam {progress.number} of {progress.total}, {progress.spec.dataset}"
+        label = f"{progress.label}, {progress.spec.dataset}"
         if progress.result is None:
             self.say(f"{label} … (at most {progress.spec.budget_s:.0f} s)")
         elif progress.result.status != "ok":
@@ -187,7 +187,7 @@ class EpisodeDisplay:
 
     def progress(self, progress: Progress) -> None:
         """An exam begins or ends; as the environment's ``on_progress``."""
-        label = f"exam {progress.number} of {progress.total}, {progress.spec.dataset}"
+        label = f"{progress.label}, {progress.spec.dataset}"
         result = progress.result
         if result is None:
             self._training[label] = f"training on {label} (budget {progress.spec.budget_s:.0f} s) …"

@@ -76,24 +76,25 @@ class StepLimit(gym.Wrapper[Any, Any, Any, Any]):
         if steps is not None and steps < 1:
             raise ValueError(f"steps is {steps}; the submission alone is one")
         self._steps = steps
-        self._taken = 0
+        self._allowed = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """As the environment's."""
-        self._taken = 0
         observation, info = self.env.reset(seed=seed, options=options)
+        self._allowed = int(observation["steps_left"])
         return self._limited(observation), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """As the environment's."""
-        self._taken += 1
         observation, reward, terminated, truncated, info = self.env.step(action)
         return self._limited(observation), reward, terminated, truncated, info
 
     def _limited(self, observation: Any) -> Any:
         if self._steps is None:
             return observation
-        left = min(int(observation["steps_left"]), max(0, self._steps - self._taken))
+        left = int(observation["steps_left"])
+        taken = self._allowed - left  # some actions cost no step
+        left = min(left, max(0, self._steps - taken))
         return {**observation, "steps_left": np.array(left, dtype=np.int64)}
 
 

@@ -24,14 +24,14 @@ from discoenv.agents.llm.budget import Budget, Ledger, Prices
 from discoenv.agents.llm.chat import ChatModel, ToolCalls
 from discoenv.errors import DiscoenvError
 from discoenv.exams.spec import Progress
-from discoenv.tasks.names import domain_name, sandbox_name, task_name
+from discoenv.tasks.names import domain_name, sandbox_name, scale_name, task_name
 from discoenv.tasks.specification import Scale
 from discoenv.text import guard_streams
 
 SandboxName = Annotated[str, typer.Option(help="Provider: auto, bubblewrap, process, …", callback=sandbox_name)]
 TaskName = Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.", callback=task_name)]
 DomainName = Annotated[str, typer.Option(help="Domain of a sampled task; default: any.", callback=domain_name)]
-ScaleText = Annotated[str, typer.Option(help="tiny, small or full; default: the task's.", callback=str.lower)]
+ScaleText = Annotated[str, typer.Option(help="tiny, small or full; default: the task's.", callback=scale_name)]
 RunsFolder = Annotated[Path, typer.Option(help="Where the run directory is written.")]
 Resume = Annotated[Path | None, typer.Option("-r", "--resume", help="Go on with the run in this folder.")]
 ExamsAtOnce = Annotated[int | None, typer.Option(min=1, help="Exams to run concurrently; default: one per core.")]
@@ -124,7 +124,8 @@ class EnvOptions:
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """A function for :func:`typer.run`: arguments that are dataclasses of options become their fields.
 
-    Errors of :class:`discoenv.errors.DiscoenvError` are printed as one message, without a traceback.
+    Errors of :class:`discoenv.errors.DiscoenvError`, and files that cannot be used, are printed as one message, without
+    a traceback.
     """
     guard_streams()
     hints = get_type_hints(function, include_extras=True)
@@ -151,7 +152,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             filled[name] = cast(Any, group)(**given)
         try:
             function(**filled, **values)
-        except DiscoenvError as error:
+        except (DiscoenvError, OSError) as error:
             console = Console(stderr=True, emoji=False)
             console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None

@@ -8,7 +8,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from discoenv.experiment import Config, Finished, Grid, RunDirectory, run_experi
 from discoenv.experiment.layout import ExperimentFolder
 from discoenv.machine import packages
 from discoenv.machine.hardware import hardware
+from discoenv.scoring.scores import Scoring
 from discoenv.tasks.task import Task
 
 _PACKAGES: Final = ("gymnasium", "numpy", "jax", "flax", "scikit-learn", "torch", "openai", "distributed")
@@ -132,7 +133,8 @@ class Benchmark:
             agents, tasks, seeds: the matrix.
             name: for people.
             root: see ``directory``.
-            environment: arguments of the environment for all cells; plain values.
+            environment: arguments of the environment for all cells; plain values. ``reference`` and ``transform`` have
+                the environment's defaults, and are recorded.
             left_out: tasks that cannot be run here, with the reason.
             secret: what the seeds of its exams come from; None: a new one.
 
@@ -146,7 +148,7 @@ class Benchmark:
             tasks=[task.model_dump(mode="json") for task in tasks],
             seeds=[int(seed) for seed in seeds],
             scale=", ".join(sorted({task.scale for task in tasks})),
-            environment=json.loads(json.dumps(checked_environment(environment or {}))),
+            environment=json.loads(json.dumps(checked_environment({**asdict(Scoring()), **(environment or {})}))),
             left_out=dict(left_out or {}),
             versions=versions(),
             machine={"host": socket.gethostname(), "platform": platform.platform(), **hardware()},

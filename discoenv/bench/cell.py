@@ -26,6 +26,8 @@ from discoenv.tasks.yaml_text import load_untrusted
 
 if TYPE_CHECKING:
     from discoenv.episodes.record import ScoreRecord
+    from discoenv.scoring.scores import Scoring
+    from discoenv.tasks.task import Task
 
 MATRIX: Final = "bench.json"
 CELLS: Final = "cells"
@@ -46,22 +48,26 @@ class DatasetOutcome:
         metric: the dataset's metric, in its own unit, mean over seeds; the floor's where an exam failed.
         normalised: the score: (metric − floor) / (baseline − floor), oriented so that more is better.
         ok: whether every exam was passed through to its end.
+        valid: share of the exams that were passed through to their end, from 0 to 1; None where it was not recorded.
     """
 
     metric: float
     normalised: float
     ok: bool
+    valid: float | None = None
 
     @classmethod
     def of(cls, score: ScoreRecord) -> Self:
         """The outcome of a recorded score."""
-        return cls(score.metric, score.normalised, score.ok)
+        return cls(score.metric, score.normalised, score.ok, score.valid)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """From plain values; ``metric`` was called ``score`` once."""
         metric = content["metric"] if "metric" in content else content["score"]
-        return cls(float(metric), float(content["normalised"]), bool(content["ok"]))
+        ok = bool(content["ok"])
+        valid = content.get("valid", 1.0 if ok else None)
+        return cls(float(metric), float(content["normalised"]), ok, valid)
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class CellResult:
         watch: number of findings of each kind in the record, see :mod:`discoenv.episodes.watch`; None without a look.
         record: the episode's run directory, relative to the benchmark's directory; None if it did not begin.
         error: why the agent failed, in one line; empty otherwise.
+        failure: what counts instead of a reward if the agent failed: the lowest reward that the objective gives.
     """
 
     agent: str
@@ -106,6 +113,7 @@ class CellResult:
     watch: dict[str, int] | None = None
     record: str | None = None
     error: str = ""
+    failure: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for :func:`json.dumps`."""
@@ -184,6 +192,21 @@ class Matrix:
     created: str = ""
     secret: str | None = None
 
+    @property
+    def scoring(self) -> Scoring:
+        """How its scores and rewards are made. Benchmarks that do not record it are of the time before ``ordered``.
+
+        Raises:
+            BenchError: in a way that this version does not know.
+        """
+        from discoenv.scoring.scores import Scoring  # noqa: PLC0415 - reports score nothing
+
+        given = self.environment
+        try:
+            return Scoring(given.get("reference", "shipped"), given.get("transform", "linear"))
+        except ValueError as error:
+            raise BenchError(f"{MATRIX}: {error}; a later version of discoenv made this benchmark") from None
+
     def save(self, directory: Path) -> None:
         """Write ``bench.json``."""
         atomic.write_text(directory / MATRIX, json.dumps(asdict(self), indent=1) + "\n")
@@ -245,7 +268,19 @@ def _without_result(cell: Path, status: CellStatus) -> CellResult:
     except (OSError, ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError) as error:
         raise BenchError(f"{path}: it does not say what the cell is: {error}") from error
     seconds = (status.ended or 0.0) - (status.started or 0.0)
-    return CellResult(agent, task.task_id, task.domain, list(task.modules), seed, seconds=seconds, error=status.message)
+    shared = config.get("environment")
+    lowest = failure(task, shared.get("transform", "linear") if isinstance(shared, Mapping) else "linear")
+    names = (agent, task.task_id, task.domain, list(task.modules), seed)
+    return CellResult(*names, seconds=seconds, error=status.message, failure=lowest)
+
+
+def failure(task: Task, transform: str) -> float:
+    """What an episode counts as whose agent failed: the lowest reward of the objective, with ``linear`` the floor's."""
+    from discoenv import objectives  # noqa: PLC0415 - rarely needed
+
+    if transform == "linear" or task.objective not in objectives.names():
+        return 0.0
+    return objectives.get(task.objective).failure
 
 
 _Content = TypeVar("_Content")

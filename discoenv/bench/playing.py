@@ -16,7 +16,7 @@ from gymnasium.utils import seeding
 
 from discoenv import arguments
 from discoenv.bench.agents import Agent
-from discoenv.bench.cell import CellResult, DatasetOutcome
+from discoenv.bench.cell import CellResult, DatasetOutcome, failure
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.episode import EpisodeLimits
 from discoenv.episodes.record import RunRecord, ScoreRecord, StepRecord, best_run
@@ -29,7 +29,9 @@ from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.experiment.worker import Failed
 from discoenv.machine.devices import DeviceChoice
+from discoenv.objectives import TRANSFORMS
 from discoenv.sandbox import get_sandbox
+from discoenv.scoring.scores import REFERENCES
 from discoenv.tasks.registry import load_pack
 from discoenv.tasks.task import Task
 from discoenv.text import printable, shown
@@ -39,7 +41,7 @@ RECORDS: Final = "episodes"
 _COUNTED: Final = ("prompt_tokens", "completion_tokens")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExaminedRun(RunRecord):
     """A ``run`` with its outcome per dataset."""
 
@@ -65,6 +67,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: DiscoGenEnv, seed: int) -> None:
         super().__init__(env)
         self._seed = seed
+        self._max_steps = env.limits.max_steps
         self._begun = False
         self.steps = 0
         self.over = False
@@ -95,7 +98,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
             InfraError: the machine failed.
         """
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self.steps += 1
+        self.steps = self._max_steps - int(observation["steps_left"])
         self.last = StepRecord.from_json(info)
         run = self.last.run(len(self.runs) + 1, self.steps)
         if run is not None:
@@ -109,7 +112,7 @@ class OneEpisode(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class _Energy:
-    """Adds up the energy of exams that are really run; an environment reports those that it remembers again."""
+    """Adds up the energy of the agent's exams that are really run; an environment reports known ones again."""
 
     def __init__(self) -> None:
         self.joules: float | None = None
@@ -117,6 +120,8 @@ class _Energy:
 
     def __call__(self, progress: Progress) -> None:
         exam = progress.spec
+        if progress.reference:
+            return
         if progress.result is None:
             self._begun.add(exam)
         elif exam in self._begun:
@@ -142,13 +147,14 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
         Inconclusive: the machine failed, or lacks something, be it the benchmark's secret.
     """
     secret = secrets.committed(config["secret"])
-    shared = checked_environment(config.get("environment", {}))
+    shared = {"transform": "linear", **checked_environment(config.get("environment", {}))}  # as before it was recorded
     for pack in shared.pop("packs", ()):
         load_pack(pack)
     task = Task.parse(config["task"])
     play = Agent.parse(config["agent"]).load()
     episode = episode_seed(seed, task)
     energy = _Energy()
+    transform = str(shared["transform"])
     sandbox = get_sandbox(str(shared.pop("sandbox", "auto")).split(","))  # each name is tried out on this node
     host = Host(
         sandbox,
@@ -173,6 +179,7 @@ def play_cell(config: dict[str, Any], seed: int, device: str, logdir: Path) -> d
             seconds=time.monotonic() - begin,
             joules=energy.joules,
             watch=_watched(base.run_directory, secret),
+            failure=failure(task, transform),
             record=_relative(base.run_directory, logdir),
             **_language_models(base.run_directory),
             **ending,
@@ -207,8 +214,8 @@ def checked_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of the arguments that the environments of all cells share, each checked.
 
     Args:
-        environment: of :class:`DiscoGenEnv` ``max_steps``, ``limits``, ``sandbox`` and ``device``; ``exams_at_once`` of
-            :class:`Host`; and ``packs``, folders of further domains.
+        environment: of :class:`DiscoGenEnv` ``max_steps``, ``limits``, ``sandbox``, ``device``, ``reference`` and
+            ``transform``; ``exams_at_once`` of :class:`Host`; and ``packs``, folders of further domains.
 
     Raises:
         BenchError: an argument is unknown or wrong.
@@ -223,13 +230,26 @@ def checked_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
                     arguments.names(name, value)
                 case "device":
                     arguments.choice(name, value, get_args(DeviceChoice))
+                case "reference":
+                    arguments.choice(name, value, REFERENCES)
+                case "transform":
+                    arguments.choice(name, value, TRANSFORMS)
                 case "limits":
                     arguments.settings(name, value, EpisodeLimits)
                 case "max_steps" | "exams_at_once":
                     if value is not None:
                         arguments.integer(name, value, least=1)
                 case _:
-                    known = ("max_steps", "limits", "sandbox", "device", "exams_at_once", "packs")
+                    known = (
+                        "max_steps",
+                        "limits",
+                        "sandbox",
+                        "device",
+                        "reference",
+                        "transform",
+                        "exams_at_once",
+                        "packs",
+                    )
                     raise BenchError(f"environment: unknown key {shown(name)}; known are {', '.join(known)}")
     except ArgumentError as error:
         raise BenchError(f"environment: {error}") from None

@@ -2,7 +2,7 @@
 
 Interquartile mean, optimality gap and performance profiles are those of Agarwal et al. 2021 ("Deep Reinforcement
 Learning at the Edge of the Statistical Precipice"). A *run* is one episode: a cell. Its score is the reward, for which
-0 is a trivial solution and 1 the baseline; an episode that failed scores 0.
+0 is a trivial solution and 1 the baseline; an episode whose agent failed counts as the lowest reward, see ``failure``.
 """
 
 from __future__ import annotations
@@ -86,13 +86,22 @@ def success_rate(cells: Sequence[CellResult]) -> Estimate | None:
     return wilson(sum(cell.succeeded for cell in cells), len(cells))
 
 
+def valid_exams(cells: Sequence[CellResult]) -> Estimate | None:
+    """Share of meta-test exams that were passed through to their end, mean over datasets and runs, without an interval.
+
+    Runs whose agent failed have no exams, and are left out. None without any exam.
+    """
+    shares = [each.valid for cell in cells for each in cell.meta_test.values() if each.valid is not None]
+    return Estimate(math.fsum(shares) / len(shares), n=len(shares)) if shares else None
+
+
 def reward(cell: CellResult) -> float:
-    """The score of a run: its reward, 0 if it failed before it had one."""
-    return cell.reward if cell.reward is not None and math.isfinite(cell.reward) else 0.0
+    """The score of a run: its reward; the lowest that its objective gives if the agent failed before it had one."""
+    return cell.reward if cell.reward is not None and math.isfinite(cell.reward) else cell.failure
 
 
 def side_score(cell: CellResult, side: Side) -> float | None:
-    """Mean normalised score over the datasets of one side, each clipped as in the objective ``performance``.
+    """Mean normalised score over the datasets of one side, each clipped to :data:`discoenv.objectives.CLIP`.
 
     None if there is no dataset: the agent failed, or (meta-train) submitted without a run.
     """

@@ -12,6 +12,7 @@ import yaml
 from discoenv.errors import BenchError, DatasetUnavailable
 from discoenv.machine import devices
 from discoenv.scoring import baselines, offered
+from discoenv.scoring.seeds import of_side
 from discoenv.tasks import discobench
 from discoenv.tasks.reading import read_task
 from discoenv.tasks.sampling import sample_task
@@ -124,4 +125,4 @@ def _read(text: str, scale: Scale) -> list[Task]:
         except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise BenchError(f"{text}: cannot be read as a YAML file of tasks: {error}") from error
     entries = content if isinstance(content, list) else [text]
-    return [read_task(entry, {"scale": scale}) for entry in entries]
+    return [read_task(entry, {"scale": scale}, seeds_of=of_side) for entry in entries]

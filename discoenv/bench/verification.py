@@ -157,6 +157,7 @@ def _verified(benchmark: Benchmark, cell: Cell, host: Host) -> list[Comparison]:
         host,
         seed=recorded_seed(cell.seed, task),
         budget_scale=float(limits.get("budget_scale", EpisodeLimits.budget_scale)),
+        scoring=benchmark.matrix.scoring,
     )
     with contextlib.closing(evaluation):
         scores = evaluation.examine(modules, "meta_test")

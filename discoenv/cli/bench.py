@@ -19,7 +19,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from discoenv.cli.options import DeviceName, ScaleName, ScaleOption
+from discoenv.cli.options import (
+    REFERENCE_HELP,
+    TRANSFORM_HELP,
+    DeviceName,
+    ReferenceName,
+    ScaleName,
+    ScaleOption,
+    TransformName,
+    require_effect,
+)
 from discoenv.errors import BenchError
 from discoenv.tasks.names import domain_name
 
@@ -49,6 +58,10 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Play cells ag
 CellTimeout = Annotated[float | None, typer.Option(min=1, help="Seconds after which a cell has failed. Not on Dask.")]
 
 
+#: Options that say where cells are run, which a benchmark that goes on takes, too.
+_MEANS: Final = ("workers", "dask", "gpus_per_cell", "memory_per_cell", "retries", "retry_failed", "cell_timeout")
+
+
 @dataclass(frozen=True)
 class _Means:
     """Where cells are run."""
@@ -70,6 +83,7 @@ class _Means:
 
 @bench.command()
 def run(
+    context: typer.Context,
     agents: Annotated[
         list[str] | None, typer.Option(help="Agents, separated by commas, options after a colon.")
     ] = None,
@@ -93,6 +107,12 @@ def run(
     sandbox: Annotated[str, typer.Option(help="Provider, or several, the first that works on a node.")] = "auto",
     device: Annotated[DeviceName, typer.Option(help="What to train on.", case_sensitive=False)] = DeviceName.AUTO,
     budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 2.0,
+    reference: Annotated[
+        ReferenceName, typer.Option(help=REFERENCE_HELP, case_sensitive=False)
+    ] = ReferenceName.SHIPPED,
+    transform: Annotated[
+        TransformName, typer.Option(help=TRANSFORM_HELP, case_sensitive=False)
+    ] = TransformName.ORDERED,
     exams_at_once: Annotated[
         int | None, typer.Option(min=1, help="Exams to run concurrently, per cell's process; default: cores.")
     ] = None,
@@ -120,10 +140,17 @@ def run(
 
     means = _Means(workers, dask, gpus_per_cell, memory_per_cell, retries, retry_failed, cell_timeout)
     if resume_directory is not None:
+        others = {each.name or "" for each in context.command.params} - {"resume_directory", *_MEANS}
+        require_effect(context, others, "beside --resume")
         _run(Benchmark(resume_directory), means)
         return
     if not agents or not tasks:
         raise BenchError("give --agents and --tasks to compare, or -r DIR to continue a benchmark")
+    kinds = [part.strip() for each in tasks for part in each.split(",")]
+    if not any(each.startswith("sampled:") for each in kinds):
+        require_effect(context, ["task_seed"], "without --tasks sampled:N")
+        if "DiscoBench" not in kinds:
+            require_effect(context, ["domain"], "without --tasks DiscoBench or sampled:N")
     packs = [str(each.resolve()) for each in pack or []]
     for each in packs:
         load_pack(each)
@@ -153,6 +180,8 @@ def run(
         "sandbox": sandbox,
         "device": device.value,
         "limits": {"budget_scale": budget_scale},
+        "reference": reference.value,
+        "transform": transform.value,
         "exams_at_once": exams_at_once,
         "packs": packs,
     }

@@ -25,7 +25,7 @@ def fetch(
 
     loaded = get_domain(domain)
     loaded.require(dataset=dataset)
-    names = [name for name in loaded.datasets if loaded.specification.datasets[name].to_fetch]
+    names = loaded.to_fetch()
     chosen = [dataset] if dataset else names
     if not set(chosen) & set(names):
         typer.echo(f"{domain}: nothing has to be fetched" + (f" for {dataset}" if dataset else ""))

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from discoenv.errors import MachineError
 from discoenv.exams import imports
-from discoenv.machine import packages
 from discoenv.sandbox import checks, get_sandbox
 from discoenv.sandbox.base import Check, Sandbox
 from discoenv.tasks.domain import Domain
@@ -54,11 +53,11 @@ def doctor(
     sandbox = None if works is None else get_sandbox(works)
     for name in get_domains():
         domain = get_domain(name)
-        missing = packages.missing(domain.specification.requirements)
+        missing = domain.missing_requirements()
         state = f"{len(domain.datasets)} datasets, {len(domain.modules)} modules"
-        install = f"pip install 'discoenv[{domain.specification.extra}]'" if missing else ""
+        install = domain.how_to_install if missing else ""
         detail = f"needs {', '.join(missing)}" if missing else state
-        if not missing and sandbox is not None:
+        if not missing and sandbox is not None and not (domain.self_reported or domain.python):
             problem, install = _import_problem(sandbox, domain)
             detail = problem or detail
         table.add_row("[red]✗[/]" if install else "[green]✓[/]", name, escape(detail), escape(install))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from discoenv import objectives
 from discoenv.cli.options import DatasetsOption, DeviceName, DeviceOption, SandboxOption, ScaleName, ScaleOption
-from discoenv.errors import InfraError, UnknownName
+from discoenv.errors import InfraError, NoBaseline, UnknownName
 from discoenv.tasks.names import dataset_names, domain_name
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def calibrate(
     dataset: DatasetsOption = None,
     backend: Annotated[list[str] | None, typer.Option(help="Only these backends.")] = None,
     scale: Annotated[
-        list[ScaleName] | None, typer.Option(help="Only these scales; default: tiny and small.", case_sensitive=False)
+        list[ScaleName] | None, typer.Option(help="Only these scales; default: all but full.", case_sensitive=False)
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Exams per dataset.")] = 3,
     local: Annotated[bool, typer.Option("--local", help="Write to this machine's cache, not to the domain.")] = False,
@@ -39,16 +40,22 @@ def calibrate(
     from discoenv.exams.host import Host  # runs exams, and so needs NumPy
     from discoenv.tasks.registry import get_domain, get_domains
     from discoenv.tasks.sampling import available_datasets
+    from discoenv.tasks.specification import SCALES
     from discoenv.tasks.task import Setting
 
     with Host(sandbox, device=device.value) as host:
         for name in get_domains() if domain == "all" else [domain]:
             found = get_domain(name)
-            for chosen in scale or (ScaleName.TINY, ScaleName.SMALL):
+            known = [ScaleName(each) for each in SCALES if any(each in found.scales(one) for one in found.datasets)]
+            usual = [each for each in known if each is not ScaleName.FULL] or known
+            for chosen in scale or usual:
+                if chosen not in known:
+                    found.require_scale(found.datasets[0], chosen.value)
                 for one_backend in backend or found.backends:
                     for one in dataset_names(dataset, found) or available_datasets(found, chosen.value, gpu=True):
                         found.require(dataset=one, backend=one_backend)
-                        _calibrate(host, Setting(found, one_backend, one, chosen.value), seeds, local=local)
+                        here = local or found.self_reported  # whose baselines are those that it publishes
+                        _calibrate(host, Setting(found, one_backend, one, chosen.value), seeds, local=here)
 
 
 def _calibrate(host: Host, setting: Setting, seeds: int, *, local: bool) -> None:
@@ -116,8 +123,8 @@ def rehearse(
                             row |= {"starting_s": each.starting_s, "whole_s": each.whole_s}
                     found.append(row)
                     _console.print(_rehearsed(row), markup=False)
-    if out is not None:
-        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                    if out is not None:  # so that what was found is kept if this is stopped
+                        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if any(row["status"] not in ("ok", "unavailable") for row in found):
         raise SystemExit(1)
 
@@ -144,13 +151,16 @@ def exam(
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Run the exams of a workspace that was edited by hand; prints {"results": …, "errors": …} as JSON."""
+    from discoenv.discogen import report
     from discoenv.exams.host import Host  # runs exams, and so needs NumPy
     from discoenv.exams.spec import ExamSpec
+    from discoenv.scoring import baselines
     from discoenv.tasks.task import TaskSide
 
     workspace = workspace.resolve()
     task = TaskSide.parse(workspace / "task.yaml")
     chosen = dataset_names(dataset, task.resolve())
+    measured = objectives.get(task.objective).measured
     present = [name for name in task.datasets if (workspace / name / "main.py").is_file()]
     for name in chosen:
         if name not in present:
@@ -164,14 +174,23 @@ def exam(
                 setting = task.setting(name)
                 own = _own_seed(host.secret, setting, seed)
                 spec = ExamSpec(setting, own, budget, gpu=setting.wants_gpu, editable=task.modules)
-                result = host.run(workspace, spec)
+                result = host.run(workspace, spec, alone=measured)
             except InfraError as error:
                 failures[name] = f"infra_error: {error}"
                 continue
             if result.metrics is None:
                 failures[name] = f"{result.status}: {result.message}\n{result.traceback}".strip()
-            else:
+                continue
+            reference = baselines.local_entry(setting, result.device, sandbox=host.sandbox.name, editable=task.modules)
+            try:
+                results[name] = report.row(task, setting, result, reference)
+            except NoBaseline as error:
                 results[name] = {**result.metrics, "seconds": result.seconds}
+                failures[name] = f"no target: {error}"
+    if task.objective == "golf":
+        for name in results:
+            results[name] |= report.sizes(task, workspace)
+        results[report.GOLF] = report.golf(workspace)
     print(json.dumps({"results": results, "errors": failures}))
 
 

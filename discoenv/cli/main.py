@@ -54,6 +54,7 @@ class Commands(DeferredGroup):
         "audit": Deferred(
             "audit:audit", "Try every known exploit on a domain. The exit code is 1 if one of them gains anything."
         ),
+        "study": Deferred("study:study", "Measure how noisy the rewards of a domain are."),
         "mcp": Deferred(
             "mcp:serve",
             "Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md).",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from discoenv.cli.options import SandboxOption, ScaleName
+from discoenv.cli.options import SandboxOption, ScaleName, require_effect
 from discoenv.errors import TaskError
 from discoenv.tasks.names import domain_name, task_name
 
@@ -26,6 +26,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(
+    context: typer.Context,
     task: Annotated[str, typer.Option(help="DiscoBench task or YAML file; default: sampled.", callback=task_name)] = "",
     domain: Annotated[str, typer.Option(help="Domain of a sampled task; default: any.", callback=domain_name)] = "",
     scale: Annotated[
@@ -50,6 +51,8 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port, with --http; 0 takes a free one.")] = 8765,
 ) -> None:
     """Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md)."""
+    if not http:
+        require_effect(context, ["host", "port"], "without --http")
     try:
         from discoenv.adapters import mcp  # the package mcp is optional
     except ModuleNotFoundError as error:

@@ -5,17 +5,44 @@ Choices are enumerations, because Typer has no lists of ``Literal``. The library
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from discoenv.errors import ArgumentError
 from discoenv.tasks.names import domain_name, sandbox_name
 
 if TYPE_CHECKING:
     from discoenv.machine.devices import DeviceChoice
+    from discoenv.objectives import Transform
+    from discoenv.scoring.scores import Reference
     from discoenv.tasks.specification import Scale, Split
+
+
+def require_effect(context: typer.Context, void: Iterable[str], because: str) -> None:
+    """Refuse options that were typed although another one, or its absence, leaves them without effect.
+
+    Args:
+        context: of the command.
+        void: names of the command's parameters that have no effect.
+        because: what makes them void, such as ``beside --resume``.
+
+    Raises:
+        ArgumentError: one of them was typed.
+    """
+    without = set(void)
+    typed = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name in without
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if typed:
+        raise ArgumentError(f"{', '.join(typed)} has no effect {because}; leave one of the two out")
 
 
 class ScaleName(StrEnum):
@@ -45,6 +72,22 @@ class DeviceName(StrEnum):
     GPU = "gpu"
 
 
+class ReferenceName(StrEnum):
+    """What scores are compared with."""
+
+    _value_: Reference
+    SHIPPED = "shipped"
+    PAIRED = "paired"
+
+
+class TransformName(StrEnum):
+    """What an exam is worth."""
+
+    _value_: Transform
+    ORDERED = "ordered"
+    LINEAR = "linear"
+
+
 class EngineName(StrEnum):
     """A container engine."""
 
@@ -59,6 +102,9 @@ class BuilderName(StrEnum):
     PODMAN = "podman"
     APPTAINER = "apptainer"
 
+
+REFERENCE_HELP = "What 1 is: the shipped baseline, or the base modules in the same exams."
+TRANSFORM_HELP = "What exams are worth to the objective performance; ordered: failed < bad < floor < baseline < better."
 
 DomainArgument = Annotated[str, typer.Argument(help="Domain; see get-domains.", callback=domain_name)]
 RunArgument = Annotated[Path, typer.Argument(help="A run directory.")]

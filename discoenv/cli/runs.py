@@ -66,6 +66,7 @@ def replay(
             seed=recorded.setup.episode_seed,
             budget_scale=recorded.setup.budget_scale,
             costs=objective.measured,
+            scoring=recorded.setup.scoring,
             on_progress=_show_progress,
         )
         with contextlib.closing(evaluation):
@@ -233,7 +234,8 @@ def _function(name: str) -> Any:
 
 def _show_progress(progress: Progress) -> None:
     if progress.result is None:
-        _errors.print(f"[{progress.number}/{progress.total}] {progress.spec.dataset} …", markup=False)
+        whose = "reference, " if progress.reference else ""
+        _errors.print(f"[{progress.number}/{progress.total}] {whose}{progress.spec.dataset} …", markup=False)
 
 
 def _has_display() -> bool:

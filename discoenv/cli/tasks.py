@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discoenv import objectives
-from discoenv.cli.options import ScaleName, SplitName
+from discoenv.cli.options import ScaleName, SplitName, require_effect
 from discoenv.errors import TaskError
 from discoenv.tasks.names import domain_name, task_name
 from discoenv.tasks.registry import get_domains
@@ -123,7 +123,7 @@ def sample_task_config(
         source_path=source_path,
         max_attempts=max_attempts,
         seed=seed,
-        scale=(scale or ScaleName.SMALL).value,
+        scale=scale.value if scale else None,
         domains=task_domain or None,
         split=split.value,
     )
@@ -203,6 +203,7 @@ def show(
 
 
 def count_tasks(
+    context: typer.Context,
     scale: Annotated[
         ScaleName | None,
         typer.Option(
@@ -219,6 +220,8 @@ def count_tasks(
 
     from discoenv.discogen import api
 
+    if scale is None:
+        require_effect(context, ["gpu"], "without --scale")
     sizes = api.sizes(scale.value if scale else None, gpu=gpu)
     table = Table("domain", title="Different tasks")
     for column in ("M", "D", "B", "O", "tasks"):

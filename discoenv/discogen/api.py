@@ -60,7 +60,7 @@ def create_config(task_domain: str) -> dict[str, Any]:
         UnknownName: the domain does not exist; the message suggests one.
     """
     domain = get_domain(task_domain)
-    datasets = tuple(domain.datasets)
+    datasets = tuple(name for name in domain.datasets if domain.specification.datasets[name].sampled)
     return flat_config(domain, modules=(), meta_train=datasets, meta_test=datasets)
 
 
@@ -98,7 +98,7 @@ def create_task(
             configured, or 1.
         cache_root: where fetched data is kept; None: the user's cache. The workspace links
             to it (``<dataset>/data``).
-        scale: how much compute one run takes; None: as configured, or ``small``.
+        scale: how much compute one run takes; None: as configured, or :attr:`Domain.default_scale`.
 
     Returns:
         The workspace. A relative ``source_path`` is relative to the working directory; but within a workspace whose
@@ -174,7 +174,7 @@ def sample_task_config(
     rng: np.random.Generator | None = None,
     seed: int | None = None,
     *,
-    scale: Scale = "small",
+    scale: Scale | None = None,
     domains: Sequence[str] | None = None,
     gpu: bool = False,
     download: bool = False,
@@ -193,7 +193,8 @@ def sample_task_config(
         source_path: where the task will be created; None: ``task_src/<domain>``.
         max_attempts: how often modules and datasets are sampled until there are some of each.
         rng, seed: source of randomness; give one of them, or none for a task that cannot be repeated.
-        scale: how much compute one run takes; datasets that lack the scale are not sampled.
+        scale: how much compute one run takes; datasets that lack the scale are not sampled. None: ``small``, and for
+            domains of packs the one that they have.
         domains: candidates; None: all.
         gpu, download: whether datasets that need a GPU, or a download, may be sampled.
         split: how meta-test datasets differ from those of meta-train: ``random``, ``shift`` (other families) or
@@ -233,7 +234,7 @@ def sample_task_config(
         backend=choices.backend,
         source_path=source_path,
     )
-    config |= {"use_base": choices.start == "base", "eval_type": choices.objective, "scale": scale}
+    config |= {"use_base": choices.start == "base", "eval_type": choices.objective, "scale": choices.scale}
     return choices.domain.name, config
 
 
@@ -251,7 +252,8 @@ def sizes(scale: Scale | None = None, *, gpu: bool = False) -> dict[str, dict[st
     found = {}
     for name in get_domains():
         domain = get_domain(name)
-        datasets = domain.datasets if scale is None else available_datasets(domain, scale, gpu=gpu)
+        every = [dataset for dataset in domain.datasets if domain.specification.datasets[dataset].sampled]
+        datasets = every if scale is None else available_datasets(domain, scale, gpu=gpu)
         offers = {each: list(datasets) for each in domain.backends}
         if scale is not None:
             ask = offered.undoubted(scale)

@@ -8,14 +8,17 @@
     eval_type: performance
     use_base: false
 
-All keys but the first two have defaults. The keys ``scale``, ``baseline_scale``, ``train_seeds`` and ``test_seeds``
-mean what they mean in :class:`Task`. Unlike a task, a configuration may have no editable module, and a dataset on
-both sides: then it is a view of the code base.
+All keys but the first two have defaults. Where a domain comes with models, ``train_model_id`` and ``test_model_id``
+name one for all datasets of a side, or one for each. ``domain`` may name the domain, and has to where the names fit
+several: those of a pack and those of a domain that comes with discoenv may be the same. The keys ``scale``,
+``baseline_scale``, ``train_seeds`` and ``test_seeds`` mean what they mean in :class:`Task`. Unlike a task, a
+configuration may have no editable module, and a dataset on both sides: then it is a view of the code base.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
@@ -23,13 +26,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from discoenv.errors import TaskError, UnknownName
 from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
-from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.registry import domains_beside, get_domain, get_domains
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Side, Task, TaskSide
 
 #: The folder that workspaces are made in by default.
 SOURCE_ROOT = "task_src"
 _CHANGE = "change_"
+_SIDES = ("train", "test")
 
 _Datasets = Annotated[
     tuple[StrictStr, ...],
@@ -66,17 +70,20 @@ class Configuration(BaseModel):
         """
         changes = {f"{_CHANGE}{module}": module for module in domain.modules}
         plain = [key for key in cls.model_fields if key not in ("domain", "modules")]
+        models = [f"{side}_model_id" for side in _SIDES] if domain.models else []
         for key in config:
-            if key not in changes and key not in plain:
-                raise UnknownName("key", str(key), [*plain, *changes], f"{source} ({domain.name})")
+            if key not in changes and key not in [*plain, *models, "domain"]:
+                raise UnknownName("key", str(key), [*plain, *models, *changes], f"{source} ({domain.name})")
+        if config.get("domain", domain.name) != domain.name:
+            raise TaskError(f"{source}: domain: it is of {config['domain']}, not of {domain.name}")
         for key in changes:
             if not isinstance(config.get(key, False), bool):
                 raise TaskError(f"{source}: {key}: must be true or false, not {config[key]!r}")
         settings = {
             "source_path": f"{SOURCE_ROOT}/{domain.name}",
-            "scale": _default_scale(domain),
+            "scale": domain.default_scale,
             **{key: value for key, value in config.items() if key in plain},
-            **{key: _canonical(domain, config[key]) for key in ("train_task_id", "test_task_id") if key in config},
+            **_datasets(domain, config, source),
             "domain": domain.name,
             "modules": tuple(module for key, module in changes.items() if config.get(key, False)),
         }
@@ -99,8 +106,7 @@ class Configuration(BaseModel):
                     raise UnknownName("dataset", name, domain.datasets, where)
                 if names.count(name) > 1:
                     raise TaskError(f"{source}: {key}: {name} is listed twice")
-                if self.scale not in domain.scales(name):
-                    raise UnknownName("scale", self.scale, domain.scales(name), f"{where}, dataset {name}")
+                domain.require_scale(name, self.scale, where)
 
     def side(self, side: Side) -> TaskSide:
         """One side, ready to be laid out."""
@@ -137,18 +143,23 @@ class Configuration(BaseModel):
         }
 
 
+def _datasets(domain: Domain, config: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The datasets of both sides, by their own names and each with its model if the domain has models."""
+    found = {}
+    for side in _SIDES:
+        names, models = config.get(f"{side}_task_id"), config.get(f"{side}_model_id")
+        if domain.models and isinstance(names, str | list | tuple):
+            names = domain.with_models(names, models, f"{source}: {side}_model_id")
+        if f"{side}_task_id" in config:
+            found[f"{side}_task_id"] = _canonical(domain, names)
+    return found
+
+
 def _canonical(domain: Domain, datasets: Any) -> Any:
     """Names of datasets, for those that are given by an alias their own; anything that is no name as it is."""
     if isinstance(datasets, (list, tuple)):
         return tuple(_canonical(domain, each) for each in datasets)
     return domain.canonical(datasets) if isinstance(datasets, str) else datasets
-
-
-def _default_scale(domain: Domain) -> Scale:
-    """``small``, or for domains that lack it (of packs in DiscoGen's format) another one that all datasets have."""
-    scales: tuple[Scale, ...] = ("small", "full", "tiny")
-    common = [scale for scale in scales if all(scale in domain.scales(dataset) for dataset in domain.datasets)]
-    return common[0] if common else "small"
 
 
 def task_from_config(domain: str, config: Mapping[str, Any], source: str = "config") -> Task:
@@ -193,10 +204,17 @@ def flat_config(
     backend: str = "default",
     source_path: str | None = None,
 ) -> dict[str, Any]:
-    """The keys that every configuration has. A ``source_path`` of None means ``task_src/<domain>``."""
+    """The keys that every configuration has; that of a pack's domain names it. No ``source_path`` is ``task_src/…``."""
+    sides: dict[str, Any] = {}
+    for side, names in zip(_SIDES, (meta_train, meta_test), strict=True):
+        pairs = [domain.without_model(name) for name in names]
+        sides[f"{side}_task_id"] = [dataset for dataset, _ in pairs]
+        if domain.models:
+            models = [model for _, model in pairs]
+            sides[f"{side}_model_id"] = models[:1] if len(set(models)) == 1 else models
     return {
-        "train_task_id": list(meta_train),
-        "test_task_id": list(meta_test),
+        **sides,
+        **({"domain": domain.name} if domain.pack else {}),
         "source_path": source_path or f"{SOURCE_ROOT}/{domain.name}",
         "template_backend": backend,
         **{f"{_CHANGE}{module}": module in modules for module in domain.modules},
@@ -233,7 +251,9 @@ def read_config(config: Mapping[str, Any], defaults: Mapping[str, Any], source: 
         TaskError: as :func:`task_from_config`; or no domain fits, or more than one does.
         UnknownName: a key, or what it names, does not exist.
     """
-    return task_from_config(infer_domain(config, source), {**_keys(defaults), **config}, source)
+    domain = infer_domain(config, source, str(defaults.get("domain", "")))
+    rest = {key: value for key, value in defaults.items() if key != "domain"}
+    return task_from_config(domain, {**_keys(rest), **config}, source)
 
 
 def _keys(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,28 +274,44 @@ def _fixed_config(task: Task, name: str) -> dict[str, Any]:
     )
 
 
-def _has_all(domain: Domain, datasets: Collection[str]) -> bool:
-    return {domain.canonical(name) for name in datasets} <= set(domain.datasets)
+def infer_domain(config: Mapping[str, Any], source: str = "config", hint: str = "") -> str:
+    """The domain of a configuration: the one that it names, or the only one that has its modules, datasets and scale.
 
-
-def infer_domain(config: Mapping[str, Any], source: str = "config") -> str:
-    """The only domain that has all modules and datasets of a configuration; those of packs stand back.
+    Of several that fit it is ``hint``, or the one of the pack in whose folder the file ``source`` lies. A domain that
+    comes with discoenv is never taken for a pack's.
 
     Raises:
         TaskError: there is none, or more than one.
+        UnknownName: the domain that it names does not exist.
     """
+    named = config.get("domain")
+    if named is not None:
+        return get_domain(str(named)).name
+    found = [name for name in get_domains() if _fits(get_domain(name), config)]
+    if len(found) > 1 and hint in found:
+        return hint
+    if len(found) > 1 and Path(source).is_file():
+        beside = domains_beside(Path(source))
+        found = [name for name in found if name in beside] or found
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise TaskError(
+            f"{source}: it could be of {', '.join(found)}; say which domain it is of: add the key `domain: {found[0]}`"
+        )
+    raise TaskError(f"{source}: no domain has all of its modules and datasets; say which domain it is of")
+
+
+def _fits(domain: Domain, config: Mapping[str, Any]) -> bool:
+    """Whether a domain has all modules and datasets that a configuration names, at the scale that it names."""
     modules = {str(key).removeprefix(_CHANGE) for key in config if str(key).startswith(_CHANGE)}
     datasets: set[str] = set()
-    for key in ("train_task_id", "test_task_id"):
-        value = config.get(key)
+    for side in _SIDES:
+        value = config.get(f"{side}_task_id")
         datasets.update(map(str, value) if isinstance(value, (list, tuple)) else () if value is None else [str(value)])
-    found = [
-        name
-        for name in get_domains()
-        if modules <= set(get_domain(name).modules) and _has_all(get_domain(name), datasets)
-    ]
-    native = [name for name in found if "/" not in name]  # rather than a pack's domain
-    if len(native or found) == 1:
-        return (native or found)[0]
-    reason = f"it could be of {', '.join(found)}" if found else "no domain has all of its modules and datasets"
-    raise TaskError(f"{source}: {reason}; say which domain it is of")
+        if f"{side}_model_id" in config and not domain.models:
+            return False
+    known = {*domain.datasets, *(domain.without_model(name)[0] for name in domain.datasets)}
+    if not (modules <= set(domain.modules) and {domain.canonical(name) for name in datasets} <= known):
+        return False
+    return "scale" not in config or any(config["scale"] in domain.scales(name) for name in domain.datasets)

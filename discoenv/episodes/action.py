@@ -4,8 +4,12 @@ An action is a dict; every key may be missing::
 
     {"edits": [{"path": "loss.py", "content": "..."},               # replace or fill a whole file
                {"path": "optim.py", "old": "1e-3", "new": "3e-4"}], # replace one occurrence
-     "command": "edit" | "run" | "submit",                          # "run" if missing
-     "datasets": ["BoxModel/CO2"]}                                  # only "run": some meta-train datasets; all if empty
+     "command": "edit" | "run" | "submit" | "history" | "compare",  # "run" if missing
+     "datasets": ["BoxModel/CO2"],                                  # only "run": some meta-train datasets; all if empty
+     "seeds": 4,                                                    # only "run": exams per dataset; else as in the task
+     "race": true,                                                  # only "run": no more seeds than are needed to
+                                                                    # decide whether it is better than the best run
+     "runs": [3, 1]}                                                # only "compare": which; else the last and the best
 
 The JSON text of such a dict, or the name of a command alone, will do as well. A command may also be its number, from 0,
 as policies with discrete outputs have it.
@@ -24,10 +28,10 @@ from discoenv.errors import ActionError
 from discoenv.json_text import DuplicateKey, loads
 from discoenv.text import shown
 
-ActionCommand = Literal["edit", "run", "submit"]
-
+ActionCommand = Literal["edit", "run", "submit", "history", "compare"]
 
 COMMANDS: Final[tuple[ActionCommand, ...]] = get_args(ActionCommand)
+_KEYS: Final = ("edits", "command", "datasets", "seeds", "race", "runs")
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,31 @@ class Edit:
 
 @dataclass(frozen=True)
 class Action:
-    """A parsed action."""
+    """A parsed action.
+
+    Attributes:
+        edits: changes of files, in order.
+        command: what to do then.
+        datasets: of a ``run``: meta-train datasets; empty: all.
+        seeds: of a ``run``: exams per dataset, at most that many in a race; None: as many as the task says.
+        race: of a ``run``: end it when it is decided whether it is better than the best run.
+        runs: of a ``compare``: the numbers of two runs; empty: the last one, and the best before it.
+    """
 
     edits: tuple[Edit, ...] = ()
     command: ActionCommand = "run"
     datasets: tuple[str, ...] = ()
+    seeds: int | None = None
+    race: bool = False
+    runs: tuple[int, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """The action as plain Python values."""
         edits = [{key: value for key, value in vars(edit).items() if value is not None} for edit in self.edits]
-        chosen = {"datasets": list(self.datasets)} if self.datasets else {}
+        chosen: dict[str, Any] = {"datasets": list(self.datasets)} if self.datasets else {}
+        chosen |= {"seeds": self.seeds} if self.seeds is not None else {}
+        chosen |= {"race": True} if self.race else {}
+        chosen |= {"runs": list(self.runs)} if self.runs else {}
         return {"edits": edits, "command": self.command, **chosen}
 
 
@@ -62,7 +81,7 @@ def parse_action(action: Any) -> Action:
         ActionError: it is none of these.
     """
     if isinstance(action, Action):
-        action = {"edits": action.edits, "command": action.command, "datasets": action.datasets}
+        action = {key: getattr(action, key) for key in _KEYS}
     if isinstance(action, str):
         if action in COMMANDS:
             return Action(command=action)
@@ -76,10 +95,10 @@ def parse_action(action: Any) -> Action:
             ) from None
     if not isinstance(action, Mapping):
         raise ActionError(f'the action is {type(action).__name__}; expected {{"edits": [...], "command": ...}}')
-    unknown = sorted(str(key) for key in action if key not in {"edits", "command", "datasets"})
+    unknown = sorted(str(key) for key in action if key not in _KEYS)
     if unknown:
         raise ActionError(
-            f"the action has unknown keys {', '.join(map(shown, unknown))}; known are edits, command and datasets"
+            f"the action has unknown keys {', '.join(map(shown, unknown))}; known are {', '.join(_KEYS[:-1])} and runs"
         )
     command = action.get("command", "run")
     if isinstance(command, (int, np.integer)) and not isinstance(command, bool) and 0 <= command < len(COMMANDS):
@@ -94,7 +113,52 @@ def parse_action(action: Any) -> Action:
     if isinstance(edits, (str, bytes)) or not isinstance(edits, Iterable):
         raise ActionError(f"edits is {type(edits).__name__}; expected a list of edits")
     parsed = tuple(_parse_edit(edit, index) for index, edit in enumerate(edits))
-    return Action(parsed, command, _parse_datasets(action.get("datasets"), command))
+    return Action(
+        _allowed_edits(parsed, command),
+        command,
+        _parse_datasets(action.get("datasets"), command),
+        _parse_seeds(action.get("seeds"), command),
+        _parse_race(action.get("race"), command),
+        _parse_runs(action.get("runs"), command),
+    )
+
+
+def _allowed_edits(edits: tuple[Edit, ...], command: ActionCommand) -> tuple[Edit, ...]:
+    if edits and command in ("history", "compare"):
+        raise ActionError(f"{command} takes no edits: send them with edit, run or submit")
+    return edits
+
+
+def _parse_seeds(seeds: Any, command: ActionCommand) -> int | None:
+    if seeds is None:
+        return None
+    if command != "run":
+        raise ActionError(f"seeds are chosen for run only; {command} takes none")
+    if isinstance(seeds, bool) or not isinstance(seeds, (int, np.integer)) or seeds < 1:
+        raise ActionError(f"seeds is {shown(seeds)}; expected a number of exams per dataset, 1 or more")
+    return int(seeds)
+
+
+def _parse_race(race: Any, command: ActionCommand) -> bool:
+    if race is None or race is False:
+        return False
+    if command != "run":
+        raise ActionError(f"only a run can be a race, not {command}")
+    if race is not True:
+        raise ActionError(f"race is {shown(race)}; expected true or false")
+    return True
+
+
+def _parse_runs(runs: Any, command: ActionCommand) -> tuple[int, ...]:
+    if runs is None or (isinstance(runs, Iterable) and not isinstance(runs, (str, bytes)) and not list(runs)):
+        return ()
+    if command != "compare":
+        raise ActionError(f"runs are chosen for compare only; {command} takes none")
+    numbers = list(runs) if isinstance(runs, Iterable) and not isinstance(runs, (str, bytes, Mapping)) else []
+    whole = [isinstance(number, (int, np.integer)) and not isinstance(number, bool) for number in numbers]
+    if len(numbers) != 2 or not all(whole):
+        raise ActionError(f"runs is {shown(runs)}; expected the numbers of two runs, such as [2, 1]")
+    return tuple(map(int, numbers))
 
 
 def _parse_datasets(datasets: Any, command: ActionCommand) -> tuple[str, ...]:

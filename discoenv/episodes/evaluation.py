@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from discoenv import arguments
@@ -16,8 +16,8 @@ from discoenv.exams.host import ExamGroup, Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import scratch
-from discoenv.scoring import baselines, budgets, calibration
-from discoenv.scoring.scores import Score, score
+from discoenv.scoring import baselines, budgets, calibration, references
+from discoenv.scoring.scores import Score, Scoring, is_valid, score
 from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise, write_modules
 
@@ -51,7 +51,9 @@ class Evaluation:
         budget_scale: compute budget of an exam as a multiple of what the baseline needs, beside an allowance for start
             and compilation (see :func:`discoenv.scoring.budgets.budget_s`).
         costs: compare costs with the baseline's on this machine, which is measured where it is not known yet.
-        paired: measure the baseline anew, right after the exams that it is compared with, with their seeds.
+        paired: measure the baseline's costs anew, right after the exams that they are compared with, with their seeds.
+        scoring: what scores are compared with, and what they are worth. With a paired reference the base modules are
+            examined with the seeds and data of each exam, once on this machine: see :mod:`discoenv.scoring.references`.
         on_progress: called at the start and the end of each exam, by the thread that called :meth:`examine`; of an exam
             whose result is known, at the end only.
         on_finished: called by that thread with each exam that :meth:`resume` can be given later: the digest of its
@@ -60,11 +62,12 @@ class Evaluation:
     Attributes:
         device: name of what learners train on: ``cpu``, or the product name of a GPU if any dataset goes to one.
         workspace: the meta-train side, as the agent may read it.
-        spent_s: seconds of compute that exams have spent so far.
+        spent_s: seconds of compute that exams have spent so far, without those of references.
 
     Raises:
         ArgumentError: ``seed`` or ``budget_scale`` is out of range.
         NoBaseline: a dataset of the task has not been calibrated.
+        DatasetUnavailable: its learners would not find a package that they import.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Evaluation:
         budget_scale: float,
         costs: bool = False,
         paired: bool = False,
+        scoring: Scoring = Scoring(),  # noqa: B008 - it cannot be changed
         on_progress: Callable[[Progress], None] = lambda progress: None,
         on_finished: Callable[[str, Side, ExamResult], None] = lambda digest, side, result: None,
     ) -> None:
@@ -86,17 +90,22 @@ class Evaluation:
         self._host = host
         settings = [task.setting(dataset) for dataset in (*task.meta_train, *task.meta_test)]
         self.device = host.device(any(setting.wants_gpu for setting in settings)).name
+        if not host.sandbox.own_packages:
+            for setting in settings:
+                self.domain.require_packages(setting.dataset)
         self.entries = {setting.dataset: baselines.entry(setting, self._device_of(setting)) for setting in settings}
         self.directory, self.workspace = _materialised(task)
         self._seed = seed
         self._budget_scale = budget_scale
         self._costs = costs or paired
         self._paired = paired
+        self._scoring = scoring
         self._on_progress = on_progress
         self._on_finished = on_finished
         self._group = host.group()
         self._run: _Run | None = None
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
+        self._references: dict[tuple[str, int], ExamResult] = {}
         self._unshown: dict[tuple[str, str, int], ExamResult] = {}
         self._measured: dict[str, baselines.Baseline] = {}
         self._base_digest = digest_of(base_modules(task))
@@ -132,10 +141,13 @@ class Evaluation:
         except OSError as error:
             raise InfraError(f"the modules could not be written: {error}") from error
 
-    def examine(self, modules: Mapping[str, str], side: Side, datasets: Sequence[str] = ()) -> list[Score]:
+    def examine(
+        self, modules: Mapping[str, str], side: Side, datasets: Sequence[str] = (), seeds: int | None = None
+    ) -> list[Score]:
         """Train and examine ``modules`` (text by file name) on a side: on the ``datasets`` named, or on all if none is.
 
-        The workspace of the meta-test side is made for this call and removed after it. An exam with the modules,
+        ``seeds`` is the number of exams per dataset; None: as many as the task says. The first ones are always the
+        same. The workspace of the meta-test side is made for this call and removed after it. An exam with the modules,
         dataset and seed of an earlier one is not repeated, unless that one ran out of time.
 
         Raises:
@@ -146,7 +158,7 @@ class Evaluation:
             self.place(modules)
             run = self._run = _Run(ExamGroup(self._group))
             try:
-                return self._scores(self.workspace, modules, side, datasets)
+                return self._scores(self.workspace, modules, side, datasets, seeds)
             except InfraError:
                 if not run.stopped or self._group.cancelled:
                     raise
@@ -159,7 +171,7 @@ class Evaluation:
         except OSError as error:
             raise InfraError(f"the meta-test workspace could not be written: {error}") from error
         try:
-            return self._scores(workspace, modules, side, datasets)
+            return self._scores(workspace, modules, side, datasets, seeds)
         finally:
             scratch.remove(workspace)
 
@@ -172,9 +184,20 @@ class Evaluation:
         run.group.cancel()
         return True
 
-    def seeds(self, side: Side, dataset: str) -> list[int]:
-        """Exam seeds of a dataset in this episode: the same at every step, different between the two sides."""
-        count = self.task.train_seeds if side == "meta_train" else self.task.test_seeds
+    def is_known(self, modules: Mapping[str, str], datasets: Sequence[str] = (), seeds: int | None = None) -> bool:
+        """Whether all these meta-train exams have been held, so that :meth:`examine` runs none and measures nothing."""
+        digest = digest_of(modules)
+        chosen = [name for name in self.task.meta_train if not datasets or name in datasets]
+        wanted = [(digest, name, seed) for name in chosen for seed in self.seeds("meta_train", name, seeds)]
+        return not self._paired and all(exam in self._finished for exam in wanted)
+
+    def seeds(self, side: Side, dataset: str, count: int | None = None) -> list[int]:
+        """Exam seeds of a dataset in this episode: the same at every step, different between the two sides.
+
+        There are as many as the task says, or ``count``: with more, the first ones stay the same.
+        """
+        if count is None:
+            count = self.task.train_seeds if side == "meta_train" else self.task.test_seeds
         return [self.seed(side, dataset, number) for number in range(count)]
 
     def seed(self, side: Side, dataset: str, number: int) -> int:
@@ -211,9 +234,11 @@ class Evaluation:
         self._group.cancel()
         scratch.remove(self.directory)
 
-    def _scores(self, workspace: Path, modules: Mapping[str, str], side: Side, datasets: Sequence[str]) -> list[Score]:
+    def _scores(
+        self, workspace: Path, modules: Mapping[str, str], side: Side, datasets: Sequence[str], seeds: int | None
+    ) -> list[Score]:
         chosen = [name for name in getattr(self.task, side) if not datasets or name in datasets]
-        specs = {name: self._specs(side, name) for name in chosen}
+        specs = {name: self._specs(side, name, seeds) for name in chosen}
         digest = digest_of(modules)
         total = sum(map(len, specs.values()))
         if self._costs:  # one by one: the baseline may have to be measured right after the exams of a dataset
@@ -221,22 +246,91 @@ class Evaluation:
             for dataset, exams in specs.items():
                 first = sum(len(specs[name]) for name in chosen[: chosen.index(dataset)])
                 results = self._results(workspace, digest, exams, first, total)
-                scores.append(self._score(dataset, results, self._cost_entry(dataset, exams)))
+                cost_entry = self._cost_entry(dataset, exams)
+                scores += self._compared(side, digest, exams, results, {dataset: cost_entry})
             return scores
-        results = self._results(workspace, digest, [spec for name in chosen for spec in specs[name]], 0, total)
-        return [self._score(name, [each for each in results if each.dataset == name]) for name in chosen]
+        every = [spec for name in chosen for spec in specs[name]]
+        return self._compared(side, digest, every, self._results(workspace, digest, every, 0, total))
 
-    def _specs(self, side: Side, dataset: str) -> list[ExamSpec]:
+    def _compared(
+        self,
+        side: Side,
+        digest: str,
+        specs: Sequence[ExamSpec],
+        results: Sequence[ExamResult],
+        cost_entries: Mapping[str, baselines.Baseline] | None = None,
+    ) -> list[Score]:
+        """The scores of exams, by dataset."""
+        paired = self._scoring.reference == "paired"
+        if paired and digest == self._base_digest:  # they are their own reference
+            for spec, result in zip(specs, results, strict=True):
+                self._references[spec.dataset, spec.seed] = _reference(spec, result)
+        elif paired:
+            valid = [is_valid(spec.setting.metric, result) for spec, result in zip(specs, results, strict=True)]
+            self._measure_references(side, [spec for spec, ok in zip(specs, valid, strict=True) if ok])
+        scores = []
+        for dataset in dict.fromkeys(spec.dataset for spec in specs):
+            metric = self.domain.metric(dataset)
+            own = [result for result in results if result.dataset == dataset]
+            known = [self._references.get((dataset, result.seed)) for result in own]
+            bases = [None if each is None or each.metrics is None else each.metrics[metric.name] for each in known]
+            scores.append(
+                score(
+                    metric,
+                    self.entries[dataset],
+                    own,
+                    (cost_entries or {}).get(dataset),
+                    references=bases if paired else None,
+                    transform=self._scoring.transform,
+                )
+            )
+        return scores
+
+    def _measure_references(self, side: Side, specs: Sequence[ExamSpec]) -> None:
+        """Have the results of the base modules in these exams: known, kept on this machine, or measured now.
+
+        Raises:
+            InfraError: the base modules failed, or the machine did.
+        """
+        shared = self._host.sandbox.isolated  # else a learner could write there
+        missing = []
+        for spec in specs:
+            if (spec.dataset, spec.seed) not in self._references:
+                known = references.read(self._kept_at(spec), spec) if shared else None
+                if known is None:
+                    missing.append(replace(spec, budget_s=calibration.BUDGET_S))
+                else:
+                    self._references[spec.dataset, spec.seed] = known
+        if not missing:
+            return
+        workspace = materialise(self.task, self.directory / "reference", modules=base_modules(self.task), side=side)
+        try:
+            results = self._host.run_all(
+                workspace,
+                missing,
+                programs=lambda spec: self._programs(spec, self._base_digest),
+                group=self._run.group if self._run else self._group,
+                on_progress=lambda progress: self._on_progress(replace(progress, reference=True)),
+            )
+        finally:
+            scratch.remove(workspace)
+        for spec, result in zip(missing, results, strict=True):
+            self._references[spec.dataset, spec.seed] = _reference(spec, result)
+            if shared:
+                try:
+                    references.write(self._kept_at(spec), result)
+                except OSError as error:  # it is measured again the next time
+                    _logger.warning("a reference could not be kept: %s", error)
+
+    def _kept_at(self, spec: ExamSpec) -> Path:
+        return references.path_of(spec, self._device_of(spec.setting))
+
+    def _specs(self, side: Side, dataset: str, count: int | None = None) -> list[ExamSpec]:
         budget_s, setting = self.budget_s(dataset), self.task.setting(dataset)
         return [
             ExamSpec(setting, seed, budget_s, side, setting.wants_gpu, self.task.modules, number)
-            for number, seed in enumerate(self.seeds(side, dataset))
+            for number, seed in enumerate(self.seeds(side, dataset, count))
         ]
-
-    def _score(
-        self, dataset: str, results: Sequence[ExamResult], cost_entry: baselines.Baseline | None = None
-    ) -> Score:
-        return score(self.domain.metric(dataset), self.entries[dataset], results, cost_entry)
 
     def _results(
         self, workspace: Path, digest: str, specs: Sequence[ExamSpec], first: int, total: int
@@ -256,6 +350,11 @@ class Evaluation:
             unshown = self._unshown.pop((digest, spec.dataset, spec.seed), None)
             if unshown is not None and (digest, spec.dataset, spec.seed) not in self._finished:
                 finish(spec, unshown)
+        if digest == self._base_digest and self._scoring.reference == "paired" and not self._costs:
+            self._measure_references(specs[0].side, specs)
+            for spec in specs:
+                own = self._references[spec.dataset, spec.seed]
+                self._finished[digest, spec.dataset, spec.seed] = replace(own, number=spec.number)
         known = {spec: self._finished.get((digest, spec.dataset, spec.seed)) for spec in specs}
         for spec, result in known.items():
             if result is not None:
@@ -359,3 +458,18 @@ def _materialised(task: Task) -> tuple[Path, Path]:
         raise InfraError(
             f"the workspace could not be written: {error}. Make room there, or let TMPDIR name another folder"
         ) from error
+
+
+def _reference(spec: ExamSpec, result: ExamResult) -> ExamResult:
+    """The result of the base modules, if it is one to compare with.
+
+    Raises:
+        InfraError: they failed, which says nothing about the agent.
+    """
+    if not is_valid(spec.setting.metric, result):
+        problem = result.message or f"{spec.setting.metric.name} is not a finite number"
+        raise InfraError(
+            f"the base modules failed in the exam that {spec.setting} is compared with: {result.status}: {problem}. "
+            "Play with reference='shipped', or see that `discoenv validate` passes"
+        )
+    return result

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from discoenv import objectives
+from discoenv.episodes.record import RunRecord, best_run
 from discoenv.exams.output import last_lines
 from discoenv.exams.result import ExamResult
 from discoenv.objectives import Reward
-from discoenv.scoring.scores import Score
+from discoenv.scoring.baselines import Baseline
+from discoenv.scoring.comparison import Comparison, Race, compare
+from discoenv.scoring.scores import Score, Scoring
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import describe
 
@@ -44,12 +48,15 @@ def introduction(
         "(whole files, or one piece of text replaced by another) and a command:\n\n"
         "* `edit` only changes the files;\n"
         "* `run` also trains with them on the datasets above (or on those that the action lists under `datasets`) and "
-        "reports the scores;\n"
+        "reports the scores; with `seeds` on that many exams per dataset, and with `race` only on as many as decide "
+        "whether it is better than the best run;\n"
+        "* `history` lists the runs, and `compare` compares two of them (`runs`) in the exams that both have had; "
+        "these cost no action, and neither does a run of files that were run before;\n"
         "* `submit` ends the episode: your modules are trained and scored on the hidden datasets.\n\n"
         f"You have {max_steps} actions; when they are used up, the files are submitted as they are.\n\n"
         f"{compute}"
         "Training and answering together may take this much compute (seconds of one processor core, or of a GPU), or "
-        f"the exam ends with score 0:\n\n{lines}\n{_hidden(hidden_costs)}"
+        f"the exam has failed:\n\n{lines}\n{_hidden(hidden_costs)}"
     )
 
 
@@ -62,6 +69,54 @@ def _hidden(costs: Sequence[float]) -> str:
     return (
         f"\nOn the hidden datasets the baseline costs {often} times what it costs on these, on average; budgets are in "
         "proportion.\n"
+    )
+
+
+def scoring(task: Task, entries: Mapping[str, Baseline], scoring: Scoring) -> str:
+    """The part of the observation text of ``reset()`` that explains scores and rewards, with numbers.
+
+    Args:
+        task: the task.
+        entries: floor and baseline by dataset; those of meta-test datasets are not shown.
+        scoring: how scores and rewards are made.
+    """
+    cost = objectives.get(task.objective).cost
+    heads = ["dataset", "metric", "floor (0)", "baseline (1)", *(["threshold"] if cost else [])]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for dataset in task.meta_train:
+        entry = entries[dataset]
+        floor, baseline = entry.floor.mean, entry.baseline.mean
+        cells = [dataset, entry.metric, f"{floor:.4g}", f"{baseline:.4g}"]
+        if cost:
+            cells.append(f"{floor + task.baseline_scale * (baseline - floor):.4g}")
+        lines.append(f"| {' | '.join(cells)} |")
+    table = "\n".join(lines)
+    n = "n = (metric − floor) / (baseline − floor)"
+    if scoring.reference == "paired":
+        n = (
+            "n = 1 + (metric − metric of the baseline in the same exam) / (baseline − floor), oriented so that more is "
+            "better: the baseline implementation itself scores exactly 1"
+        )
+    return f"\n## How you are scored\n\nAn exam's score is {n}. {_rewarded(task, scoring)}\n\n{table}\n"
+
+
+def _rewarded(task: Task, scoring: Scoring) -> str:
+    if task.objective != "performance":
+        return (
+            "Scores have to reach the threshold on every dataset; a failed exam misses it, and then the reward is 0, "
+            "the lowest."
+            if objectives.get(task.objective).cost
+            else objectives.get(task.objective).description
+        )
+    if scoring.transform == "linear":
+        return (
+            "The reward is the mean over the hidden datasets of n, each clipped to [−1, 10]; a failed exam counts as "
+            "the floor."
+        )
+    return (
+        "The reward is the mean over the exams of the hidden datasets of what each is worth: a failed exam (a crash, a "
+        "timeout, an answer that is not valid) −1; below the floor n/(1 − n), which is between −1 and 0; from floor to "
+        "baseline n; above it 1 + ln n. So a solution that works, however bad, is worth more than one that fails."
     )
 
 
@@ -127,6 +182,23 @@ def also_measured(scores: Sequence[Score]) -> str:
     return "\n".join(["\nAlso measured:\n", *lines, ""]) if lines else ""
 
 
+def _references(scores: Sequence[Score]) -> list[str]:
+    """What the base modules reached in the same exams, where scores are compared with that."""
+    means = []
+    for score in scores:
+        known = [value for value in score.references if value is not None]
+        means += [f"{score.dataset} {sum(known) / len(known):.4g}"] if known else []
+    return [f"The baseline in the same exams: {', '.join(means)}.\n"] if means else []
+
+
+def _failed(score: Score) -> str:
+    """The metric of a dataset of which an exam failed, in a table's cell."""
+    failures = sum(result.status != "ok" for result in score.results)
+    if failures == len(score.results):
+        return f"failed ({score.metric:.4g})"
+    return f"{score.metric:.4g} ({failures} of {len(score.results)} exams failed)"
+
+
 def _use(score: Score) -> str:
     """How much of the compute budget the exams of a dataset spent, on average, as in ``30 of 45 s; baseline 9 s``."""
     spent = sum(result.spent_s for result in score.results) / len(score.results)
@@ -145,14 +217,14 @@ def report(scores: Sequence[Score], *, title: str) -> str:
         "|---|---|---|---|---|---|",
     ]
     for score in scores:
-        value = f"{score.metric:.4g}" if score.ok else f"failed ({score.metric:.4g})"
+        value = f"{score.metric:.4g}" if score.ok else _failed(score)
         value = f"{score.entry.metric} {value}" if several else value
-        error = f" ± {score.standard_error:.2g}" if score.standard_error is not None else ""
+        error = f" ± {score.noise:.2g}" if score.noise is not None else ""
         lines.append(
             f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {score.entry.floor.mean:.4g} "
             f"| {score.entry.baseline.mean:.4g} | {_use(score)} |"
         )
-    parts = ["\n".join(lines) + "\n" + also_measured(scores)]
+    parts = ["\n".join(lines) + "\n" + also_measured(scores), *_references(scores)]
     reported: set[str] = set()
     for score in scores:
         for result in score.results:
@@ -167,3 +239,77 @@ def report(scores: Sequence[Score], *, title: str) -> str:
                 f"### {score.dataset}: end of the output\n\n```\n{last_lines(printed, _STDOUT_CHARACTERS)}\n```\n"
             )
     return "\n".join(parts)
+
+
+def same_as(number: int, *, free: bool) -> str:
+    """The first line of the text of a ``run`` of files that had been run before."""
+    cost = ", and no action was spent" if free else ""
+    return f"Same as run {number}: these files have been run before. Nothing was trained{cost}.\n"
+
+
+def compared(one: int, other: int, found: Comparison, *, best: bool = False) -> str:
+    """What is known of the difference between two runs, in one line.
+
+    Args:
+        one, other: their numbers.
+        found: the comparison.
+        best: whether the other one is the best run so far.
+    """
+    against = f"run {other}, the best before it" if best else f"run {other}"
+    if not found.exams:
+        return f"Run {one} and run {other} have had no exam in common.\n"
+    exams = f"{found.exams} exam{'s' if found.exams > 1 else ''} that both have had"
+    text = f"Run {one} against {against}, in the {exams}: difference {found.difference:+.3f}"
+    if found.low is None or found.high is None or found.probability is None:
+        return f"{text}. With one seed per dataset, how much of it is noise is not known: run with more `seeds`.\n"
+    words = {"better": "it is better", "worse": "it is worse", "alike": "the difference is within noise"}
+    source = " (by the spread of the baseline over seeds)" if found.method == "spread" else ""
+    return (
+        f"{text} ({found.confidence:.0%} interval {found.low:+.3f} to {found.high:+.3f}{source}), probability of being "
+        f"better {found.probability:.0%}: {words[found.verdict]}.\n"
+    )
+
+
+def raced(race: Race, most: int) -> str:
+    """How a race ended, in one line."""
+    seeds = f"{race.seeds} seed{'s' if race.seeds > 1 else ''} of at most {most}"
+    ends = {
+        "decided": "was decided",
+        "hopeless": "ended undecided, because the seeds left would hardly decide it,",
+        "all": "ended undecided",
+        "stopped": "ended undecided, because the compute budget is spent,",
+    }
+    return f"The race {ends[race.ended]} after {seeds}.\n"
+
+
+def history(runs: Sequence[RunRecord]) -> str:
+    """All runs as a Markdown table; each is compared with the best in the exams that both have had."""
+    best = best_run(runs)
+    if best is None:
+        return "There was no run yet.\n"
+    lines = [
+        f"## Runs\n\nThe best so far is run {best.number}. Differences from it are in what exams are worth, over the "
+        "datasets and seeds that both have had.\n",
+        "| run | after action | datasets | exams | mean normalised | reward | difference from the best | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        cells = [str(run.number), str(run.step), ", ".join(run.datasets), str(sum(map(len, run.exams.values())))]
+        cells += [f"{run.score:.3f}", f"{run.reward:.3f}"]
+        if run.same_as is not None:
+            cells += ["", f"same as run {run.same_as}"]
+        elif run is best:
+            cells += ["", "best"]
+        else:
+            cells += _difference(compare(run.exams, best.exams, spreads=run.spreads))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _difference(found: Comparison) -> list[str]:
+    if not found.exams:
+        return ["–", "no exam in common"]
+    if found.low is None or found.high is None:
+        return [f"{found.difference:+.3f}", "noise not known"]
+    words = {"better": "better", "worse": "worse", "alike": "within noise"}
+    return [f"{found.difference:+.3f} ± {(found.high - found.low) / 2:.3f}", words[found.verdict]]

@@ -9,13 +9,14 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Self
 
 from discoenv.episodes import jsonl
-from discoenv.episodes.action import Edit, apply_edits
+from discoenv.episodes.action import Edit, apply_edits, parse_action
 from discoenv.episodes.finished import FinishedExam
-from discoenv.episodes.record import EpisodeRecord, EventRecord, module_folders
+from discoenv.episodes.record import EpisodeRecord, EventRecord, RunRecord, module_folders
 from discoenv.episodes.transcript import FILE_NAME as CALLS
 from discoenv.errors import ActionError, RunError
 from discoenv.tasks.task import Task
@@ -24,6 +25,8 @@ from discoenv.tasks.workspace import initial_modules
 Modules = Mapping[str, str]
 #: Files of artifacts by their path in a run directory.
 _ARTIFACTS: Final = "exams"
+#: Modules are not larger, in bytes of UTF-8: a limit for texts that are checked afterwards.
+_MOST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,34 @@ class History:
     @property
     def files(self) -> dict[str, str]:
         """The modules as they are, text by file name."""
-        return self.files_at(self.step)
+        return self.files_after(len(self.events) - 1)
 
-    def files_at(self, step: int) -> dict[str, str]:
-        """The modules as they were after so many actions, text by file name."""
-        return dict(self.modules[max(number for number in self.modules if number <= step)])
+    def files_after(self, index: int) -> dict[str, str]:
+        """The modules as they were after one of the events, text by file name.
+
+        Actions that cost nothing leave no files: what they changed follows from their edits.
+        """
+        step = self.events[index].step
+        files = dict(self.modules[max(number for number in self.modules if number <= step)])
+        for event in [event for event in self.events[: index + 1] if event.step == step][1:]:
+            if event.info.changed:
+                files = apply_edits(files, parse_action(event.action).edits, _MOST_BYTES)
+        return files
+
+    @property
+    def runs(self) -> list[tuple[RunRecord, dict[str, str]]]:
+        """Each ``run`` so far, with its modules."""
+        found: list[tuple[RunRecord, dict[str, str]]] = []
+        for index, event in enumerate(self.events):
+            run = event.info.run(len(found) + 1, event.step)
+            if run is not None and event.info.reward_error is None:
+                found.append((run, self.files_after(index)))
+        return found
+
+    @property
+    def free(self) -> int:
+        """Number of actions that cost nothing."""
+        return sum(event.step == before.step for before, event in pairwise(self.events))
 
     @property
     def score(self) -> float:
@@ -121,7 +147,11 @@ def checked(history: History, task: Task, max_file_bytes: int, imports: frozense
         RunError: they could not.
     """
     initial = initial_modules(task)
-    for number, texts in history.modules.items():
+    try:
+        after = {history.step: history.files}
+    except ActionError as error:
+        raise RunError(f"{history.source}: an action of step {history.step} cannot be repeated: {error}") from None
+    for number, texts in (*history.modules.items(), *after.items()):
         edits = [Edit(name, content=text) for name, text in texts.items()]
         try:
             if texts.keys() != initial.keys():
@@ -172,10 +202,10 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 
 def _in_order(events: tuple[EventRecord, ...]) -> tuple[EventRecord, ...]:
-    """Events whose steps grow, as they do where none was written twice."""
+    """Events whose steps grow, or stay the same where an action cost nothing."""
     found: list[EventRecord] = []
     for event in events:
-        if not found or event.step > found[-1].step:
+        if not found or event.step >= found[-1].step:
             found.append(event)
     return tuple(found)
 

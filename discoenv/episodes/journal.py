@@ -75,7 +75,7 @@ class Journal:
         self._exams.append(exam)
         if self._recorder is not None:
             self.artifacts(side, result)
-            self._recorder.exam(exam.to_json(self._secret, self._about))
+            self._recorder.exams([exam.to_json(self._secret, self._about)])
 
     def left(self) -> None:
         """Note that the agent has left before the end."""
@@ -118,12 +118,11 @@ class Journal:
             self.modules(modules)
         self.step = history.step
         self._exams += exams
-        for event in history.events:
-            self.event(event)
+        self._events += history.events
         if self._recorder is None:
             return
-        for exam in exams:
-            self._recorder.exam(exam.to_json(self._secret, self._about))
+        self._recorder.events(history.events)
+        self._recorder.exams(exam.to_json(self._secret, self._about) for exam in exams)
         try:
             histories.copy_artifacts(history, self._recorder.directory)
             histories.copy_calls(history, self._recorder.directory)

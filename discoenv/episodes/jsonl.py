@@ -35,7 +35,7 @@ def append(path: Path, line: str) -> None:
 
     Args:
         path: the file; made if it does not exist.
-        line: one JSON object without a line end.
+        line: one JSON object without a line end, or several with line ends between them.
 
     Raises:
         OSError: it cannot be written, for example for lack of space.

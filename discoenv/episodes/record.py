@@ -16,12 +16,13 @@ A *score* is normalised: 0 is the floor, 1 the baseline. What an examiner measur
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, cast
 
 from discoenv.episodes import jsonl, version_1
 from discoenv.episodes.codec import SOMETIMES, Record
@@ -34,7 +35,7 @@ from discoenv.tasks.task import Task
 
 if TYPE_CHECKING:
     from discoenv.exams.result import ExamResult
-    from discoenv.scoring.scores import Score
+    from discoenv.scoring.scores import Score, Scoring
 
 #: The version of the format that is written. Both versions are read.
 VERSION: Final = 3
@@ -53,6 +54,10 @@ class ExamRecord(Record):
         number: which of the exams of its dataset, from 0. Its seed is a secret, see :mod:`discoenv.exams.secrets`.
         status: ``ok``; or the learner's failure: ``error``, ``timeout``, ``memory``, ``protocol_error``.
         metric: the dataset's metric, in its own unit, as it counts: the floor's mean where the exam failed.
+        normalised: the score of this exam; 0 where it failed.
+        worth: what the exam is worth to the objective ``performance``, by which runs are compared.
+        reference: the metric of the base modules in the same exam, in its own unit; null unless scores are compared
+            with that.
         metrics: all that the examiner measured, by name; null unless ``status`` is ``ok``.
         seconds: training and answering, in seconds; null if the learner never served.
         cpu_s: CPU time of the learner's whole process tree, in seconds.
@@ -74,6 +79,9 @@ class ExamRecord(Record):
     number: int = 0
     status: str = ""
     metric: float = math.nan
+    normalised: float = math.nan
+    worth: float = math.nan
+    reference: float | None = None
     metrics: dict[str, float] | None = None
     seconds: float | None = None
     cpu_s: float = math.nan
@@ -92,12 +100,22 @@ class ExamRecord(Record):
     stdout: str = ""
 
     @classmethod
-    def of(cls, result: ExamResult, metric: float) -> Self:
+    def of(
+        cls,
+        result: ExamResult,
+        metric: float,
+        normalised: float = math.nan,
+        worth: float = math.nan,
+        reference: float | None = None,
+    ) -> Self:
         """The record of a result; ``metric`` as it counts."""
         return cls(
             number=result.number,
             status=result.status,
             metric=metric,
+            normalised=normalised,
+            worth=worth,
+            reference=reference,
             metrics=result.metrics,
             seconds=result.seconds,
             cpu_s=result.cpu_s,
@@ -122,8 +140,12 @@ class ScoreRecord(Record):
     """The exams of one dataset and their score.
 
     Attributes:
-        normalised: the score, mean over exams of (metric − floor) / (baseline − floor); more is better.
+        normalised: the score, mean over exams of (metric − floor) / (baseline − floor), or with a paired reference of
+            1 + (metric − reference) / (baseline − floor); more is better. A failed exam counts as 0.
         standard_error: of ``normalised``; null for a single exam.
+        spread: standard deviation over seeds of the score of one exam, as the base modules show it; null if not known.
+        valid: share of the exams that were passed through to their end with a finite metric, from 0 to 1.
+        outcome: what the exams are worth to the objective ``performance``.
         metric: mean over exams of the dataset's metric, in its own unit.
         metric_name: the metric's name in ``domain.yaml``.
         floor: the metric of a trivial learner, in its own unit: 0 on the normalised scale.
@@ -135,6 +157,9 @@ class ScoreRecord(Record):
 
     normalised: float = math.nan
     standard_error: float | None = None
+    spread: float | None = None
+    valid: float = math.nan
+    outcome: float = math.nan
     metric: float = math.nan
     metric_name: str = ""
     floor: float = math.nan
@@ -148,19 +173,42 @@ class ScoreRecord(Record):
         """Whether every exam was passed through to its end."""
         return all(exam.status == "ok" for exam in self.exams)
 
+    @property
+    def worths(self) -> dict[int, float]:
+        """What each exam is worth, by its number; of runs that do not record it, the score clipped to [−1, 10]."""
+        span = self.baseline - self.floor
+        return {
+            exam.number: exam.worth
+            if math.isfinite(exam.worth)
+            else min(max((exam.metric - self.floor) / span if span else 0.0, -1.0), 10.0)
+            for exam in self.exams
+        }
+
     @classmethod
     def of(cls, score: Score) -> Self:
         """The record of a score."""
         return cls(
             normalised=score.normalised,
             standard_error=score.standard_error,
+            spread=score.spread,
+            valid=score.valid_share,
+            outcome=score.outcome,
             metric=score.metric,
             metric_name=score.entry.metric,
             floor=score.entry.floor.mean,
             baseline=score.entry.baseline.mean,
             baseline_std=score.entry.baseline.std,
             baseline_seconds=score.entry.seconds.mean,
-            exams=tuple(map(ExamRecord.of, score.results, score.values)),
+            exams=tuple(
+                map(
+                    ExamRecord.of,
+                    score.results,
+                    score.values,
+                    score.each or itertools.repeat(math.nan),
+                    score.worths or itertools.repeat(math.nan),
+                    score.references or itertools.repeat(None),
+                )
+            ),
         )
 
 
@@ -218,6 +266,9 @@ class RunRecord:
         reward: what the task's objective makes of the meta-train scores.
         datasets: meta-train datasets that were trained on.
         full: whether these are all meta-train datasets of the task.
+        exams: what each exam was worth, by dataset, then by its number.
+        spreads: standard deviation over seeds of the score of one exam, by dataset, as far as it is known.
+        same_as: number of the earlier run of the same files, if they had been run before; null: they had not.
     """
 
     number: int
@@ -226,6 +277,9 @@ class RunRecord:
     reward: float
     datasets: tuple[str, ...]
     full: bool
+    exams: dict[str, dict[int, float]] = field(default_factory=dict)
+    spreads: dict[str, float] = field(default_factory=dict)
+    same_as: int | None = None
 
 
 @dataclass(frozen=True)
@@ -248,6 +302,11 @@ class StepRecord(_Versioned):
         meta_train: after a ``run``: a :class:`ScoreRecord` by dataset.
         score: after a ``run``: mean of ``normalised`` over these datasets.
         meta_train_reward: after a ``run``: what the task's objective makes of the meta-train scores.
+        same_as: after a ``run`` of files that had been run before: the number of that run. It cost no action.
+        comparison: after a ``run``, with the best run before it, and after a ``compare``: ``runs`` (two numbers, the
+            first is compared with the second), ``difference`` (of what exams are worth), ``low``, ``high``,
+            ``confidence``, ``probability``, ``exams``, ``datasets``, ``method``, ``verdict``; after a race ``seeds``
+            and ``ended``, too. See ``discoenv.scoring.comparison``.
         meta_test: at the end: a :class:`ScoreRecord` by dataset.
         reward_parts: at the end: what the reward was computed from; keys depend on the objective.
         stopped: after a ``run`` that was stopped on request: how many of its exams had finished.
@@ -269,6 +328,8 @@ class StepRecord(_Versioned):
     meta_train: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
     score: float | None = field(default=None, metadata=SOMETIMES)
     meta_train_reward: float | None = field(default=None, metadata=SOMETIMES)
+    same_as: int | None = field(default=None, metadata=SOMETIMES)
+    comparison: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
     meta_test: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
     reward_parts: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
     stopped: str | None = field(default=None, metadata=SOMETIMES)
@@ -293,6 +354,9 @@ class StepRecord(_Versioned):
             reward=math.nan if self.meta_train_reward is None else self.meta_train_reward,
             datasets=tuple(self.meta_train),
             full=isinstance(wanted, (list, tuple)) and set(map(str, wanted)) <= set(self.meta_train),
+            exams={dataset: score.worths for dataset, score in self.meta_train.items()},
+            spreads={dataset: score.spread for dataset, score in self.meta_train.items() if score.spread is not None},
+            same_as=self.same_as,
         )
 
 
@@ -356,7 +420,11 @@ class SetupRecord(_Versioned):
             where they were public.
         max_file_bytes: largest module, in bytes of UTF-8; null where it was not recorded.
         paired: whether the baseline was measured anew after the exams of each dataset.
+        max_seeds: exams per dataset that one ``run`` may ask for; null where it was not recorded.
         origin: where the episode was forked or restored from; null if it began at its reset.
+        reference: what scores are compared with: ``shipped``, or ``paired``, the base modules in the same exams.
+        transform: what an exam is worth to the objective ``performance``: ``ordered``; or ``linear``, as in all runs
+            that do not record it.
     """
 
     episode_seed: int
@@ -371,7 +439,24 @@ class SetupRecord(_Versioned):
     secret: str | None = None
     max_file_bytes: int | None = None
     paired: bool = False
+    max_seeds: int | None = None
     origin: OriginRecord | None = None
+    reference: str = "shipped"
+    transform: str = "linear"
+
+    @property
+    def scoring(self) -> Scoring:
+        """How scores and rewards were made.
+
+        Raises:
+            RunError: in a way that this version does not know.
+        """
+        from discoenv.scoring.scores import Scoring  # noqa: PLC0415 - needs NumPy, and few readers score anything
+
+        try:
+            return Scoring(cast(Any, self.reference), cast(Any, self.transform))
+        except ValueError as error:
+            raise RunError(f"{SETUP}: {error}; a later version of discoenv recorded this run") from None
 
 
 @dataclass(frozen=True)
@@ -433,14 +518,48 @@ def best_run(runs: Iterable[_Run]) -> _Run | None:
     """The best of the runs of an episode; None if there are none.
 
     A run on all meta-train datasets is better than one on some of them, whose mean says nothing about the others. Then
-    the reward decides, which is what the objective makes of these scores; then the score. Of equal runs the first is
-    the best: what the agent did after it has gained nothing, and to repeat a run, or to go on with changes that have
-    no effect, must not change what is submitted or reported. A reward or score that is not a number is the worst.
+    the reward decides, which is what the objective makes of these scores; then the score. Where two runs have had
+    different exams, and their rewards are what these are worth, they are compared in the exams that both have had. Of
+    equal runs the first is the best: what the agent did after it has gained nothing, and to repeat a run, or to go on
+    with changes that have no effect, must not change what is submitted or reported. A reward or score that is not a
+    number is the worst.
 
     Args:
-        runs: in the order of the episode; anything with ``full``, ``reward`` and ``score``, as :class:`RunRecord` has.
+        runs: in the order of the episode; anything with ``full``, ``reward`` and ``score``, as :class:`RunRecord` has,
+            and perhaps with its ``exams``.
     """
-    return max(runs, key=lambda run: (run.full, _or_worst(run.reward), _or_worst(run.score)), default=None)
+    best: _Run | None = None
+    for run in runs:
+        if best is None or _better(run, best):
+            best = run
+    return best
+
+
+def _better(run: _Comparable, best: _Comparable) -> bool:
+    if run.full != best.full:
+        return run.full
+    one, other = _exams(run), _exams(best)
+    common = {
+        dataset: numbers for dataset in one if (numbers := sorted(set(one[dataset]) & set(other.get(dataset, {}))))
+    }
+    if common and {name: set(each) for name, each in one.items()} != {name: set(each) for name, each in other.items()}:
+        restricted = [
+            _mean([_mean([exams[name][number] for number in numbers]) for name, numbers in common.items()])
+            for exams in (one, other)
+        ]
+        return restricted[0] > restricted[1]
+    return (_or_worst(run.reward), _or_worst(run.score)) > (_or_worst(best.reward), _or_worst(best.score))
+
+
+def _exams(run: _Comparable) -> dict[str, dict[int, float]]:
+    """What a run's exams are worth, if that is what its reward is made of."""
+    exams: dict[str, dict[int, float]] = getattr(run, "exams", {})
+    worth = _mean([_mean(list(each.values())) for each in exams.values() if each])
+    return exams if math.isclose(worth, run.reward, rel_tol=1e-9, abs_tol=1e-9) else {}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
 
 
 def _or_worst(value: float) -> float:

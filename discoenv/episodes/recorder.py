@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +84,24 @@ class Recorder:
 
     def event(self, event: EventRecord) -> None:
         """Append a reset or a step to ``episode.jsonl``; if it ended the episode, write ``result.json`` too."""
-        line = _dumps({"time": now(), **event.to_json()})
-        self._writes.add(lambda: jsonl.append(self.directory / EVENTS, line))
-        if event.terminated or event.truncated:
-            self.result(ResultRecord.of(event))
+        self.events([event])
 
-    def exam(self, exam: Mapping[str, Any]) -> None:
-        """Append a finished exam to ``exams.jsonl``."""
-        line = _dumps(exam)
-        self._writes.add(lambda: jsonl.append(self.directory / finished.FILE_NAME, line))
+    def events(self, events: Iterable[EventRecord]) -> None:
+        """As :meth:`event`, many at once."""
+        events = list(events)
+        self._append(EVENTS, [{"time": now(), **event.to_json()} for event in events])
+        for event in events:
+            if event.terminated or event.truncated:
+                self.result(ResultRecord.of(event))
+
+    def exams(self, exams: Iterable[Mapping[str, Any]]) -> None:
+        """Append finished exams to ``exams.jsonl``."""
+        self._append(finished.FILE_NAME, exams)
+
+    def _append(self, name: str, contents: Iterable[Mapping[str, Any]]) -> None:
+        text = "\n".join(map(_dumps, contents))
+        if text:
+            self._writes.add(lambda: jsonl.append(self.directory / name, text))
 
     def artifacts(self, step: int, side: str, dataset: str, number: int, data: bytes) -> None:
         """Write what an examiner saved of an exam (the bytes of an .npz), unless it saved nothing."""

@@ -35,7 +35,7 @@ def restored(
     trust: bool,
     host: Host,
     most_steps: int,
-    reward_fn: objectives.RewardFunction | None = None,
+    reward_fn: objectives.SimpleRewardFunction | None = None,
     runs_dir: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Episode:
@@ -74,6 +74,7 @@ def restored(
         host,
         seed=record.setup.episode_seed,
         limits=limits,
+        scoring=record.setup.scoring,
         reward_fn=reward_fn,
         runs_dir=runs_dir,
         on_progress=on_progress,
@@ -119,6 +120,7 @@ def _limits(setup: SetupRecord, directory: Path) -> EpisodeLimits:
             compute_budget_s=setup.compute_budget_s,
             max_file_bytes=default.max_file_bytes if setup.max_file_bytes is None else setup.max_file_bytes,
             paired=setup.paired,
+            max_seeds=default.max_seeds if setup.max_seeds is None else setup.max_seeds,
         )
     except ValueError as error:
         raise RunError(f"{directory}: {error}") from None

@@ -72,14 +72,23 @@ def fixed_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*.py") if not file.is_symlink())
 
 
-def failing(sandbox: Sandbox, modules: Collection[str], *, family: str, hidden: Collection[str] = ()) -> dict[str, str]:
+def failing(
+    sandbox: Sandbox,
+    modules: Collection[str],
+    *,
+    family: str,
+    hidden: Collection[str] = (),
+    python: Path | None = None,
+) -> dict[str, str]:
     """Those of the modules that cannot be imported in a sandbox, each with the reason. What works is tried once.
+
+    ``python`` is the interpreter; None: the sandbox's own choice.
 
     Raises:
         InfraError: Python itself does not start inside.
         SandboxError: the sandbox cannot be made.
     """
-    key = (family, *sorted(hidden), "", *sorted(modules))
+    key = (str(python), family, *sorted(hidden), "", *sorted(modules))
     known = _known.setdefault(sandbox, {})
     if key in known:
         return known[key]
@@ -90,6 +99,7 @@ def failing(sandbox: Sandbox, modules: Collection[str], *, family: str, hidden: 
             env=learner_environment.on_cpu(),
             hidden_packages=tuple(hidden),
             family=family,
+            python=python,
         ),
         Limits(wall_s=_PATIENCE_S),
     )
@@ -112,9 +122,10 @@ def require(sandbox: Sandbox, domain: Domain, folder: Path) -> None:
     """
     specification = domain.specification
     modules = needed_by(fixed_files(folder))
-    failed = failing(sandbox, modules, family=specification.extra, hidden=specification.hidden_packages)
+    hidden = specification.hidden_packages
+    failed = failing(sandbox, modules, family=specification.extra, hidden=hidden, python=domain.python)
     if failed:
-        raise InfraError(f"{domain.name}: {reason(sandbox, failed)}; {fix(failed)}")
+        raise InfraError(f"{domain.name}: {reason(sandbox, failed)}; {fix(failed, domain.python)}")
 
 
 def reason(sandbox: Sandbox, failed: dict[str, str]) -> str:
@@ -124,7 +135,7 @@ def reason(sandbox: Sandbox, failed: dict[str, str]) -> str:
     return f"{names} cannot be imported in the {sandbox.name} sandbox ({first})"
 
 
-def fix(failed: Collection[str]) -> str:
-    """What to type so that modules can be imported inside: only what is installed with this interpreter is seen."""
+def fix(failed: Collection[str], python: Path | None = None) -> str:
+    """What to type so that modules can be imported inside: only what is installed with the interpreter is seen."""
     names = " ".join(packages.provider(name) for name in failed)
-    return f"install into the environment of this interpreter: {sys.executable} -m pip install {names}"
+    return f"install into the environment of this interpreter: {python or sys.executable} -m pip install {names}"

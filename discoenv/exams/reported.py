@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Collection
+from pathlib import PurePath
 from typing import Any
+
+_FRAME = re.compile(r'^ +File "([^"]+)", line \d+', re.MULTILINE)
+_IMPORT_ERROR = re.compile(r"^(?:ModuleNotFoundError|ImportError): (.*)$", re.MULTILINE)
+_QUOTED = re.compile(r"'([^']+)'")
 
 
 def last_metrics(stdout: str) -> dict[str, float] | None:
@@ -23,6 +30,23 @@ def last_metrics(stdout: str) -> dict[str, float] | None:
         metrics = dict(_numbers(content, ""))
         return metrics or None
     return None
+
+
+def failed_import(stderr: str, editable: Collection[str]) -> str:
+    """What a program could not import, in Python's words, if no editable module is to blame; else an empty string.
+
+    Args:
+        stderr: what the program printed, with the traceback that it ended with.
+        editable: names of the modules that the agent may have written.
+    """
+    begin = stderr.rfind("Traceback (most recent call last)")
+    last = stderr[max(begin, 0) :]
+    found = _IMPORT_ERROR.findall(last)
+    if begin < 0 or not found or not last.rstrip().rpartition("\n")[2].startswith(("ModuleNotFound", "ImportError")):
+        return ""
+    blamed = {PurePath(path).stem for path in _FRAME.findall(last)}
+    blamed |= {part for name in _QUOTED.findall(found[-1]) for part in name.split(".")}
+    return "" if blamed & set(editable) else str(found[-1])
 
 
 def _numbers(node: Any, prefix: str) -> list[tuple[str, float]]:

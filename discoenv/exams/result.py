@@ -12,7 +12,7 @@ from discoenv.exams.examiner_client import Reply
 from discoenv.machine.energy import Energy
 from discoenv.sandbox.base import Outcome
 
-#: ``ok``: examined to the end. Otherwise the learner's failure, scored as the floor: ``error`` (it raised or left),
+#: ``ok``: examined to the end. Otherwise the learner's failure: ``error`` (it raised or left),
 #: ``timeout`` (compute budget spent), ``memory`` (limit exceeded), ``protocol_error`` (an answer was not valid).
 ExamStatus = Literal["ok", "error", "timeout", "memory", "protocol_error"]
 

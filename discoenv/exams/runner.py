@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from discoenv.errors import InfraError, LearnerStarved, SandboxError
+from discoenv.errors import DatasetUnavailable, InfraError, LearnerStarved, SandboxError
 from discoenv.exams import compile_cache, imports, learner_environment, reported
 from discoenv.exams.budget import Budget, Use, most_wall_s
 from discoenv.exams.compile_cache import CompileCache
@@ -127,9 +127,11 @@ class ExamRun:
         Raises:
             InfraError: the examiner or the sandbox failed, or the machine kept the learner from running; the learner is
                 not to blame.
-            DatasetUnavailable: a package that the dataset requires is not installed, or its data is not here.
+            DatasetUnavailable: a package that the dataset requires is not installed, or its data is not here; or its
+                program needs a network.
         """
-        self._domain.require_packages(self.spec.dataset)
+        if not (self._domain.self_reported and self._place.sandbox.own_packages):
+            self._domain.require_packages(self.spec.dataset)
         target = _target(self.spec.setting)
         self._require_open()
         self._again = again
@@ -346,8 +348,9 @@ class ExamRun:
             env={**learner_environment.on_cpu(), **(compile_cache.environment() if programs else {}), **own},
             hidden_packages=(*specification.hidden_packages, *self._exam.hidden_when_answering),
             family=specification.extra,
-            preload=() if self._place.measured else learner_environment.preloaded(specification.requirements),
+            preload=self._preload(),
             env_after_preload=tuple(own),
+            python=self._domain.python,
         )
 
     def _command(self, exam: Path, programs: CompileCache | None) -> Command:
@@ -365,9 +368,15 @@ class ExamRun:
             env={**learner_environment.on_cpu(), **(compile_cache.environment() if programs else {}), **own},
             hidden_packages=tuple(specification.hidden_packages),
             family=specification.extra,
-            preload=() if self._place.measured else learner_environment.preloaded(specification.requirements),
+            preload=self._preload(),
             env_after_preload=tuple(own),
+            python=self._domain.python,
         )
+
+    def _preload(self) -> tuple[str, ...]:
+        if self._place.measured or self._domain.python is not None:
+            return ()
+        return learner_environment.preloaded(self._domain.specification.requirements)
 
     def _meter(self, lease: Lease | None) -> EnergyMeter:
         gpu = GpuMeter(lease.gpu.uuid) if lease is not None and lease.exclusive else None
@@ -384,6 +393,9 @@ class ExamRun:
     def _run_reported(self, directory: Path, lease: Lease | None) -> ExamResult:
         """Run ``main.py`` as DiscoGen does, from the task's folder and free to write there, and read what it prints."""
         dataset = self.spec.dataset
+        online = self._domain.needs_network(dataset)
+        if online and self._place.sandbox.isolated:
+            raise DatasetUnavailable(f"{self._domain.name}: {dataset}: {online}, and sandboxes have no network")
         folder = directory / "workspace"
         shutil.copytree(self._workspace, folder, symlinks=True)
         mounts = [Mount(folder, WORKSPACE, writable=True)]
@@ -393,11 +405,14 @@ class ExamRun:
             linked.unlink(missing_ok=True)
             linked.mkdir()
             mounts.append(Mount(data, f"{WORKSPACE}/{dataset}/data"))
+            if not (folder / "data").exists():  # for programs that look for it in their working directory
+                (folder / "data").symlink_to(Path(dataset) / "data")
         command = Command(
             argv=("python", f"{dataset}/main.py"),
             cwd=WORKSPACE,
             mounts=tuple(mounts),
             family=self._domain.specification.extra,
+            python=self._domain.python,
         )
         meter = self._meter(lease)
         meter.start()
@@ -415,18 +430,33 @@ class ExamRun:
                 with contextlib.suppress(TimeoutError):
                     running.wait(patience_s)
         outcome = self._end(running, wait=False)
+        record = self._reported(outcome, late=late)
+        record.use(budget.use())
+        return self._result(record, meter)
+
+    def _reported(self, outcome: Outcome, *, late: bool) -> _Record:
+        """What a program that reports its own score has come to; ``late``: its budget was spent."""
+        dataset, backend = self.spec.dataset, self.spec.setting.backend
+        if outcome.reason == "exited" and outcome.exit_code != 0:
+            not_ours = reported.failed_import(outcome.stderr, self.editable)
+            if not_ours:
+                raise InfraError(f"{self._domain.name}: main.py of {dataset} does not start: {not_ours}")
         metrics = reported.last_metrics(outcome.stdout) if outcome.exit_code == 0 else None
+        if metrics is not None:
+            metrics = self._domain.with_score(metrics, dataset, backend=backend)
         name = self.spec.setting.metric.name
         record = _Record(self.spec.budget_s, metrics=metrics, training_s=outcome.usage.wall_s)
         record.end(outcome)
-        record.use(budget.use())
         if late or outcome.reason == "wall_time":
             record.status, record.message = "timeout", "the compute budget was spent"
         elif outcome.exit_code != 0:
             record.status, record.message = "gone", "main.py failed"
         elif metrics is None or name not in metrics:
-            record.status, record.message = "protocol_error", f"main.py printed no line of JSON with {name!r}"
-        return self._result(record, meter)
+            wanted = [metric.name for metric in self._domain.metrics(dataset)]
+            absent = [each for each in wanted if each not in (metrics or {})] or [name]
+            named = " and ".join(map(repr, absent))
+            record.status, record.message = "protocol_error", f"main.py printed no line of JSON with {named}"
+        return record
 
     def _limits(self, allowance_s: float = _EXAMINER_ALLOWANCE_S) -> Limits:
         resources = self._domain.specification.limits
@@ -444,7 +474,8 @@ class ExamRun:
             on_gpu = self._place.device.broker is not None
             if on_gpu or record.spent_s < spec.budget_s or not self._again:
                 raise LearnerStarved(_starvation(record))
-        if record.status == "gone" and _perhaps_imports(record.last.stderr):
+        reported_itself = self._domain.self_reported  # whose files need not all be run
+        if record.status == "gone" and not reported_itself and _perhaps_imports(record.last.stderr):
             imports.require(self._place.sandbox, self._domain, self._workspace / spec.dataset)
         if _killed(record) and not self._again:
             raise InfraError("the learner was killed by SIGKILL, by whom is not known")

@@ -47,9 +47,16 @@ class Progress:
         number: 1 for the first of the exams that were asked for together.
         total: number of these exams.
         result: its result.
+        reference: whether it is an exam of the base modules, with which those of the agent are compared.
     """
 
     spec: ExamSpec
     number: int
     total: int
     result: ExamResult | None = None
+    reference: bool = False
+
+    @property
+    def label(self) -> str:
+        """The exam in words: ``exam 1 of 3``, ``reference exam 1 of 3``."""
+        return f"{'reference ' if self.reference else ''}exam {self.number} of {self.total}"

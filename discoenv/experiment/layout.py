@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import CodeType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import yaml
 
@@ -74,9 +74,22 @@ class JobStatus:
         try:
             content = json.loads((directory / "status.json").read_text(encoding="utf-8"))
             known = {each.name for each in fields(cls)}
-            return cls(**{key: value for key, value in content.items() if key in known})
-        except (OSError, ValueError, TypeError, AttributeError):
+            found = cls(**{key: value for key, value in content.items() if key in known})
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return cls()
+        return found if found._is_typed else cls()
+
+    @property
+    def _is_typed(self) -> bool:
+        """Whether each value is of its kind, as those of another's file need not be."""
+        texts, counts = (self.config, self.message, self.host, self.process), (self.attempts, self.pid)
+        times = [each for each in (self.started, self.ended) if each is not None]
+        return (
+            self.state in get_args(JobState)
+            and all(isinstance(each, str) for each in texts)
+            and all(isinstance(each, int) for each in counts)
+            and all(isinstance(each, (int, float)) for each in times)
+        )
 
     def write(self, directory: Path) -> None:
         """Replace the status in a job's folder."""

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, Protocol
 
 from discoenv.experiment import worker
+from discoenv.machine import streams
 
 _environment = threading.RLock()
 
@@ -73,6 +74,7 @@ class ProcessPool:
         executor = self._lanes[lane]
         if executor is None or (before is not None and (before.cancelled() or before.exception() is not None)):
             self._end(lane)
+            streams.fill()
             context = multiprocessing.get_context("spawn")
             executor = ProcessPoolExecutor(1, mp_context=context, initializer=worker.initialise)
             self._lanes[lane] = executor

@@ -72,6 +72,8 @@ class Command:
             fork it; what a provider does not support it ignores.
         env_after_preload: names in ``env`` that those imports do not depend on, and that differ between commands.
         gpus: UUIDs of the GPUs that the command may use, as leased from :class:`discoenv.machine.gpus.Broker`.
+        python: the interpreter that ``argv[0] == "python"`` means, with the packages that it finds; None: the sandbox's
+            own choice. Providers with images cannot offer another one.
     """
 
     argv: tuple[str, ...]
@@ -83,6 +85,7 @@ class Command:
     preload: tuple[str, ...] = ()
     env_after_preload: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
+    python: Path | None = None
 
     def with_gpus(self, uuids: Sequence[str], environment: Mapping[str, str]) -> Command:
         """The same command, allowed to use these GPUs, with further environment variables."""
@@ -150,10 +153,14 @@ class Running(ABC):
 
 
 class Sandbox(ABC):
-    """A provider. ``name`` is what users write in ``sandbox=``; ``isolated`` is False only for ``process``."""
+    """A provider. ``name`` is what users write in ``sandbox=``; ``isolated`` is False only for ``process``.
+
+    ``own_packages``: commands find the packages of an image, whatever the host has.
+    """
 
     name: ClassVar[str]
     isolated: ClassVar[bool] = True
+    own_packages: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

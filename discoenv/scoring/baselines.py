@@ -25,6 +25,7 @@ from discoenv.json_text import loads
 from discoenv.machine import atomic, cache
 from discoenv.machine.hardware import fingerprint
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.specification import Metric
 from discoenv.tasks.task import Setting
 
 
@@ -81,9 +82,22 @@ class Baseline(BaseModel):
         ``sign`` is the metric's (1 to maximise, −1 to minimise). If the baseline is no better than the floor, the
         difference is divided by the floor's standard deviation instead, and more is still better.
         """
+        return sign * (value - self.floor.mean) / self.scale(sign)
+
+    def paired(self, value: float, base: float, sign: float) -> float:
+        """1 + (value − base) / (baseline − floor), oriented: exactly 1 where both are the same number.
+
+        Args:
+            value: the metric of an exam.
+            base: that of the base modules in the same exam, with its seed and data.
+            sign: the metric's.
+        """
+        return 1 + sign * (value - base) / self.scale(sign)
+
+    def scale(self, sign: float) -> float:
+        """What 1 is on the normalised scale, in the metric's unit; positive. See :meth:`normalised`."""
         span = sign * (self.baseline.mean - self.floor.mean)
-        scale = span if span > 0 else max(self.floor.std, abs(self.floor.mean) * 1e-6, 1e-12)
-        return sign * (value - self.floor.mean) / scale
+        return span if span > 0 else max(self.floor.std, abs(self.floor.mean) * 1e-6, 1e-12)
 
 
 def entry(setting: Setting, device: str = "cpu") -> Baseline:
@@ -98,7 +112,7 @@ def entry(setting: Setting, device: str = "cpu") -> Baseline:
     except UnknownName as error:
         raise NoBaseline(str(error)) from None
     if published is not None:
-        return _published(setting, published)
+        return _published(setting, *published)
     for path in (domain.directory / "baselines.json", local_path(domain, device)):
         found = entries(path).get(setting.key)
         if found is not None and found.domain_version == domain.version:
@@ -135,14 +149,9 @@ def local_entry(
     return found if sandbox is None or found.hardware.get("sandbox") == sandbox else None
 
 
-def _published(setting: Setting, value: float) -> Baseline:
-    """The baseline that a pack in DiscoGen's format publishes; it has no costs and no spread.
-
-    DiscoGen publishes no floors either. Ours is 0 for a positive metric to maximise, twice the baseline for one to
-    minimise: as far below the baseline as the baseline is from 0.
-    """
+def _published(setting: Setting, floor: float, value: float) -> Baseline:
+    """The floor and the baseline that a pack in DiscoGen's format publishes; they have no costs and no spread."""
     domain, metric = setting.domain, setting.metric
-    floor = value - metric.sign * max(abs(value), 1e-12)
     unknown = SeedValues(mean=0.0, std=0.0, values=[])
     return Baseline(
         domain_version=domain.version,
@@ -159,6 +168,17 @@ def _published(setting: Setting, value: float) -> Baseline:
         hardware={},
         versions={},
     )
+
+
+def bounds(setting: Setting, device: str = "cpu") -> dict[Metric, tuple[float, float]]:
+    """Floor and baseline of each metric of a setting that has a threshold, in the metric's unit.
+
+    Raises:
+        NoBaseline: as :func:`entry`.
+    """
+    found = entry(setting, device)
+    published = setting.domain.published_bounds(setting.dataset, backend=setting.backend)
+    return published or {setting.metric: (found.floor.mean, found.baseline.mean)}
 
 
 @functools.cache

@@ -93,7 +93,7 @@ def calibrate(
         seeds=seeds,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         hardware={**hardware.hardware(), "sandbox": host.sandbox.name, "device": host.device(gpu).name},
-        versions=_versions(domain, dataset),
+        versions=versions(domain, dataset),
         cpu_s=_seed_values([result.cpu_s for result in results]),
     )
 
@@ -104,16 +104,16 @@ def _seed_values(values: list[float]) -> baselines.SeedValues:
     return baselines.SeedValues(mean=float(np.mean(values)), std=std, values=values)
 
 
-def _versions(domain: Domain, dataset: str) -> dict[str, str]:
+def versions(domain: Domain, dataset: str) -> dict[str, str]:
     """Versions of Python and of what the domain and the dataset require; with JAX's that of jaxlib, its compiler."""
     specification = domain.specification
     names = packages.names(specification.requirements)
     names += [packages.provider(module) for module in specification.datasets[dataset].packages]
     if "jax" in names:
         names.append("jaxlib")
-    missing = packages.missing(names)
+    missing = [] if domain.self_reported or domain.python else packages.missing(names)
     if missing:
-        raise InfraError(f"{missing[0]} is not installed; pip install 'discoenv[{specification.extra}]'")
+        raise InfraError(f"{missing[0]} is not installed; {domain.how_to_install}")
     return {"python": platform.python_version(), **packages.versions(["discoenv", *names])}
 
 

@@ -64,22 +64,22 @@ def setting_doubt(setting: Setting, device: str = "cpu") -> str:
         return "it has no baseline"
 
 
-def usable(scale: Scale, device: Callable[[Setting], str] = lambda setting: "cpu") -> Usable:
+def usable(scale: Scale | None, device: Callable[[Setting], str] = lambda setting: "cpu") -> Usable:
     """What the sampler is to ask at a scale: whether a dataset has a baseline that can be told from its floor.
 
     Args:
-        scale: of the tasks.
+        scale: of the tasks; None: each domain's :attr:`Domain.default_scale`.
         device: the name of what a setting would be trained on here.
     """
 
     def ask(domain: Domain, backend: str, dataset: str) -> bool:
-        setting = Setting(domain, backend, dataset, scale)
+        setting = Setting(domain, backend, dataset, scale or domain.default_scale)
         return not setting_doubt(setting, device(setting))
 
     return ask
 
 
-def undoubted(scale: Scale) -> Usable:
+def undoubted(scale: Scale | None) -> Usable:
     """What the sampler is to ask where no exam may ever be run: datasets without a baseline are offered, too."""
 
     shipped: dict[Domain, Mapping[str, str]] = {}
@@ -87,7 +87,7 @@ def undoubted(scale: Scale) -> Usable:
     def ask(domain: Domain, backend: str, dataset: str) -> bool:
         if domain not in shipped:
             shipped[domain] = _shipped(domain)
-        return not shipped[domain].get(f"{backend}:{dataset}:{scale}")
+        return not shipped[domain].get(f"{backend}:{dataset}:{scale or domain.default_scale}")
 
     return ask
 

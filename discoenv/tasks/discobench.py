@@ -1,7 +1,8 @@
 """DiscoBench: fixed tasks by which agents are compared, so nothing may be optimised on them.
 
 A domain whose ``domain.yaml`` has the key ``discobench`` has one task for each module, ``<domain>_<module>``, and one
-with all modules, ``<domain>_all``, all with the same datasets. It has an example task with these datasets too.
+with all modules, ``<domain>_all``, all with the same datasets. It has an example task with these datasets too. Those of
+packs are called ``<pack>/<domain>_<module>``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def discobench_task(name: str, **settings: Any) -> Task:
 
     Args:
         name: one of :func:`get_discobench_tasks`.
-        settings: fields of :class:`Task` besides domain, modules and datasets; they have the defaults of a task.
+        settings: fields of :class:`Task` besides domain, modules and datasets; they have the defaults of a task, and
+            the scale :attr:`Domain.default_scale`.
 
     Raises:
         UnknownName: there is no such task (the message suggests one), or a dataset does not have that scale.
@@ -100,7 +102,7 @@ def _find(name: str) -> tuple[Domain, str]:
 def _task(domain: Domain, modules: tuple[str, ...], settings: dict[str, Any], source: str) -> Task:
     split = domain.specification.discobench
     assert split is not None
-    sides = {"meta_train": split.meta_train, "meta_test": split.meta_test}
-    task = Task.parse({"domain": domain.name, "modules": modules, **sides, **settings}, source)
+    sides = {"meta_train": split.meta_train, "meta_test": split.meta_test, "scale": domain.default_scale}
+    task = Task.parse({**sides, **settings, "domain": domain.name, "modules": modules}, source)
     task.resolve()
     return task

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib.util
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import ValidationError
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from discoenv import module_code
 from discoenv.data import downloads
 from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
+from discoenv.machine import interpreters, packages
 from discoenv.tasks import kits, stubs, yaml_text
 from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
 
@@ -32,14 +32,21 @@ class Domain:
     Args:
         directory: the folder that holds ``domain.yaml``.
         pack: name of the pack that it belongs to; the domain is then called ``<pack>/<folder>``.
+        python: the interpreter that its learners run with; None: the one that runs here (or an image's).
+
+    Attributes:
+        scale_note: what a message adds if a scale is asked for that the domain lacks.
 
     Raises:
         DomainError: ``domain.yaml`` is missing or wrong, or a file that it names does not exist.
     """
 
-    def __init__(self, directory: Path, pack: str = "") -> None:
+    scale_note: ClassVar[str] = ""
+
+    def __init__(self, directory: Path, pack: str = "", python: Path | None = None) -> None:
         self.directory = directory
         self.pack = pack
+        self.python = python
         self.specification = self._read_specification()
         self._check_files()
 
@@ -95,6 +102,26 @@ class Domain:
         return dataset if dataset in self.specification.datasets else self.aliases.get(dataset, dataset)
 
     @property
+    def models(self) -> list[str]:
+        """Pretrained models that its datasets are combined with (see :mod:`discoenv.discogen.domain`); usually none."""
+        return []
+
+    def with_models(self, datasets: Any, models: Any, key: str) -> tuple[str, ...]:
+        """Datasets as here, of those of a configuration in DiscoGen's form and the models that it names by ``key``."""
+        return tuple(datasets)
+
+    def without_model(self, dataset: str) -> tuple[str, str]:
+        """A dataset's name in DiscoGen's form, and its model; empty if it has none."""
+        return dataset, ""
+
+    @functools.cached_property
+    def default_scale(self) -> Scale:
+        """``small``; for a domain that lacks it (a pack's in DiscoGen's format) another one that all datasets have."""
+        scales: tuple[Scale, ...] = ("small", "full", "tiny")
+        common = [scale for scale in scales if all(scale in self.scales(dataset) for dataset in self.datasets)]
+        return common[0] if common else "small"
+
+    @property
     def backends(self) -> list[str]:
         """Names of the backends; ``default`` is one."""
         return list(self.specification.backends)
@@ -121,7 +148,7 @@ class Domain:
         for folder in self._lineage(backend):
             path = self.directory / "templates" / folder / f"{module}.py"
             if path.is_file():
-                return path.read_text(encoding="utf-8")
+                return read_utf8(path)
         entry = self.specification.modules.get(module)
         if entry is not None and entry.base is not None:
             return kits.base_source(entry.base)
@@ -138,7 +165,7 @@ class Domain:
     def fixed_texts(self, dataset: str, *, backend: str) -> dict[str, str]:
         """Text of each fixed file of a dataset's folder, by relative path."""
         return {
-            name: self.file(name, dataset=dataset, backend=backend).read_text(encoding="utf-8")
+            name: read_utf8(self.file(name, dataset=dataset, backend=backend))
             for name in self.specification.fixed_files
         }
 
@@ -197,6 +224,14 @@ class Domain:
         """The metric that a dataset is scored by."""
         return self.specification.metric
 
+    def metrics(self, dataset: str) -> list[Metric]:
+        """The metrics of a dataset that have a threshold each; :meth:`metric` is made of them."""
+        return [self.metric(dataset)]
+
+    def with_score(self, metrics: Mapping[str, float], dataset: str, *, backend: str) -> dict[str, float]:
+        """What ``main.py`` of a self-reported domain printed, with :meth:`metric` where that is computed from it."""
+        return dict(metrics)
+
     def data(self, dataset: str, cache_root: Path | None = None) -> Path | None:
         """A folder that the learner finds as ``data`` in the dataset's folder; None for native domains.
 
@@ -212,12 +247,38 @@ class Domain:
 
     def require_packages(self, dataset: str) -> None:
         """Raise :class:`DatasetUnavailable` unless the packages that a dataset requires are installed."""
-        missing = self.missing_packages(dataset)
+        missing = self.missing_for_training(dataset)
         if missing:
+            where = f"by {self.python}" if self.python else "here"
             raise DatasetUnavailable(
-                f"{self.name}: {dataset} needs {' and '.join(missing)}, which cannot be imported here: "
-                f"pip install 'discoenv[{self.specification.extra}]'"
+                f"{self.name}: {dataset} needs {' and '.join(missing)}, which cannot be imported {where}: "
+                f"{self.how_to_install}"
             )
+
+    def missing_requirements(self) -> list[str]:
+        """Packages that the domain requires and that its learners do not find; see :attr:`how_to_install`."""
+        if self.python is None:
+            return packages.missing(self.specification.requirements)
+        return []  # the environment is the pack's own affair
+
+    @property
+    def how_to_install(self) -> str:
+        """The command that installs what the domain requires, or what to do instead."""
+        if not self.specification.extra or self.python:
+            return f"install {', '.join(self.specification.requirements)} for {self.python or 'this Python'}"
+        return f"pip install 'discoenv[{self.specification.extra}]'"
+
+    def needs_network(self, dataset: str) -> str:
+        """Why ``main.py`` of a dataset cannot train without a network; empty: it can."""
+        return ""
+
+    def to_fetch(self) -> list[str]:
+        """Datasets whose data comes over the network, see :meth:`fetch`."""
+        return [name for name in self.datasets if self.specification.datasets[name].to_fetch]
+
+    def fetched(self) -> frozenset[str]:
+        """Datasets that may be sampled without a download although their ``source`` is one: their data is here."""
+        return frozenset()
 
     def held_data(self, dataset: str, cache_root: Path | None = None) -> Path | None:
         """The folder of a dataset's downloaded files, for its examiner and not for learners; None if it has none.
@@ -240,7 +301,11 @@ class Domain:
 
     def missing_packages(self, dataset: str) -> list[str]:
         """What a dataset requires beyond the rest of its domain and is not installed here."""
-        return [name for name in self.specification.datasets[dataset].packages if not _is_installed(name)]
+        return interpreters.missing_modules(self.specification.datasets[dataset].packages, self.python)
+
+    def missing_for_training(self, dataset: str) -> list[str]:
+        """What a dataset's learners are known to import and do not find, by the names that it is imported by."""
+        return self.missing_packages(dataset)
 
     def prompt(self, module: str, *, backend: str) -> str:
         """What the agent reads about a module."""
@@ -301,13 +366,25 @@ class Domain:
         """Whether exams of a dataset go to a GPU if there is one: at the scale ``full``, or where it needs one."""
         return scale == "full" or self.needs_gpu(dataset, scale)
 
-    def published(self, dataset: str, *, backend: str) -> float | None:
-        """A baseline's metric that was published with a domain that cannot be calibrated here; None: there is none.
+    def published(self, dataset: str, *, backend: str) -> tuple[float, float] | None:
+        """Floor and baseline that were published with a domain that cannot be calibrated here, in its metric.
+
+        None: there are none.
 
         Raises:
             UnknownName: the domain publishes baselines, but none of this dataset for that backend.
         """
         return None
+
+    def published_bounds(self, dataset: str, *, backend: str) -> dict[Metric, tuple[float, float]]:
+        """The same of each of :meth:`metrics`; empty if none were published."""
+        return {}
+
+    def require_scale(self, dataset: str, scale: str, where: str = "") -> None:
+        """Raise :class:`UnknownName` unless a dataset has a scale; ``where`` is said in place of the domain's name."""
+        known = self.scales(dataset)
+        if scale not in known:
+            raise UnknownName("scale", scale, known, f"{where or self.name}, dataset {dataset}{self.scale_note}")
 
     def require(self, *, dataset: str | None = None, module: str | None = None, backend: str | None = None) -> None:
         """Raise :class:`UnknownName` unless the names given exist."""
@@ -364,21 +441,28 @@ class Domain:
 
     @staticmethod
     def _text(path: Path) -> str:
-        return path.read_text(encoding="utf-8").strip() + "\n"
+        return read_utf8(path).strip() + "\n"
+
+
+def read_utf8(path: Path) -> str:
+    """The text of a domain's file.
+
+    Raises:
+        DomainError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DomainError(f"{path}: cannot be read as text: {error}") from error
 
 
 def read_candidates(folder: Path) -> dict[str, dict[str, str]]:
     """The candidates in a folder, as :meth:`Domain.candidates` gives them; none if the folder does not exist."""
     return {
-        each.name: {path.name: path.read_text(encoding="utf-8") for path in sorted(each.glob("*.py"))}
+        each.name: {path.name: read_utf8(path) for path in sorted(each.glob("*.py"))}
         for each in sorted(folder.glob("*"))
         if each.is_dir() and not each.name.startswith(("_", "."))
     }
-
-
-@functools.cache
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 @functools.cache

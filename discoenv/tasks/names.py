@@ -47,6 +47,11 @@ def sandbox_name(value: Any) -> Any:
     return ",".join(matching(each, names()) for each in value.split(",")) if value else value
 
 
+def scale_name(value: Any) -> Any:
+    """A scale's name in whatever case it was typed."""
+    return value.lower() if value else value
+
+
 def dataset_names(values: list[str] | None, domain: Domain) -> list[str]:
     """Names of datasets, in whatever case they were typed, or by an alias."""
     known = [*domain.datasets, *domain.aliases]

@@ -11,7 +11,7 @@ from discoenv.tasks.task import Task
 
 
 def quick_task(domain: Domain, **changes: Any) -> Task:
-    """The task that ``quick`` in ``domain.yaml`` describes, at scale ``tiny`` with one exam per dataset.
+    """The task that ``quick`` in ``domain.yaml`` describes, at scale ``tiny`` if it has it, with one exam per dataset.
 
     Where ``quick`` is missing, it has the first module and the first dataset that can be used here without a GPU; its
     meta-test dataset is the first other one that the domain has.
@@ -23,7 +23,9 @@ def quick_task(domain: Domain, **changes: Any) -> Task:
     Raises:
         TaskError: ``quick`` is missing, and no dataset can be used here.
     """
-    settings: dict[str, Any] = {"domain": domain.name, "scale": "tiny", "test_seeds": 1} | changes
+    has_tiny = any("tiny" in domain.scales(dataset) for dataset in domain.datasets)
+    scale = "tiny" if has_tiny else domain.default_scale
+    settings: dict[str, Any] = {"domain": domain.name, "scale": scale, "test_seeds": 1} | changes
     quick = domain.specification.quick
     if quick is not None:
         module, meta_train, meta_test = quick.module, quick.meta_train, quick.meta_test
@@ -31,8 +33,8 @@ def quick_task(domain: Domain, **changes: Any) -> Task:
         usable = available_datasets(domain, settings["scale"])
         if not usable:
             raise TaskError(
-                f"{domain.name}: no dataset can be used here at scale {settings['scale']}; "
-                f"name two by the key 'quick' of {domain.directory / 'domain.yaml'}"
+                f"{domain.name}: no dataset can be used here at scale {settings['scale']}"
+                + ("" if domain.self_reported else f"; name two by the key 'quick' of {domain.directory}/domain.yaml")
             )
         module, meta_train = domain.modules[0], usable[0]
         meta_test = next(dataset for dataset in domain.datasets if dataset != meta_train)

@@ -5,6 +5,9 @@ its path (:func:`load_pack`), in the environment variable ``DISCOENV_PACKS`` (pa
 through an entry point of the group ``discoenv.packs`` that names a path (:mod:`discoenv.machine.entry_points`); the
 latter two are looked up once per process. Its domains are called ``<pack>/<Domain>``. A folder whose name begins with
 ``_`` holds a template, and is not a domain.
+
+``<path>=<interpreter>`` names the Python that the learners of a pack run with, for packs whose requirements cannot be
+installed beside discoenv. It is the file ``bin/python`` of an environment, or the environment's folder.
 """
 
 from __future__ import annotations
@@ -13,12 +16,12 @@ import functools
 import importlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from discoenv.errors import DomainError, EntryPointError, UnknownName
-from discoenv.machine import entry_points
+from discoenv.machine import entry_points, interpreters
 
 if TYPE_CHECKING:
     from discoenv.tasks.domain import Domain
@@ -67,27 +70,57 @@ def register_domains(loaders: dict[str, Callable[[], Domain]]) -> None:
     _registered.update({name: functools.cache(load) for name, load in loaders.items()})
 
 
-def load_pack(path: str | Path) -> list[str]:
+def load_pack(path: str | Path, python: str | Path | None = None) -> list[str]:
     """Make the domains of a pack known.
 
     Args:
-        path: a folder of domains, or the folder of a package that holds one called ``domains``.
+        path: a folder of domains, or the folder of a package that holds one called ``domains``;
+            ``<path>=<interpreter>`` is both arguments in one.
+        python: the interpreter that its learners run with, ``bin/python`` of an environment or the environment's
+            folder; None: the one that runs here. Sandboxes that run images cannot use another one.
 
     Returns:
         The domains' names, ``<pack>/<Domain>``, sorted.
 
     Raises:
         DomainError: there is no domain in that folder.
+        InterpreterUnusable: the interpreter is not there, or does not work.
     """
-    root = _root(Path(path).resolve())
+    if python is None and "=" in str(path) and not Path(path).exists():
+        path, _, python = str(path).rpartition("=")
+    root = _root(Path(path).expanduser().resolve())
     pack = pack_name(root)
+    executable = None if python is None else interpreters.interpreter(python).executable
     loaders: dict[str, Callable[[], Domain]] = {}
     for folder in sorted(root.iterdir()):
         reader = _reader(folder)
         if reader is not None:
-            loaders[f"{pack}/{folder.name}"] = functools.partial(_read, reader, folder, pack)
+            loaders[f"{pack}/{folder.name}"] = functools.partial(_read, reader, folder, pack, executable)
     register_domains(loaders)
     return list(loaders)
+
+
+def load_packs(packs: str | Path | Iterable[str | Path]) -> list[str]:
+    """Make the domains of several packs known, each as :func:`load_pack` does; one path is one pack."""
+    paths = [packs] if isinstance(packs, str | Path) else list(packs)
+    return [name for path in paths for name in load_pack(path)]
+
+
+def spelling(domain: Domain) -> str:
+    """How the pack of a domain is named to :func:`load_pack`, so that its domains have the same interpreter."""
+    root = str(domain.directory.parent)
+    return f"{root}={domain.python}" if domain.python else root
+
+
+def domains_beside(path: Path) -> list[str]:
+    """Names of the domains of the pack in whose folder, or package, a file lies; none if it is in no pack."""
+    place = path.resolve()
+    found = []
+    for name in sorted(_registered):
+        root = _registered[name]().directory.parent
+        if place.is_relative_to(root.parent if root.name == "domains" else root):
+            found.append(name)
+    return found
 
 
 def pack_name(folder: Path) -> str:
@@ -142,10 +175,10 @@ def _reader(folder: Path) -> str | None:
     return next((reader for file, reader in READERS.items() if (folder / file).is_file()), None)
 
 
-def _read(reader: str, folder: Path, pack: str) -> Domain:
+def _read(reader: str, folder: Path, pack: str, python: Path | None = None) -> Domain:
     module, _, name = reader.partition(":")
     read: type[Domain] = getattr(importlib.import_module(module), name)
-    return read(folder, pack)
+    return read(folder, pack, python)
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from discoenv.tasks import discobench
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.specification import SCALES, Scale, Split
-from discoenv.tasks.task import MOST_SEEDS, Start, Task
+from discoenv.tasks.task import MOST_SEEDS, Seeds, SeedsOf, Start, Task
 from discoenv.text import shown
 
 MAX_ATTEMPTS = 1000
@@ -38,7 +38,8 @@ class Sampling:
         p_edit: probability that a module is editable.
         p_data: weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities.
         p_base: probability that the modules start from the baseline implementation.
-        train_seeds, test_seeds: exams per meta-train and meta-test dataset.
+        train_seeds, test_seeds: exams per meta-train and meta-test dataset; ``auto``: as many as are recommended for
+            the datasets of a task, see :mod:`discoenv.scoring.seeds`.
         split: how meta-test datasets differ from those of meta-train, see :func:`sample_choices`.
 
     Raises:
@@ -48,8 +49,8 @@ class Sampling:
     p_edit: float = 0.3
     p_data: tuple[float, ...] = (0.4, 0.4, 0.2)
     p_base: float = 0.0
-    train_seeds: int = 1
-    test_seeds: int = 2
+    train_seeds: Seeds = 1
+    test_seeds: Seeds = 2
     split: Split = "random"
 
     def __post_init__(self) -> None:
@@ -58,7 +59,8 @@ class Sampling:
         for name in ("p_edit", "p_base"):
             checked[name] = arguments.number(name, getattr(self, name), least=0, most=1)
         for name in ("train_seeds", "test_seeds"):
-            checked[name] = arguments.integer(name, getattr(self, name), least=1, most=MOST_SEEDS)
+            if getattr(self, name) != "auto":
+                checked[name] = arguments.integer(name, getattr(self, name), least=1, most=MOST_SEEDS)
         checked["split"] = arguments.choice("split", self.split, get_args(Split))
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -74,21 +76,23 @@ class SampledChoices(NamedTuple):
     backend: str
     objective: str
     start: Start
+    scale: Scale
 
 
 def sample_task(
     rng: np.random.Generator,
     *,
     domains: Sequence[str] | None = None,
-    scale: Scale = "small",
+    scale: Scale | None = None,
     p_edit: float = 0.3,
     p_data: Sequence[float] = (0.4, 0.4, 0.2),
     p_base: float = 0.0,
     objectives: Sequence[str] = ("performance",),
     backends: Sequence[str] | None = None,
     gpu: bool = False,
-    train_seeds: int = 1,
-    test_seeds: int = 2,
+    train_seeds: Seeds = 1,
+    test_seeds: Seeds = 2,
+    seeds_of: SeedsOf | None = None,
     baseline_scale: float = 1.0,
     split: Split = "random",
     usable: Usable | None = None,
@@ -99,7 +103,8 @@ def sample_task(
 
     Args:
         rng: source of randomness; the same state gives the same task on every platform.
-        train_seeds, test_seeds, baseline_scale: as in :class:`Task`.
+        train_seeds, test_seeds, baseline_scale: as in :class:`Task`; seeds may be ``auto``.
+        seeds_of: the recommended number of exams per dataset of a side, for ``auto``.
 
     All other arguments, and the errors raised, are those of :func:`sample_choices`.
     """
@@ -126,18 +131,18 @@ def sample_task(
         backend=choices.backend,
         objective=choices.objective,
         start=choices.start,
-        scale=scale,
+        scale=choices.scale,
         baseline_scale=baseline_scale,
-        train_seeds=train_seeds,
-        test_seeds=test_seeds,
-    )
+        train_seeds=1 if train_seeds == "auto" else train_seeds,
+        test_seeds=1 if test_seeds == "auto" else test_seeds,
+    ).with_seeds(train_seeds, test_seeds, seeds_of)
 
 
 def sample_choices(
     rng: np.random.Generator,
     *,
     domains: Sequence[str] | None = None,
-    scale: Scale = "small",
+    scale: Scale | None = None,
     p_edit: float = 0.3,
     p_data: Sequence[float] = (0.4, 0.4, 0.2),
     p_base: float = 0.0,
@@ -158,7 +163,7 @@ def sample_choices(
     Args:
         rng: source of randomness.
         domains: candidates, sampled uniformly; None: all that have two such datasets.
-        scale: datasets that lack this scale are not sampled.
+        scale: datasets that lack this scale are not sampled; None: each domain's :attr:`Domain.default_scale`.
         p_edit: probability that a module is editable.
         p_data: three weights of a dataset falling into meta-train, meta-test, or neither; or two probabilities, for
             meta-train and meta-test, whose sum is at most 1.
@@ -184,7 +189,8 @@ def sample_choices(
     random = rng.random
     for _ in range(max_attempts):
         domain = get_domain(names[_index(random(), len(names))])
-        available: Sequence[str] = _available(domain, scale, gpu, download)
+        chosen_scale = scale or domain.default_scale
+        available: Sequence[str] = _available(domain, chosen_scale, gpu, download, domain.fetched())
         known = domain.backends
         chosen = known if backends is None else sorted(backends)
         ready = [each for each in chosen if usable is None or _has_two(domain, each, available, usable)]
@@ -208,15 +214,9 @@ def sample_choices(
             continue
         if reserved and discobench.identity(editable, meta_train, meta_test) in reserved:
             continue
-        return SampledChoices(domain, editable, meta_train, meta_test, backend, objective, start)
+        return SampledChoices(domain, editable, meta_train, meta_test, backend, objective, start, chosen_scale)
     if not _can_split(domain, available, split):
-        where = (
-            f"scale {scale} with backend {backend} ({'' if download else 'offline, '}{'' if gpu else 'without a GPU, '}"
-        )
-        raise SamplingFailed(
-            f"{domain.name}: a task needs {_NEEDED[split]}, but only {list(available)} can be used here at {where}"
-            f"and calibrated: see `discoenv calibrate {domain.name} --scale {scale} --local`)"
-        )
+        raise SamplingFailed(_too_few(domain, backend, available, chosen_scale, split, gpu=gpu, download=download))
     raise SamplingFailed(
         f"{domain.name}: {max_attempts} draws gave no task with a module, a meta-train and a meta-test dataset out of "
         f"{len(available)} available ones{'' if allow_discobench else ', other than those of DiscoBench'}; "
@@ -288,6 +288,48 @@ def _can_split(domain: Domain, datasets: Sequence[str], split: Split) -> bool:
     return len({entry.family or name for name, entry in entries.items()} if split == "shift" else entries) >= 2
 
 
+def _too_few(
+    domain: Domain, backend: str, available: Sequence[str], scale: Scale, split: Split, *, gpu: bool, download: bool
+) -> str:
+    """Why a domain has too few datasets, and what to do."""
+    begin = f"{domain.name}: a task needs {_NEEDED[split]}, but only {list(available)} can be used "
+    if scale not in {each for dataset in domain.datasets for each in domain.scales(dataset)}:
+        known = list(dict.fromkeys(each for dataset in domain.datasets for each in domain.scales(dataset)))
+        return f"{begin}here at scale {scale}{domain.scale_note}: leave the scale out, or take {' or '.join(known)}"
+    if not domain.self_reported:
+        return (
+            f"{begin}here at scale {scale} with backend {backend} ({'' if download else 'offline, '}"
+            f"{'' if gpu else 'without a GPU, '}and calibrated: see "
+            f"`discoenv calibrate {domain.name} --scale {scale} --local`)"
+        )
+    why: dict[str, list[str]] = {}
+    for name in domain.datasets:
+        if name not in available:
+            why.setdefault(_obstacle(domain, name, scale, gpu=gpu, download=download), []).append(name)
+    reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in why.items() if reason)
+    install = f" {domain.how_to_install}." if any("cannot be imported" in reason for reason in why) else ""
+    return (
+        f"{begin}here with backend {backend} ({reasons}).{install} Tasks that name their datasets may have any of them"
+    )
+
+
+def _obstacle(domain: Domain, dataset: str, scale: Scale, *, gpu: bool, download: bool) -> str:
+    """What keeps a dataset of a pack from being sampled here; empty: others are sampled in its place."""
+    entry = domain.specification.datasets[dataset]
+    if not entry.sampled:
+        return ""
+    if not gpu and domain.needs_gpu(dataset, scale):
+        return "needs a GPU"
+    if not download and domain.needs_network(dataset):
+        return domain.needs_network(dataset)
+    missing = domain.missing_for_training(dataset)
+    if missing:
+        return f"needs {' and '.join(missing)}, which cannot be imported"
+    if not download and entry.source == "download" and dataset not in domain.fetched():
+        return f"run `discoenv data fetch {domain.name} {dataset}` first"
+    return "no baseline is published"
+
+
 def _has_two(domain: Domain, backend: str, datasets: Sequence[str], usable: Usable) -> bool:
     """Whether a task can be made: with a dataset on each side."""
     return backend in domain.backends and sum(usable(domain, backend, dataset) for dataset in datasets) >= 2
@@ -299,10 +341,11 @@ def _check_probabilities(*, p_edit: float, p_base: float) -> None:
         raise TaskError(f"p_edit and p_base are probabilities; they are {shown(p_edit)} and {shown(p_base)}")
 
 
-def _check_choices(scale: str, split: str, max_attempts: int, **candidates: Sequence[str] | None) -> None:
+def _check_choices(scale: str | None, split: str, max_attempts: int, **candidates: Sequence[str] | None) -> None:
     try:
         arguments.integer("max_attempts", max_attempts, least=1, why="at least 1 is needed, a whole number")
-        arguments.choice("scale", scale, SCALES)
+        if scale is not None:
+            arguments.choice("scale", scale, SCALES)
         arguments.choice("split", split, get_args(Split))
     except ArgumentError as error:
         raise TaskError(str(error)) from None
@@ -339,7 +382,7 @@ def available_datasets(domain: Domain, scale: str, *, gpu: bool = False, downloa
 
     One that requires a package which is not installed cannot be used.
     """
-    return list(_available(domain, scale, gpu, download))
+    return list(_available(domain, scale, gpu, download, domain.fetched()))
 
 
 def count_tasks(modules: int, datasets: int, *, backends: int, objectives: int, starts: int = 2) -> int:
@@ -353,11 +396,14 @@ def count_tasks(modules: int, datasets: int, *, backends: int, objectives: int, 
 
 
 @functools.cache
-def _available(domain: Domain, scale: str, gpu: bool, download: bool) -> tuple[str, ...]:
+def _available(
+    domain: Domain, scale: str, gpu: bool, download: bool, fetched: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
     return tuple(
         name
         for name, dataset in domain.specification.datasets.items()
-        if (download or dataset.source == "offline")
+        if dataset.sampled
+        and (download or ((dataset.source == "offline" or name in fetched) and not domain.needs_network(name)))
         and (gpu or not domain.needs_gpu(name, scale))
         and scale in domain.scales(name)
         and not domain.missing_packages(name)

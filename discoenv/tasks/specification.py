@@ -73,6 +73,7 @@ class Dataset(_Record):
             it is a family of one.
         size: how large a problem it is, in the domain's ``size_unit``; splits of the kind ``scale`` need it.
         aliases: further names of it, such as DiscoGen's, which tasks may use; they are read as its own name.
+        sampled: whether tasks that are sampled may have it; others are played where a task names them.
     """
 
     source: Literal["offline", "download"]
@@ -83,6 +84,7 @@ class Dataset(_Record):
     family: str | None = None
     size: float | None = Field(default=None, gt=0)
     aliases: tuple[str, ...] = ()
+    sampled: bool = True
 
     @property
     def to_fetch(self) -> tuple[downloads.File, ...]:
@@ -276,9 +278,7 @@ class Specification(_Record):
                 raise ValueError(f"backends.{backend}.prompts: no module is called {', '.join(unknown)}")
             if entry.inherits not in self.backends or self.backends[entry.inherits].inherits != "default":
                 raise ValueError(f"backends.{backend}.inherits: {entry.inherits!r} is not a backend on top of default")
-        for dataset in self.datasets:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", dataset):
-                raise ValueError(f"datasets: {dataset!r} is not a relative path of plain names")
+        self._check_datasets()
         if self.discobench is not None:
             if "all" in self.modules:
                 raise ValueError("modules: 'all' names the DiscoBench task with all modules; rename the module")
@@ -291,6 +291,17 @@ class Specification(_Record):
             self._check_names("quick", "dataset", sides, self.datasets)
             self._check_names("quick", "module", {"module": (self.quick.module,)}, self.modules)
         return self
+
+    def _check_datasets(self) -> None:
+        """Ids are relative paths of plain names, and aliases are none of them."""
+        for dataset in self.datasets:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", dataset):
+                raise ValueError(f"datasets: {dataset!r} is not a relative path of plain names")
+        aliases = [alias for entry in self.datasets.values() for alias in entry.aliases]
+        for alias in aliases:
+            if alias in self.datasets or aliases.count(alias) > 1:
+                what = "is the name of a dataset" if alias in self.datasets else "is listed twice"
+                raise ValueError(f"datasets: aliases: {alias} {what}")
 
     def _check_exam(self) -> None:
         """What answers is there."""

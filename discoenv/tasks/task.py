@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from discoenv.errors import DiscoenvError, TaskError, UnknownName
+from discoenv.errors import DiscoenvError, TaskError
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.specification import Metric, Scale
 from discoenv.tasks.yaml_text import dump, load_untrusted
 
 Side = Literal["meta_train", "meta_test"]
+#: A number of exams per dataset, or ``auto``: as many as :mod:`discoenv.scoring.seeds` recommends. A task has a number.
+Seeds = int | Literal["auto"]
+#: The number of exams per dataset of a side of a task.
+SeedsOf = Callable[["Task", Side], int]
 Start = Literal["stub", "base"]
 #: Most exams per dataset.
 MOST_SEEDS = 1000
@@ -100,8 +105,7 @@ class Selection(BaseModel):
             domain.require(module=module)
         for dataset in self._datasets():
             domain.require(dataset=dataset)
-            if self.scale not in domain.scales(dataset):
-                raise UnknownName("scale", self.scale, domain.scales(dataset), f"{domain.name}, dataset {dataset}")
+            domain.require_scale(dataset, self.scale)
         return domain
 
     def setting(self, dataset: str) -> Setting:
@@ -197,6 +201,20 @@ class Task(Selection):
         """One side of the task. It does not contain the other side."""
         shared = {name: getattr(self, name) for name in Selection.model_fields}
         return TaskSide(**shared, datasets=getattr(self, side))
+
+    def with_seeds(self, train: Any, test: Any, seeds_of: SeedsOf | None) -> Task:
+        """The same task with the recommended number of exams on the sides for which ``auto`` was given.
+
+        Raises:
+            TaskError: ``auto`` was given, and it is not known here what is recommended.
+        """
+        changes = {}
+        for key, given, side in (("train_seeds", train, "meta_train"), ("test_seeds", test, "meta_test")):
+            if given == "auto":
+                if seeds_of is None:
+                    raise TaskError(f"{key} is 'auto', but it is not known here what is recommended: give a number")
+                changes[key] = seeds_of(self, cast(Side, side))
+        return self.model_copy(update=changes) if changes else self
 
     @property
     def task_id(self) -> str:

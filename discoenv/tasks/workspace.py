@@ -106,13 +106,17 @@ def _split_title(text: str) -> tuple[str, str]:
 
 
 def _scored(domain: Domain, task: TaskSide) -> str:
-    metrics = {domain.metric(dataset) for dataset in task.datasets}
+    metrics = {metric for dataset in task.datasets for metric in domain.metrics(dataset)}
     names = ", ".join(
         f"`{metric.name}` ({metric.unit}; {'higher' if metric.direction == 'max' else 'lower'} is better)"
         for metric in sorted(metrics, key=lambda metric: metric.name)
     )
     if domain.self_reported:
-        return f"An exam runs `main.py` with your modules; what it prints as its last line of JSON counts: {names}."
+        several = any(len(domain.metrics(dataset)) > 1 for dataset in task.datasets)
+        worst = " A dataset that has several of them is as good as the worst, each normalised." if several else ""
+        return (
+            f"An exam runs `main.py` with your modules; what it prints as its last line of JSON counts: {names}.{worst}"
+        )
     exam = domain.specification.exam
     if not exam.hands_over:
         return (

@@ -150,8 +150,7 @@ def _reading(domain: Domain, *, baselines: bool, least_errors: float) -> list[_S
         steps.append(
             _Step("lists", static_checks.check_lists, "name other datasets in domain.yaml, or calibrate these")
         )
-    install = f"pip install 'discoenv[{domain.specification.extra}]'"
-    return [*steps, _Step("packages", static_checks.check_packages, install)]
+    return [*steps, _Step("packages", static_checks.check_packages, domain.how_to_install)]
 
 
 def _running(host: Host, *, exams: bool) -> list[_Step]:

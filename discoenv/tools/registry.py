@@ -51,9 +51,26 @@ class ReplaceInFile(Arguments):
 
 
 class RunFiles(Arguments):
-    """Which datasets to train on."""
+    """Which datasets to train on, and how often."""
 
     datasets: list[str] = Field(default_factory=list, description="Meta-train datasets to train on; empty means all.")
+    seeds: int = Field(default=0, ge=0, description="Exams per dataset; 0 means as many as usual.")
+    race: bool = Field(
+        default=False,
+        description="Stop as soon as it is decided whether these files are better than those of the best run, after at "
+        "most `seeds` exams per dataset of each.",
+    )
+
+
+class History(Arguments):
+    """No arguments."""
+
+
+class CompareRuns(Arguments):
+    """Two runs."""
+
+    first: int = Field(default=0, ge=0, description="Number of a run; 0 means the last one.")
+    second: int = Field(default=0, ge=0, description="Number of another; 0 means the best before that.")
 
 
 class Submit(Arguments):
@@ -143,8 +160,17 @@ TOOLS: Final = (
     ),
     Tool(
         "run",
-        "Train with the present files on the meta-train datasets and report scores, errors and output. Costs one step.",
+        "Train with the present files on the meta-train datasets and report scores, errors and output. Costs one step, "
+        "unless the same files were run before.",
         RunFiles,
+    ),
+    Tool("history", "List all runs, and how each differs from the best one. Costs no step.", History, True),
+    Tool(
+        "compare",
+        "Compare two runs in the exams that both have had: difference, interval, probability of being better. Costs no "
+        "step.",
+        CompareRuns,
+        True,
     ),
     Tool(
         "submit",

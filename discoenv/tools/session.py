@@ -20,8 +20,10 @@ from typing import Any, Final, Literal, cast
 import gymnasium
 
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes import feedback
 from discoenv.episodes.action import Edit, apply_edits
-from discoenv.episodes.record import RunRecord, StepRecord, best_run, numbered_runs
+from discoenv.episodes.episode import compared
+from discoenv.episodes.record import RunRecord, StepRecord, best_run
 from discoenv.episodes.transcript import CallRecorder, read_calls
 from discoenv.errors import ActionError, EpisodeLeft, ToolError
 from discoenv.tasks.workspace import DISCOVERED
@@ -40,6 +42,7 @@ Act through the tools, not by writing actions as JSON. `list_files` and `read_fi
 `replace_in_file` change the editable files. All of these are free: edits are kept until `run` or `submit`, each of
 which counts as one action. Keep the last action for `submit`. Without it the files are submitted as they are when
 the actions are used up. `submit` can also take the files of an earlier run, so trying something out loses nothing.
+`history` and `compare` say which differences between runs are more than noise.
 Notes (`add_note`, `read_notes`) survive when a long conversation is shortened.
 """
 
@@ -80,7 +83,7 @@ class Picture:
     data: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunResult(RunRecord):
     """One ``run`` of an episode, with what was run.
 
@@ -138,10 +141,7 @@ class ToolSession:
         self.notes: list[str] = []
         self.over = False
         self.reward = 0.0
-        self.runs: list[RunResult] = [
-            RunResult(**vars(run), files=history.files_at(run.step))
-            for run in numbered_runs((event.step, event.info) for event in history.events)
-        ]
+        self.runs: list[RunResult] = [RunResult(**vars(run), files=files) for run, files in history.runs]
         self._ended_by = ""
         self._present: dict[str, str] = {}  # the files when the present step was asked for
         self._lock = threading.RLock()  # of what is kept here
@@ -159,6 +159,8 @@ class ToolSession:
             registry.WriteFile: self._write_file,
             registry.ReplaceInFile: self._replace_in_file,
             registry.RunFiles: self._run,
+            registry.History: self._history,
+            registry.CompareRuns: self._compare,
             registry.Submit: self._submit,
             registry.AddNote: self._add_note,
             registry.ReadNotes: self._read_notes,
@@ -301,9 +303,12 @@ class ToolSession:
             return ToolResult(f"Error: {error}\nNothing was changed.", ok=False)
         return ToolResult(f"Written: {', '.join(sorted(files))}.")
 
-    def run(self, datasets: Sequence[str] = ()) -> ToolResult:
+    def run(self, datasets: Sequence[str] = (), *, seeds: int = 0, race: bool = False) -> ToolResult:
         """The tool ``run``, as an agent's own doing."""
-        return self.call("run", {"datasets": list(datasets)}, source="agent")
+        arguments: dict[str, Any] = {"datasets": list(datasets)}
+        arguments |= {"seeds": seeds} if seeds else {}
+        arguments |= {"race": True} if race else {}
+        return self.call("run", arguments, source="agent")
 
     def submit(self, run: int = 0) -> ToolResult:
         """The tool ``submit``, as an agent's own doing."""
@@ -423,7 +428,10 @@ class ToolSession:
             if name not in known:
                 raise ToolError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
         files = dict(self._present)
-        text = self._step("run", files, arguments.datasets)
+        chosen: dict[str, Any] = {"datasets": list(arguments.datasets)} if arguments.datasets else {}
+        chosen |= {"seeds": arguments.seeds} if arguments.seeds else {}
+        chosen |= {"race": True} if arguments.race else {}
+        text = self._step("run", files, chosen)
         run = StepRecord.from_json(self.info).run(len(self.runs) + 1, self.max_steps - self.steps_left)
         if run is not None:
             with self._lock:
@@ -448,13 +456,26 @@ class ToolSession:
         text = self._step("submit", files)
         return ToolResult(text, ok="refused" not in self.info, stepped=True)
 
-    def _step(self, command: str, files: Mapping[str, str], datasets: Sequence[str] = ()) -> str:
+    def _history(self, arguments: registry.History) -> ToolResult:
+        return ToolResult(feedback.history(self.runs))
+
+    def _compare(self, arguments: registry.CompareRuns) -> ToolResult:
+        if len(self.runs) < 2:
+            raise ToolError(f"two runs are needed to compare; there were {len(self.runs)} so far")
+        for number in (arguments.first, arguments.second):
+            if number > len(self.runs):
+                raise ToolError(f"there is no run {number}; there were {len(self.runs)} runs so far")
+        one = self.runs[(arguments.first or len(self.runs)) - 1]
+        others = [run for run in self.runs if run.number != one.number]
+        other = self.runs[arguments.second - 1] if arguments.second else best_run(others)
+        assert other is not None
+        return ToolResult(feedback.compared(one.number, other.number, compared(one, other)))
+
+    def _step(self, command: str, files: Mapping[str, str], chosen: Mapping[str, Any] | None = None) -> str:
         edits = [
             {"path": name, "content": text} for name, text in files.items() if text != self.observation["files"][name]
         ]
-        action: dict[str, Any] = {"edits": edits, "command": command}
-        if datasets:
-            action["datasets"] = list(datasets)
+        action: dict[str, Any] = {"edits": edits, "command": command, **(chosen or {})}
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
         except EpisodeLeft:

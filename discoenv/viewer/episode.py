@@ -26,6 +26,7 @@ from discoenv.episodes.record import (
 )
 from discoenv.errors import RunError, TaskError
 from discoenv.machine.regular import open_regular, read_text
+from discoenv.scoring.comparison import compare
 from discoenv.viewer import diffs
 from discoenv.viewer.calls import Calls
 from discoenv.viewer.plain import mapping, number, sequence, total
@@ -53,7 +54,7 @@ class EpisodeView:
         self.calls = Calls(directory)
         self.steps: list[Json] = []
         self._events = JsonLines(directory / EVENTS)
-        self._run_count = 0
+        self._runs: list[RunRecord] = []
         self._best: RunRecord | None = None
         self._rows: list[int] = []
         self._generation = 0
@@ -76,7 +77,7 @@ class EpisodeView:
         for line in self._events.new():
             if self._events.generation != self._generation:
                 self._generation, self.steps, self._rows, self._files = self._events.generation, [], [], {}
-                self._run_count, self._best = 0, None
+                self._runs, self._best = [], None
             event = EventRecord.from_json(line)
             step = event.step if isinstance(line.get("step"), int) else len(self.steps)
             self.steps.append({**_light(event, len(self.steps), step), **self._compared(event, step)})
@@ -85,10 +86,10 @@ class EpisodeView:
 
     def _compared(self, event: EventRecord, step: int) -> Json:
         """The score of the best run so far, after a run, and whether this is it."""
-        run = event.info.run(self._run_count + 1, step)
+        run = event.info.run(len(self._runs) + 1, step)
         if run is None:
             return {"best": None, "is_best": False}
-        self._run_count += 1
+        self._runs.append(run)
         self._best = best_run([run] if self._best is None else [self._best, run])
         return {"best": self._best and number(self._best.score), "is_best": self._best is run}
 
@@ -149,11 +150,29 @@ class EpisodeView:
             "reward_parts": (self.result and self.result.reward_parts) or {},
             "infra_error": self.result and self.result.infra_error,
             "truncated": self.result is not None and self.result.truncated,
+            "history": self.history(),
             "pictures": sorted(self._pictures()),
             "agent_facts": self.calls.facts,
             "first": after,
             "list": self.steps[after:],
         }
+
+    def history(self) -> list[Json]:
+        """Each run, and how it differs from the best one in the exams that both have had."""
+        return [
+            {
+                "run": run.number,
+                "step": run.step,
+                "datasets": list(run.datasets),
+                "exams": sum(map(len, run.exams.values())),
+                "score": number(run.score),
+                "reward": number(run.reward),
+                "same_as": run.same_as,
+                "is_best": run is self._best,
+                "difference": None if self._best is None or run is self._best else _difference(run, self._best),
+            }
+            for run in self._runs
+        ]
 
     def step(self, index: int) -> Json:
         """Everything about one step, with outputs cut to their last :data:`OUTPUT_CHARACTERS`."""
@@ -245,6 +264,7 @@ def _light(event: EventRecord, position: int, step: int) -> Json:
         "ended": event.terminated or event.truncated,
         "truncated": event.truncated,
         "refused": info.refused or None,
+        "same_as": info.same_as,
         "infra_error": info.infra_error or None,
         "duration_s": number(info.duration_s),
         "costs": {
@@ -253,6 +273,13 @@ def _light(event: EventRecord, position: int, step: int) -> Json:
             "exams": len(exams),
         },
     }
+
+
+def _difference(run: RunRecord, best: RunRecord) -> Json:
+    """A run against the best one, as numbers."""
+    found = compare(run.exams, best.exams, spreads=run.spreads)
+    numbers = {name: number(getattr(found, name)) for name in ("difference", "low", "high", "probability")}
+    return {**numbers, "exams": found.exams, "verdict": found.verdict}
 
 
 def _sides(event: EventRecord) -> dict[str, dict[str, ScoreRecord]]:

@@ -53,7 +53,7 @@ def test_the_baseline_is_the_base_modules(env: Watched) -> None:
 def test_unchanged_modules_are_stubs(env: Watched) -> None:
     registry.unchanged(env, 0)
     assert env.commands == ["submit"]
-    assert env.reward == 0
+    assert env.reward == -1
     assert "NotImplementedError" in env.submitted[-1]["model.py"]
 
 

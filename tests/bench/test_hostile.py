@@ -96,11 +96,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def changed(**values: Any) -> Callable[[Path], None]:
     """Changes values of a JSON file."""
-    return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | values)) and None
+
+    def change(path: Path) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return change
 
 
 def holding(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None
+    def change(path: Path) -> None:
+        path.write_bytes(content)
+
+    return change
 
 
 def cut(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from discoenv.bench.benchmark import Benchmark
 from discoenv.bench.cell import read_results
 from discoenv.errors import BenchError
 from discoenv.experiment.layout import JobStatus
+from discoenv.scoring.scores import Scoring
 from discoenv.tasks.task import Task
 from tests.bench.conftest import TASKS, Command, MakeBenchmark
 
@@ -236,6 +238,22 @@ def test_mistakes_are_one_message(
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
+
+
+def test_how_rewards_are_made_is_recorded_and_benchmarks_of_before_stay_linear(
+    make_benchmark: MakeBenchmark, tmp_path: Path
+) -> None:
+    assert make_benchmark("baseline", reference="paired").matrix.scoring == Scoring("paired", "ordered")
+    path = tmp_path / "bench" / "bench.json"
+    content = json.loads(path.read_text())
+    assert (content["environment"]["reference"], content["environment"]["transform"]) == ("paired", "ordered")
+    del content["environment"]["reference"], content["environment"]["transform"]
+    path.write_text(json.dumps(content))
+    assert Benchmark(tmp_path / "bench").matrix.scoring == Scoring("shipped", "linear")
+    content["environment"]["transform"] = "cubic"
+    path.write_text(json.dumps(content))
+    with pytest.raises(BenchError, match="transform is 'cubic'; it must be one of ordered, linear; a later version"):
+        _ = Benchmark(tmp_path / "bench").matrix.scoring
 
 
 def test_another_matrix_does_not_go_into_the_same_folder(make_benchmark: MakeBenchmark, tmp_path: Path) -> None:

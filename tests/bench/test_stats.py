@@ -118,9 +118,18 @@ def test_scores_are_averaged_over_seeds_first_so_that_tasks_weigh_the_same() -> 
     assert found.value == pytest.approx(0.5)
 
 
-def test_a_failed_run_scores_zero() -> None:
-    found = stats.task_scores([cell("a", 1.0, seed=0), cell("a", None, seed=1), cell("a", 0.8, seed=2)])
-    assert found["task"].value == pytest.approx(0.6)
+@pytest.mark.parametrize(("failure", "mean"), [(0.0, 0.6), (-1.0, 0.8 / 3)])
+def test_a_failed_run_scores_the_lowest_reward(failure: float, mean: float) -> None:
+    cells = [cell("a", 1.0, seed=0), cell("a", None, seed=1, failure=failure), cell("a", 0.8, seed=2)]
+    assert stats.task_scores(cells)["task"].value == pytest.approx(mean)
+
+
+def test_the_share_of_valid_exams_is_a_mean_over_datasets_and_runs() -> None:
+    outcomes = {"p": DatasetOutcome(0, 1.0, True, 1.0), "q": DatasetOutcome(0, 0.5, False, 0.5)}
+    found = stats.valid_exams([cell("a", 1.0, meta_test=outcomes), cell("a", None)])
+    assert found is not None
+    assert (found.value, found.n) == (0.75, 2)
+    assert stats.valid_exams([cell("a", None)]) is None
 
 
 def test_scores_of_a_side_are_clipped_as_rewards_are() -> None:

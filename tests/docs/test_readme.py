@@ -59,7 +59,7 @@ def test_the_loop_for_an_agent_plays_an_episode(tmp_path: Path) -> None:
     replies = iter(["not JSON", '{"edits": [{"path": "elsewhere.py", "content": ""}]}', '{"command": "submit"}'])
     env = gym.make("DiscoGen-v0", domain="GreenhouseGasPrediction", scale="tiny", runs_dir=tmp_path / "runs")
     try:
-        assert namespace["play"](env, lambda prompt: next(replies)) == 0.0  # type: ignore[operator]
+        assert namespace["play"](env, lambda prompt: next(replies)) == -1.0  # type: ignore[operator]
     finally:
         env.close()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+
+import pytest
 
 from discoenv.episodes import feedback
 from discoenv.exams.output import last_lines
 from discoenv.scoring import baselines
-from discoenv.scoring.scores import Score, score
+from discoenv.scoring.scores import Score, Scoring, score
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting, Task
 from tests.objectives.test_costs import result
@@ -67,6 +70,50 @@ def test_last_lines_are_whole_where_they_can_be() -> None:
     assert last_lines("abc\ndef\nghi", 5) == "[…]\nghi"
     assert last_lines("abcdef", 3) == "[…]\ndef"
     assert last_lines("abcdef\n", 3) == "[…]\nef\n"
+
+
+def test_scores_are_explained_with_floor_baseline_and_threshold_as_numbers(toy: Domain, task: Task) -> None:
+    entries = {name: baselines.entry(Setting(toy, "default", name, "tiny")) for name in ("Line", "Wave")}
+    line = entries["Line"]
+    text = feedback.scoring(task, entries, Scoring())
+    assert f"| Line | r2 | {line.floor.mean:.4g} | {line.baseline.mean:.4g} |\n" in text
+    for part in ("a failed exam (a crash, a timeout, an answer that is not valid) −1", "n/(1 − n)", "1 + ln n"):
+        assert part in text
+    assert "Wave" not in text, "it is hidden"
+    assert "threshold" not in text
+    costs = task.model_copy(update={"objective": "time", "baseline_scale": 0.5})
+    threshold = (line.floor.mean + line.baseline.mean) / 2
+    text = feedback.scoring(costs, entries, Scoring())
+    assert "| dataset | metric | floor (0) | baseline (1) | threshold |" in text
+    assert f"| {line.baseline.mean:.4g} | {threshold:.4g} |" in text
+    assert "then the reward is 0, the lowest" in text
+    assert "each clipped to [−1, 10]" in feedback.scoring(task, entries, Scoring(transform="linear"))
+    assert "scores exactly 1" in feedback.scoring(task, entries, Scoring(reference="paired"))
+
+
+def test_every_row_has_its_noise_of_its_own_exams_or_of_the_baseline(toy: Domain) -> None:
+    single = passed(toy, "Line")
+    entry = single.entry
+    expected = entry.baseline.std / (entry.baseline.mean - entry.floor.mean)
+    assert single.noise == single.spread == pytest.approx(expected)
+    assert f"| {single.normalised:.3f} ± {expected:.2g} |" in feedback.report([single], title="Scores")
+    setting = Setting(toy, "default", "Line", "tiny")
+    several = score(setting.metric, entry, [result(0.5, metrics={"r2": value}) for value in (0.4, 0.6)])
+    assert several.noise == several.standard_error != single.noise
+    failed = score(setting.metric, entry, [result(0.5, metrics=None, status="error")])
+    assert failed.noise is None
+    assert "| failed (" in feedback.report([failed], title="Scores")
+    paired = score(setting.metric, entry, [result(0.5, metrics={"r2": 0.5})], references=[0.4])
+    assert paired.noise == pytest.approx(expected * math.sqrt(2))
+    assert "The baseline in the same exams: A 0.4.\n" in feedback.report([paired], title="Scores")
+    assert "in the same exams" not in feedback.report([single], title="Scores")
+
+
+def test_how_many_exams_of_a_dataset_failed_is_said(toy: Domain) -> None:
+    setting = Setting(toy, "default", "Line", "tiny")
+    exams = [result(0.5, metrics={"r2": 0.5}), result(0.5, metrics=None, status="timeout", message="too slow")]
+    text = feedback.report([score(setting.metric, baselines.entry(setting), exams)], title="Scores")
+    assert "(1 of 2 exams failed)" in text
 
 
 def test_the_table_shows_how_much_of_the_budget_was_spent_and_what_the_baseline_needs(toy: Domain) -> None:

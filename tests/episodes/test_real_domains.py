@@ -63,9 +63,9 @@ def test_gymnasium_accepts_the_environment_and_random_actions_do_no_harm(domain:
             env.reset(seed=3)
         observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
         assert env.observation_space.contains(observation)
-        assert reward == 0.0
-        assert "infra_error" not in info
         ended = terminated or truncated
+        assert reward == (-1.0 if ended else 0.0)
+        assert "infra_error" not in info
     env.close()
 
 
@@ -92,7 +92,7 @@ def test_stubs_get_the_floor_and_hear_which_function_is_missing(domain: str, mak
     env = make_env(task=tiny_task(domain))
     env.reset(seed=7)
     observation, reward, *_ = env.step("submit")
-    assert reward == 0.0
+    assert reward == -1.0
     assert re.search(
         rf"NotImplementedError: {tiny_module(domain)}\.py: \w+(\.\w+)* is not implemented", observation["text"]
     )
@@ -158,7 +158,7 @@ def test_a_fault_is_scored_and_explained(
     env = make_env(task=tiny_task(domain), limits={"budget_scale": 0.01 if status == "timeout" else 20.0})
     reward, info, text = play(env, tiny_module(domain), source)
     (record,) = info["meta_test"].values()
-    assert reward == 0.0
+    assert reward == -1.0
     assert each_exam(record, "status") == [status]
     assert expected in text
     assert "site-packages" not in record["exams"][0]["traceback"]

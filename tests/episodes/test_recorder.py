@@ -64,39 +64,39 @@ def test_what_was_recorded_is_read_back(recorder: Recorder, task: Task) -> None:
 
 
 def test_modules_are_kept_whenever_they_change_and_only_then(recorder: Recorder) -> None:
-    recorder.modules(0, {"model.py": "a"})
-    recorder.modules(1, {"model.py": "a"})
-    recorder.modules(2, {"model.py": "b"})
-    recorder.modules(11, {"model.py": "c"})
-    recorder.modules(1000, {"model.py": "d"})
+    recorder.modules(0, {"model.py": "a", "features.py": ""})
+    recorder.modules(1, {"model.py": "a", "features.py": ""})
+    recorder.modules(2, {"model.py": "b", "features.py": ""})
+    recorder.modules(11, {"model.py": "c", "features.py": ""})
+    recorder.modules(1000, {"model.py": "d", "features.py": ""})
     folders = sorted(path.name for path in (recorder.directory / "files").iterdir())
     assert folders == ["step_000", "step_002", "step_011", "step_1000"]
-    assert EpisodeRecord.load(recorder.directory).modules() == {"model.py": "d"}
+    assert EpisodeRecord.load(recorder.directory).modules() == {"model.py": "d", "features.py": ""}
 
 
 def test_line_ends_of_a_submission_are_kept(recorder: Recorder) -> None:
-    recorder.modules(0, {"model.py": "a\r\nb\rc\n"})
-    assert EpisodeRecord.load(recorder.directory).modules() == {"model.py": "a\r\nb\rc\n"}
+    recorder.modules(0, {"model.py": "a\r\nb\rc\n", "features.py": ""})
+    assert EpisodeRecord.load(recorder.directory).modules() == {"model.py": "a\r\nb\rc\n", "features.py": ""}
 
 
 def test_a_crash_between_two_modules_does_not_mix_two_steps(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder.modules(0, {"a.py": "old", "b.py": "old"})
+    recorder.modules(0, {"features.py": "old", "model.py": "old"})
     written = Path.replace
     with monkeypatch.context() as patch:
 
-        def fail_at_b(self: Path, target: Path) -> Path:
-            if Path(target).name == "b.py":
+        def fail_at_model(self: Path, target: Path) -> Path:
+            if Path(target).name == "model.py":
                 raise OSError(28, "No space left on device")
             return written(self, target)
 
-        patch.setattr(Path, "replace", fail_at_b)
-        recorder.modules(1, {"a.py": "new", "b.py": "new"})
+        patch.setattr(Path, "replace", fail_at_model)
+        recorder.modules(1, {"features.py": "new", "model.py": "new"})
         assert "No space left on device" in (recorder.problem or "")
-    assert EpisodeRecord.load(recorder.directory).modules() == {"a.py": "old", "b.py": "old"}
+    assert EpisodeRecord.load(recorder.directory).modules() == {"features.py": "old", "model.py": "old"}
     assert recorder.flush()
-    assert EpisodeRecord.load(recorder.directory).modules() == {"a.py": "new", "b.py": "new"}
+    assert EpisodeRecord.load(recorder.directory).modules() == {"features.py": "new", "model.py": "new"}
 
 
 @pytest.mark.parametrize("torn", ['{"event": "st', "{", '{"event": "step"', "\0\0\0", "\udcff\udcfe"])

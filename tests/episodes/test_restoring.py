@@ -126,6 +126,29 @@ def test_a_fork_after_step_3_earns_what_the_uninterrupted_episode_earns(
     assert whole[-1]["reward"] > 1
 
 
+def test_actions_that_cost_nothing_and_their_edits_are_repeated(
+    make_env: MakeEnv, actions: list[Any], tmp_path: Path
+) -> None:
+    env = make_env()
+    env.reset(seed=3)
+    env.step(actions[0])
+    env.step(edit("features.py", CUBIC))
+    env.step("history")
+    last = env.step(edit("features.py", SQUARES))
+    assert env.observe()[0]["steps_left"] == 4
+    assert last[-1]["same_as"] == 1
+    env.save(tmp_path / "saved")
+    other = make_env()
+    other.restore(tmp_path / "saved")
+    with contextlib.closing(env.fork()) as fork:
+        for each in (other, fork):
+            assert each.observe()[0]["files"] == last[0]["files"]
+            assert [(run.number, run.step) for run, _ in each.history.runs] == [(1, 1), (2, 2), (3, 2)]
+            assert [files["features.py"] for _, files in each.history.runs] == [SQUARES, CUBIC, SQUARES]
+        ends = [play(each, ["run", "submit"]) for each in (env, other, fork)]
+    assert ends[0] == ends[1] == ends[2]
+
+
 def test_siblings_differ_by_their_actions_alone(make_env: MakeEnv, actions: list[Any]) -> None:
     env = make_env(runs_dir=None)
     env.reset(seed=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.quick import quick_task
 from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.workspace import materialise
+
+
+def kept(folder: Path, spec: ExamSpec) -> CompileCache:
+    """Use no program, and keep those that are compiled."""
+    return CompileCache(kept_in=folder)
+
 
 COMPILING = [name for name in get_domains() if compile_cache.compiles(get_domain(name))]
 
@@ -30,8 +37,7 @@ def test_exams_of_other_seeds_compile_the_same_programs(name: str, sandbox: Sand
         for seed in (1, 2):
             folder = tmp_path / f"programs{seed}"
             spec = ExamSpec(setting, seed, 3600.0, "meta_train", False, tuple(get_domain(name).modules))
-            kept = CompileCache(kept_in=folder)
-            result = host.run(workspace, spec, programs=lambda spec, kept=kept: kept)
+            result = host.run(workspace, spec, programs=functools.partial(kept, folder))
             assert result.status == "ok", result.message
             compiled.append({file.name for each in folder.parent.glob(f"{folder.name}*") for file in each.iterdir()})
     assert compiled[0], "no program was handed over"

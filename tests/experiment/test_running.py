@@ -385,3 +385,11 @@ def test_arguments_are_checked(tmp_path: Path, arguments: dict[str, Any], messag
     chosen: dict[str, Any] = {"config": Config({"x": 1}), "seeds": [1], "log_dir": tmp_path / "a"} | arguments
     with pytest.raises(ValueError, match=message):
         run_experiment(lambda *_: None, **chosen)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[", "3", "[]", '{"attempts": "two"}', '{"state": "odd"}', '{"started": "now"}', '{"message": 3}']
+)
+def test_a_status_that_is_damaged_counts_as_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "status.json").write_text(content)
+    assert JobStatus.read(tmp_path) == JobStatus()

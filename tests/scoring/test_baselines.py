@@ -315,7 +315,7 @@ def test_calibration_measures_floor_baseline_and_costs(toy: Domain, host: Host) 
     ],
 )
 def test_versions_are_those_of_packages_that_scores_depend_on(name: str, dataset: str, packages: set[str]) -> None:
-    versions = calibration._versions(get_domain(name), dataset)
+    versions = calibration.versions(get_domain(name), dataset)
     assert {"python", "discoenv", *packages} <= versions.keys()
     assert all(versions[each] == importlib.metadata.version(each) for each in packages)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -180,7 +181,8 @@ def test_an_episode_takes_what_main_prints_and_says_so(env: DiscoGenEnv) -> None
     edit = {"path": "guess.py", "content": "def guess():\n    return 3\n"}
     _, reward, terminated, _, info = env.step({"edits": [edit], "command": "submit"})
     assert terminated
-    assert reward == 2.0
+    assert info["meta_test"]["B"]["normalised"] == 2.0
+    assert reward == pytest.approx(1 + math.log(2))
     assert each_exam(info["meta_test"]["B"], "metrics") == [{"losses.mse": 0.0}]
 
 
@@ -188,7 +190,7 @@ def test_a_failure_has_the_frames_of_the_task(env: DiscoGenEnv) -> None:
     env.reset(seed=0)
     edit = {"path": "guess.py", "content": "def guess():\n    raise ValueError('no idea')\n"}
     observation, reward, *_ = env.step({"edits": [edit], "command": "submit"})
-    assert reward == 0.0
+    assert reward == -1.0
     assert "ValueError: no idea" in observation["text"]
     assert 'File "B/guess.py"' in observation["text"] or 'File "discovered/guess.py"' in observation["text"]
 
@@ -197,7 +199,7 @@ def test_printing_no_metric_is_a_scored_failure(env: DiscoGenEnv) -> None:
     env.reset(seed=0)
     source = "import os\ndef guess():\n    print('{}', flush=True)\n    os._exit(0)\n"
     _, reward, _, _, info = env.step({"edits": [{"path": "guess.py", "content": source}], "command": "submit"})
-    assert reward == 0.0
+    assert reward == -1.0
     assert each_exam(info["meta_test"]["B"], "status") == ["protocol_error"]
 
 

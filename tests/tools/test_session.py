@@ -35,7 +35,9 @@ def test_schemas_are_plain_json_schema() -> None:
         jsonschema.Draft202012Validator.check_schema(tool.parameters)
         assert tool.parameters["type"] == "object"
         for name, argument in tool.parameters["properties"].items():
-            assert argument["type"] in {"string", "integer", "array"}, name  # no anyOf, $ref: some servers know neither
+            assert argument["type"] in {"string", "integer", "boolean", "array"}, (
+                name
+            )  # no anyOf, $ref: some servers know neither
             assert argument["description"]
         assert json.loads(json.dumps(tool.openai()))["function"]["name"] == tool.name
         assert json.loads(json.dumps(tool.mcp()))["inputSchema"] == tool.parameters
@@ -43,9 +45,16 @@ def test_schemas_are_plain_json_schema() -> None:
 
 
 def test_the_tools_are_those_of_the_documentation() -> None:
-    names = ["list_files", "read_file", "write_file", "replace_in_file", "run", "submit", "add_note", "read_notes"]
+    names = ["list_files", "read_file", "write_file", "replace_in_file", "run", "history", "compare", "submit"]
+    names += ["add_note", "read_notes"]
     assert [tool.name for tool in TOOLS] == names
-    assert [tool.name for tool in TOOLS if tool.read_only] == ["list_files", "read_file", "read_notes"]
+    assert [tool.name for tool in TOOLS if tool.read_only] == [
+        "list_files",
+        "read_file",
+        "history",
+        "compare",
+        "read_notes",
+    ]
 
 
 # ---- the course of an episode
@@ -177,6 +186,7 @@ def test_the_last_step_is_announced(make_session: MakeSession, good: dict[str, s
     session = make_session(max_steps=2)
     session.write(good)
     assert "One action is left: submit now" in session.run().text
+    session.write({"features.py": good["features.py"] + "# another\n"})
     assert "The episode is over" in session.run().text
     assert session.over
     assert session.reward > 1

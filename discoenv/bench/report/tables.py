@@ -85,6 +85,7 @@ def leaderboard(contents: Contents) -> Table:
                 text(agent),
                 TableCell(f"{len(cells)} of {planned}", number=True),
                 share(stats.success_rate(cells)),
+                share(stats.valid_exams(cells)),
                 number(means[agent]),
                 number(stats.summary(cells, stats.interquartile_mean)),
                 number(stats.summary(cells, stats.optimality_gap)),
@@ -93,10 +94,11 @@ def leaderboard(contents: Contents) -> Table:
     return Table(
         "leaderboard",
         "Leaderboard",
-        ("Agent", "Cells", "Success", "Mean score", "Interquartile mean", "Optimality gap"),
+        ("Agent", "Cells", "Success", "Valid exams", "Mean score", "Interquartile mean", "Optimality gap"),
         tuple(rows()),
-        "A run's score is its reward: 0 is a trivial solution, 1 the baseline, and a failed run has 0. The mean is "
-        "over tasks, its interval too. Interquartile mean and optimality gap (to the baseline; the less the better) "
+        "A run's score is its reward: 0 is a trivial solution, 1 the baseline, and a run whose agent failed has the "
+        "lowest reward that there is. The mean is over tasks, its interval too. Interquartile mean and optimality "
+        "gap (to the baseline; the less the better) "
         f"pool all runs; their intervals are over {_over(contents)}. All intervals are of 95 %.",
     )
 
@@ -386,8 +388,10 @@ def number(estimate: Estimate | None, digits: int = 3) -> TableCell:
 
 def share(estimate: Estimate | None) -> TableCell:
     """A share in percent with its interval."""
-    if estimate is None or estimate.low is None or estimate.high is None:
+    if estimate is None:
         return TableCell(NOTHING, number=True)
+    if estimate.low is None or estimate.high is None:
+        return TableCell(f"{estimate.value:.0%}", number=True)
     return TableCell(f"{estimate.value:.0%}", f"[{estimate.low:.0%}, {estimate.high:.0%}]", number=True)
 
 

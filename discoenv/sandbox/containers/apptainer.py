@@ -34,6 +34,7 @@ class ApptainerSandbox(Sandbox):
     """Runs commands through ``apptainer exec``. Not chosen by ``auto``."""
 
     name: ClassVar[str] = "apptainer"
+    own_packages: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._live = LiveCommands()
@@ -58,9 +59,11 @@ class ApptainerSandbox(Sandbox):
         """Start ``command`` and return once it runs.
 
         Raises:
-            SandboxUnavailable: there is no apptainer, or no image of the command's family.
+            SandboxUnavailable: there is no apptainer, or no image of the command's family; or the command names an
+                interpreter.
             SandboxError: it could not be started.
         """
+        images.refuse_interpreter(command)
         for mount in command.mounts:
             check_mount(mount)
         image = image_path(command.family)

@@ -72,6 +72,7 @@ class DockerSandbox(Sandbox):
     """
 
     name: ClassVar[str] = "docker"
+    own_packages: ClassVar[bool] = True
 
     def __init__(self, *, pool_size: int = 0, runtime: str = "", url: str = "") -> None:
         self._runtime = runtime
@@ -110,10 +111,12 @@ class DockerSandbox(Sandbox):
         """Start ``command`` in a separate container and return once it runs.
 
         Raises:
-            SandboxUnavailable: no engine answers here, or it has no image of the command's family.
+            SandboxUnavailable: no engine answers here, or it has no image of the command's family; or the command names
+                an interpreter.
             SandboxError: the container could not be set up: a mount's source is missing, ``cwd`` does not exist
                 inside, or the engine refuses (the message says what it said).
         """
+        images.refuse_interpreter(command)
         engine = self._engine()
         for mount in command.mounts:
             check_mount(mount)

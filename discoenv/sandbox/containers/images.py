@@ -20,7 +20,7 @@ from typing import Any
 
 from discoenv.errors import ImageBuildFailed, SandboxError, SandboxUnavailable
 from discoenv.machine import packages
-from discoenv.sandbox.base import Limits
+from discoenv.sandbox.base import Command, Limits
 from discoenv.sandbox.environment import minimal_environment
 
 REPOSITORY = "discoenv"
@@ -230,6 +230,14 @@ def _wheels(wheelhouse: Path | None) -> Iterator[Path]:
 
 def _dockerfile() -> str:
     return (Path(__file__).parent / "image" / "Dockerfile").read_text()
+
+
+def refuse_interpreter(command: Command) -> None:
+    """Raise :class:`SandboxUnavailable` if a command is to run with another interpreter than the image's."""
+    if command.python is not None:
+        raise SandboxUnavailable(
+            f"a pack of domains names the interpreter {command.python}, which no image has: use sandbox='bubblewrap'"
+        )
 
 
 def argv_inside(argv: tuple[str, ...]) -> tuple[str, ...]:

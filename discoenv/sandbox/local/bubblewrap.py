@@ -104,12 +104,13 @@ class BubblewrapSandbox(Sandbox):
         """
         streams.fill()
         program = _program()
-        view = interpreter_view(command.hidden_packages, self._also_visible)
+        view = interpreter_view(command.hidden_packages, self._also_visible, command.python)
         for mount in command.mounts:
             check_mount(mount)
             if _is_privileged():
                 lend(mount)
-        forkable = command.argv[0] == "python" and not command.gpus and usable_place() is not None
+        ours = command.argv[0] == "python" and command.python is None
+        forkable = ours and not command.gpus and usable_place() is not None
         if self._warm_starts and command.preload and forkable:
             warmth = self._warmth(command, limits, view)
             with contextlib.suppress(CannotFork):

@@ -1,7 +1,7 @@
-"""What a sandboxed program may see of the Python that runs here: its trees, without what would give secrets away.
+"""What a sandboxed program may see of a Python on this machine: its trees, without what would give secrets away.
 
-Learners use the host's interpreter and its packages. ``discoenv`` itself (baseline solutions, examiners) and the
-packages that hold held-out data are masked.
+Learners use the interpreter that runs here and its packages, or another one that is named. ``discoenv`` itself
+(baseline solutions, examiners) and the packages that hold held-out data are masked.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discoenv.errors import SandboxError
+from discoenv.machine import interpreters
 
 #: Directories of the operating system that are visible, read-only.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
@@ -41,28 +42,41 @@ class View:
     user_base: Path | None
 
 
-def interpreter_view(hidden_packages: tuple[str, ...], also_visible: tuple[Path, ...] = ()) -> View:
-    """Look at the running interpreter and its installed packages as they are now; ``also_visible`` are more trees.
+def interpreter_view(
+    hidden_packages: tuple[str, ...], also_visible: tuple[Path, ...] = (), python: Path | None = None
+) -> View:
+    """Look at an interpreter and its installed packages as they are now.
+
+    Args:
+        hidden_packages: what is covered, as paths relative to site-packages.
+        also_visible: more trees.
+        python: the interpreter; None: the one that runs here.
 
     Raises:
         SandboxError: a hidden package is not a path relative to site-packages, or there is no interpreter.
+        InterpreterUnusable: ``python`` does not work.
     """
-    if not sys.executable:
+    other = None if python is None else interpreters.interpreter(python)
+    if not (other or sys.executable):
         raise SandboxError("sys.executable is empty, so there is no interpreter to offer: start discoenv from `python`")
     for hidden in hidden_packages:
         if not hidden or Path(hidden).is_absolute() or ".." in Path(hidden).parts:
             raise SandboxError(f"hidden package {hidden!r} must be a path relative to site-packages, without `..`")
-    user_site = Path(site.getusersitepackages()) if site.ENABLE_USER_SITE else None
+    user_site = Path(site.getusersitepackages()) if site.ENABLE_USER_SITE and other is None else None
     if user_site and not user_site.is_dir():
         user_site = None
-    names = [*_prefixes(), *also_visible, *([user_site] if user_site else [])]
+    names = [
+        *(_prefixes(other.executable, other.prefixes) if other else _own_prefixes()),
+        *also_visible,
+        *([user_site] if user_site else []),
+    ]
     trees = tuple(sorted({name.resolve() for name in names if name.is_dir() and not _is_system(name.resolve())}))
     covered = [*_secrets(trees), *(hit for each in hidden_packages for hit in _hidden(each, trees))]
     visible = {path.resolve() for path in covered if path.exists()}
     visible = {path for path in visible if _is_inside(path, trees)}
     visible = {path for path in visible if not any(other in path.parents for other in visible)}
     return View(
-        executable=sys.executable,
+        executable=str(other.executable) if other else sys.executable,
         trees=trees,
         aliases=tuple(sorted(_aliases(names, trees))),
         masked_directories=tuple(sorted(path for path in visible if path.is_dir())),
@@ -71,10 +85,15 @@ def interpreter_view(hidden_packages: tuple[str, ...], also_visible: tuple[Path,
     )
 
 
-def _prefixes() -> Iterator[Path]:
-    """The directories that this interpreter is installed in, under every name that it uses."""
-    yield from (Path(each) for each in (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix))
-    hop = Path(sys.executable)
+def _own_prefixes() -> Iterator[Path]:
+    prefixes = (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)
+    yield from _prefixes(Path(sys.executable), tuple(map(Path, prefixes)))
+
+
+def _prefixes(executable: Path, prefixes: tuple[Path, ...]) -> Iterator[Path]:
+    """The directories that an interpreter is installed in, under every name that it uses."""
+    yield from prefixes
+    hop = executable
     while hop.is_symlink():  # bin/python -> /opt/python/bin/python3 -> python3.12: each hop must exist inside
         hop = hop.parent / hop.readlink()
         if hop.parent.name == "bin":

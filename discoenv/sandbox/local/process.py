@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from discoenv.errors import SandboxError
-from discoenv.machine import started, streams
+from discoenv.machine import interpreters, started, streams
 from discoenv.machine.owner import owner_tag
 from discoenv.machine.processes import Stat, processes, stat
 from discoenv.sandbox.base import Check, Command, Limits, Running, Sandbox
@@ -58,13 +58,14 @@ class ProcessSandbox(Sandbox):
         places.setdefault("/tmp", scratch)  # noqa: S108 (a path as the command names it)
         mark = started.name("command", uuid.uuid4().hex)
         environment = minimal_environment(limits, home=scratch)
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        python = interpreters.interpreter(command.python).executable if command.python else Path(sys.executable)
+        environment["PATH"] = f"{python.parent}:{environment['PATH']}"
         for name, value in command.env.items():
             environment[name] = ":".join(_relocated(part, places) for part in value.split(":"))
         environment[started.MARK] = mark
         argv = [_relocated(argument, places) for argument in command.argv]
         if argv[0] == "python":
-            argv[0] = sys.executable
+            argv[0] = str(python)
         try:
             running = LocalRunning(
                 Launch(

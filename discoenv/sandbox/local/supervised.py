@@ -10,6 +10,7 @@ import weakref
 from abc import abstractmethod
 
 from discoenv.errors import SandboxError
+from discoenv.machine import streams
 from discoenv.sandbox.base import EndReason, Limits, Outcome, Running
 
 CHUNK_BYTES = 1 << 16
@@ -50,6 +51,7 @@ class Supervised(Running):
     """
 
     def __init__(self, limits: Limits) -> None:
+        streams.fill()
         self._owner = os.getpid()
         self._limits = limits
         self._started = 0.0
