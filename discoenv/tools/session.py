@@ -146,7 +146,7 @@ class ToolSession:
         self._present: dict[str, str] = {}  # the files when the present step was asked for
         self._lock = threading.RLock()  # of what is kept here
         self._stepping = threading.Lock()
-        self._start = dict(history.files_at(0))
+        self._start = dict(history.files_after(0))
         self._files: dict[str, str] = dict(self.observation["files"])
         self._workspace = Path(self.info["workspace"])
         domain, datasets = base.task.resolve(), base.task.meta_train
