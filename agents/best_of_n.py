@@ -28,14 +28,16 @@ def main(
     if model_options.temperature is None:
         model_options = replace(model_options, temperature=1.0)
     model = model_options.make()
+    model.on_wait = display.waiting
     env = env_options.make(display.progress, max_steps=max(env_options.max_steps, samples + 1))
     try:
         session = ToolSession(env, seed=env_options.seed)
         display.begin(session, f"best of {samples}", model.model)
-        best_of_n.play(session, model, samples=samples, display=display)
+        outcome = best_of_n.play(session, model, samples=samples, display=display)
     finally:
         env.close()
         model.close()
+    raise typer.Exit(outcome.exit_status)
 
 
 if __name__ == "__main__":

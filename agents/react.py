@@ -27,14 +27,16 @@ def main(
     display = ChatDisplay()
     instructions = prompt_file.read_text(encoding="utf-8") if prompt_file else react.INSTRUCTIONS
     model = model_options.make()
+    model.on_wait = display.waiting
     env = env_options.make(display.progress)
     try:
         session = ToolSession(env, seed=env_options.seed)
         display.begin(session, "react", model.model)
-        react.play(session, model, instructions=instructions, display=display)
+        outcome = react.play(session, model, instructions=instructions, display=display)
     finally:
         env.close()
         model.close()
+    raise typer.Exit(outcome.exit_status)
 
 
 if __name__ == "__main__":

@@ -175,7 +175,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
         """Start an episode. ``options={"task": ...}`` sets the task of this episode only.
 
-        ``options={"restore": path}`` goes on from a saved one instead, as :meth:`restore` does, through any wrapper.
+        ``options={"restore": path}`` goes on from a saved one instead, as :meth:`restore` does, through any wrapper;
+        with ``"trust": True`` beside it, packs of domains that the run names are loaded.
 
         With a ``seed``, the task and its files are the same every time, on machines with the same packages, devices and
         calibrations: only tasks that can be played there are sampled. Exams are the same where the secret is, too.
@@ -184,13 +185,13 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         if options is not None:
             arguments.instance("options", options, Mapping)
         options = options or {}
-        unknown = sorted(str(key) for key in options if key not in ("task", "restore"))
+        unknown = sorted(str(key) for key in options if key not in ("task", "restore", "trust"))
         if unknown:
-            raise ValueError(f"options: unknown key {', '.join(unknown)}; known are 'task' and 'restore'")
+            raise ValueError(f"options: unknown key {', '.join(unknown)}; known are 'task', 'restore' and 'trust'")
         if options.get("restore") is not None:
             if seed is not None or options.get("task") is not None:
                 raise ValueError("options: 'restore' goes on with a task and a seed: leave those out")
-            return self.restore(options["restore"])
+            return self.restore(options["restore"], trust=options.get("trust") is True)
         self._end_episode()
         chosen = options.get("task")
         self.task = self._parsed(chosen) if chosen is not None else self._task or self._sample()
@@ -212,6 +213,14 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             raise gymnasium.error.ResetNeeded("the episode is over (or was never started): call reset() first")
         reward, terminated, truncated, info = self._episode.act(action)
         return self._observation(self._episode), reward, terminated, truncated, info
+
+    def stop_run(self) -> bool:
+        """Stop the ``run`` that another thread carries out, within a second. Whether there was one to stop.
+
+        :meth:`step` returns as usual, and the run counts as an action. Exams that had finished are not repeated in a
+        later run of the same files.
+        """
+        return self._episode is not None and self._episode.stop_run()
 
     def save(self, path: str | Path) -> Path:
         """Save the episode as it is now, so that :meth:`restore` can go on from here, in another process, too.

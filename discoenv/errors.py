@@ -32,6 +32,7 @@
     │   └── ChatError             a language model refused a request, or failed at every attempt
     └── Inconclusive              says nothing about the agent: a benchmark plays again, and never makes a score of it
         ├── MissingHere           as above
+        ├── EpisodeLeft           an episode was closed while an action was carried out
         ├── RewardFailed          as above
         └── MachineError          this computer failed, or something of ours on it
             ├── InfraError        an exam could not be held
@@ -116,6 +117,10 @@ class EntryPointError(UserError, ImportError):
 
 class DomainError(UserError, ValueError):
     """A domain's files are wrong; the message names the file and the key."""
+
+
+class EpisodeLeft(Inconclusive, RuntimeError):
+    """An episode was closed, from another thread, while one of its actions was carried out; that action is lost."""
 
 
 class InterpreterUnusable(UserError, ValueError):

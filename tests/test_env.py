@@ -664,7 +664,7 @@ def test_options_set_the_task_of_one_episode(make_env: MakeEnv, task: Task, tmp_
 
 
 def test_an_unknown_option_is_refused(make_env: MakeEnv) -> None:
-    with pytest.raises(ValueError, match="options: unknown key taks; known are 'task' and 'restore'"):
+    with pytest.raises(ValueError, match="options: unknown key taks; known are 'task', 'restore' and 'trust'"):
         make_env().reset(options={"taks": None})
 
 

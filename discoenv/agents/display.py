@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import shlex
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from discoenv.exams.spec import Progress
 
 if TYPE_CHECKING:
     from discoenv.agents.llm.budget import Ledger
-    from discoenv.agents.llm.chat import Reply, ToolCall
+    from discoenv.agents.llm.chat import Reply, ToolCall, Waiting
     from discoenv.agents.llm.play import AgentOutcome
     from discoenv.agents.prompts.episodes import PlayedEpisode
     from discoenv.agents.prompts.study import StudySettings
@@ -50,6 +51,7 @@ class ChatDisplay:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
+        self._live: Live | None = None
 
     def begin(self, session: ToolSession, name: str, model: str) -> None:
         """The agent, its model and its task."""
@@ -65,11 +67,31 @@ class ChatDisplay:
 
     def reply(self, reply: Reply, ledger: Ledger) -> None:
         """What the model says, and what has been spent."""
-        spent = ledger.spent
-        cost = f", cost {spent.cost:.4f}" if spent.cost else ""
-        self.console.rule(f"call {spent.calls} ({spent.tokens} tokens{cost}, {spent.seconds:.0f} s)", align="left")
+        self.console.rule(str(ledger.spent), align="left")
         if reply.text.strip():
             self.console.print(_short(reply.text), markup=False, highlight=False)
+
+    def waiting(self, waiting: Waiting | None) -> None:
+        """The model is waited for; as a model's ``on_wait``. A terminal shows seconds and what is spent, live."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if waiting is None:
+            return
+        attempt = f"attempt {waiting.attempt} of {waiting.attempts}"
+        if waiting.pause_s is not None:
+            counted = f", counted as {waiting.charged_tokens:,} tokens" if waiting.charged_tokens else ""
+            self.say(f"{attempt} failed{counted}: {_short(waiting.error)}")
+            label = f"the next attempt begins after {waiting.pause_s:.0f} s"
+        else:
+            label = f"waiting for the model, {attempt}"
+        if self.console.is_terminal:
+            self._live = Live(
+                _Clock(f"{label}; {waiting.spent}"), console=self.console, transient=True, refresh_per_second=2
+            )
+            self._live.start()
+        elif waiting.pause_s is not None:
+            self.say(label)
 
     def tool(self, call: ToolCall, result: ToolResult) -> None:
         """A tool call and its result."""
@@ -91,16 +113,28 @@ class ChatDisplay:
 
     def end(self, outcome: AgentOutcome) -> None:
         """How the episode ended."""
-        spent = outcome.spent
-        cost = f", cost {spent.cost:.4f}" if spent.cost else ""
+        reward = "no reward"
+        if outcome.reward is not None:
+            reward = f"reward {outcome.reward:.3f}   (0 = trivial, 1 = baseline, on datasets never seen before)"
         lines = [
-            f"reward {outcome.reward:.3f}   (0 = trivial, 1 = baseline, on datasets never seen before)",
+            reward,
             f"ended by {outcome.ended_by}{f': {outcome.reason}' if outcome.reason else ''}",
-            f"{outcome.runs} runs, {spent.calls} calls, {spent.tokens} tokens{cost}, {spent.seconds:.0f} s",
+            f"{outcome.runs} runs, {outcome.spent}",
         ]
         self.console.print(Panel(Text("\n".join(lines)), title="episode over", expand=False))
         if outcome.run_directory is not None:
             self.console.print(f"recorded in {outcome.run_directory}", markup=False, highlight=False, soft_wrap=True)
+
+
+class _Clock:
+    """A text and the seconds since it was made."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._begin = time.monotonic()
+
+    def __rich__(self) -> Text:
+        return Text(f"{time.monotonic() - self._begin:.0f} s: {self._text}", style="dim")
 
 
 class EpisodeDisplay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -33,7 +34,16 @@ def serve(
         typer.Option(help="Compute per run.", show_default="the task's, else small", case_sensitive=False),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None,
-    max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="Runs and the submission together.", show_default="10")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the episode of this run directory, which was left or cut off.")
+    ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="With --resume: load packs that the run names, which are code."),
+    ] = False,
     sandbox: SandboxOption = "auto",
     runs: Annotated[Path, typer.Option(help="Where the run directory is written.")] = Path("runs"),
     http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP instead of stdin and stdout.")] = False,
@@ -48,7 +58,15 @@ def serve(
     except ModuleNotFoundError as error:
         raise TaskError(f"{error.name} is missing: pip install 'discoenv[mcp]'") from error
     from discoenv.env import DiscoGenEnv  # imports Gymnasium
+    from discoenv.episodes.record import EpisodeRecord
     from discoenv.tools import ToolSession
+
+    if resume is not None:
+        given = {"task": task, "domain": domain, "scale": scale, "seed": seed, "max-steps": max_steps}
+        void = [f"--{name}" for name, value in given.items() if value not in (None, "")]
+        if void:
+            raise typer.BadParameter(f"--resume goes on with what the run was begun with: leave out {', '.join(void)}")
+        max_steps = EpisodeRecord.load(resume, events=False).setup.max_steps
 
     def make_session(on_progress: Callable[[Any], None]) -> ToolSession:
         env = DiscoGenEnv(
@@ -60,10 +78,10 @@ def serve(
             runs_dir=runs.resolve(),
             on_progress=on_progress,
         )
-        return ToolSession(env, seed=seed)
+        return ToolSession(env, seed=seed, options=None if resume is None else {"restore": resume, "trust": trust})
 
     def report_end(session: ToolSession) -> None:
-        _say(f"the episode is over; reward {session.reward:.3f}")
+        _say(f"the episode is over; {f'reward {session.reward:.3f}' if session.scored else 'without a reward'}")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what trains is ended, too
     episode = mcp.ServedEpisode(make_session, report_end)
@@ -72,6 +90,10 @@ def serve(
         if not http:
             _leave_on_signals(episode.close)
             mcp.serve_stdio(episode)
+            episode.close("the client left")
+            if not episode.session.scored:
+                run = episode.session.info["run_directory"]
+                _say(f"the episode was left, without a reward; discoenv mcp --resume {shlex.quote(run)} goes on")
             return
         if host not in _LOOPBACK:
             _say(f"listening at {host}: everyone who reaches this address can play the episode")
@@ -82,11 +104,11 @@ def serve(
         episode.close()
 
 
-def _leave_on_signals(close: Callable[[], None]) -> None:
+def _leave_on_signals(close: Callable[[str], None]) -> None:
     """End at once on SIGINT and SIGTERM. A thread that waits for a line of stdin cannot be interrupted otherwise."""
 
     def leave(number: int) -> None:
-        close()
+        close(signal.Signals(number).name)
         os._exit(128 + number)
 
     def on_signal(number: int, _: object) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from discoenv.data.generated import corruptions
+from discoenv.data.generated.exact import Draws
 from discoenv.data.generated.store import GENERATORS, load
 from discoenv.data.images import Bytes, Images, Split
 from discoenv.machine import atomic
@@ -43,10 +45,12 @@ def columns(images: Sequence[Bytes], *, scale: int = 2) -> Bytes:
 
 
 def write(images: Images, path: Path) -> None:
-    """The contact sheet of a set's training images as a small PNG; corrupted sets show their held-out ones."""
-    corrupted = images.name.endswith("_c")
-    scale = max(1, 32 // images.shape[0])
-    write_png(sheet(images.test if corrupted else images.train, scale=scale), path)
+    """The contact sheet of a set's training images as a small PNG, corrupted where the held-out images are."""
+    shown = images.train
+    if images.name.endswith("_c"):
+        rows = [row for label in np.unique(shown.y) for row in np.flatnonzero(shown.y == label)[:2]]
+        shown = corruptions.all_of(shown.take(rows), Draws("sheet"))
+    write_png(sheet(shown, scale=max(1, 32 // images.shape[0])), path)
 
 
 def write_png(pixels: Bytes, path: Path) -> None:

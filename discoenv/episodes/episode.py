@@ -14,7 +14,7 @@ import numpy as np
 from discoenv import arguments, module_code, objectives
 from discoenv.episodes import feedback
 from discoenv.episodes.action import Action, apply_edits, parse_action
-from discoenv.episodes.evaluation import Evaluation
+from discoenv.episodes.evaluation import Evaluation, RunStopped
 from discoenv.episodes.finished import read as finished_exams
 from discoenv.episodes.history import History
 from discoenv.episodes.journal import Journal
@@ -29,7 +29,7 @@ from discoenv.episodes.record import (
     score_records,
 )
 from discoenv.episodes.recorder import Recorder
-from discoenv.errors import ActionError, InfraError, RewardFailed
+from discoenv.errors import ActionError, EpisodeLeft, InfraError, RewardFailed
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import Progress
@@ -276,6 +276,7 @@ class Episode:
         """Apply an action. One that cannot be taken changes nothing, says why in ``text``, and counts.
 
         Raises:
+            EpisodeLeft: :meth:`end` was called meanwhile. The action is not recorded.
             RewardFailed: the reward function raised, or returned no reward. The action counts, its scores are in the
                 record, and the episode is not over: an action that repeats its exams takes their results from memory.
             InfraError: this process is a child of the one that began the episode.
@@ -307,6 +308,8 @@ class Episode:
             failure, terminated, truncated = error, False, False
             outcome["reward_error"] = str(error)
         except InfraError as error:
+            if self.over:
+                raise EpisodeLeft("the episode was closed before the action was carried out") from error
             reward, terminated, truncated = 0.0, False, True
             outcome["infra_error"] = str(error)
             self.text = f"The machine failed, and the episode ends without a score: {error}\n"
@@ -332,10 +335,21 @@ class Episode:
             raise failure
         return Step(reward, terminated, truncated, self.info)
 
+    def stop_run(self) -> bool:
+        """Stop the ``run`` that goes on, from any thread; it counts as an action. Whether there was one to stop."""
+        return self._evaluation.stop()
+
     def end(self) -> None:
-        """End what runs. The episode can be looked at, and cannot go on. Safe to call again."""
-        self.over = True
-        self.close()
+        """End what runs. The episode can be looked at, and cannot go on. Safe to call again.
+
+        If it has not ended, it is recorded as left: without a reward.
+        """
+        left, self.over = not self.over, True
+        try:
+            if left and os.getpid() == self._owner:
+                self._journal.left()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End what runs, write what is not written yet, and remove the temporary files. Safe to call again."""
@@ -407,14 +421,19 @@ class Episode:
 
     def _run(self, action: Action, outcome: Info, *, free: bool) -> None:
         """Train and examine on the meta-train side; what it comes to is added to ``outcome`` as it is known."""
-        best, same_as = best_run(self._records), self._same_as(action)
-        race: comparison.Race | None = None
-        if action.race and best is not None and same_as is None:
-            scores, race = self._race(action, self.runs[best.number - 1])
-        elif free:  # what examiners saved has been recorded
-            scores = self._evaluation.examine(self.modules, "meta_train", action.datasets, action.seeds)
-        else:
-            scores = self._examine("meta_train", action.datasets, action.seeds)
+        try:
+            best, same_as = best_run(self._records), self._same_as(action)
+            race: comparison.Race | None = None
+            if action.race and best is not None and same_as is None:
+                scores, race = self._race(action, self.runs[best.number - 1])
+            elif free:  # what examiners saved has been recorded
+                scores = self._evaluation.examine(self.modules, "meta_train", action.datasets, action.seeds)
+            else:
+                scores = self._examine("meta_train", action.datasets, action.seeds)
+        except RunStopped as stop:
+            self.text += feedback.stopped(stop.results, stop.total) + f"\n{self._left()}\n"
+            outcome["stopped"] = str(stop)
+            return
         self.score = float(np.mean([score.normalised for score in scores]))
         outcome |= {"meta_train": score_records(scores), "score": self.score}
         reward = self._reward(scores)
@@ -440,7 +459,10 @@ class Episode:
             if race:
                 self.text += feedback.raced(race, action.seeds or self.limits.max_seeds)
         self.runs.append(PlayedRun(record, dict(self.modules)))
-        self.text += f"\n{feedback.left(self.steps_left, self._compute_left_s())}\n"
+        self.text += f"\n{self._left()}\n"
+
+    def _left(self) -> str:
+        return feedback.left(self.steps_left, self._compute_left_s())
 
     def _race(self, action: Action, best: PlayedRun) -> tuple[list[Score], comparison.Race]:
         """Examine the present files and those of the best run with more and more seeds, until one is found better."""

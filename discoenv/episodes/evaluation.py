@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from discoenv import arguments
 from discoenv.episodes.finished import FinishedExam, digest_of
 from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
-from discoenv.exams.host import Host
+from discoenv.exams.host import ExamGroup, Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.machine import scratch
@@ -21,6 +22,20 @@ from discoenv.tasks.task import Setting, Side, Task
 from discoenv.tasks.workspace import base_modules, materialise, write_modules
 
 _logger = logging.getLogger(__name__)
+
+
+class RunStopped(Exception):
+    """Exams of the meta-train side were stopped on request, see :meth:`Evaluation.stop`; that is no failure.
+
+    Attributes:
+        results: of the exams that had finished.
+        total: number of exams that were asked for.
+    """
+
+    def __init__(self, results: Sequence[ExamResult], total: int) -> None:
+        self.results = tuple(results)
+        self.total = total
+        super().__init__(f"the run was stopped when {len(self.results)} of its {total} exams had finished")
 
 
 class Evaluation:
@@ -88,6 +103,7 @@ class Evaluation:
         self._on_progress = on_progress
         self._on_finished = on_finished
         self._group = host.group()
+        self._run: _Run | None = None
         self._finished: dict[tuple[str, str, int], ExamResult] = {}
         self._references: dict[tuple[str, int], ExamResult] = {}
         self._unshown: dict[tuple[str, str, int], ExamResult] = {}
@@ -136,10 +152,20 @@ class Evaluation:
 
         Raises:
             InfraError: the machine failed twice at the same exam. The others were ended.
+            RunStopped: :meth:`stop` ended exams of the meta-train side.
         """
         if side == "meta_train":
             self.place(modules)
-            return self._scores(self.workspace, modules, side, datasets, seeds)
+            run = self._run = _Run(ExamGroup(self._group))
+            try:
+                return self._scores(self.workspace, modules, side, datasets, seeds)
+            except InfraError:
+                if not run.stopped or self._group.cancelled:
+                    raise
+                self.spent_s += sum(time.monotonic() - begin for begin in run.begun.values())
+                raise RunStopped(run.results, run.total) from None
+            finally:
+                self._run = None
         try:
             workspace = materialise(self.task, self.directory / side, modules=modules, side=side)
         except OSError as error:
@@ -148,6 +174,15 @@ class Evaluation:
             return self._scores(workspace, modules, side, datasets, seeds)
         finally:
             scratch.remove(workspace)
+
+    def stop(self) -> bool:
+        """Stop the exams of the meta-train side that go on, from any thread. Whether there are any."""
+        run = self._run
+        if run is None:
+            return False
+        run.stopped = True
+        run.group.cancel()
+        return True
 
     def is_known(self, modules: Mapping[str, str], datasets: Sequence[str] = (), seeds: int | None = None) -> bool:
         """Whether all these meta-train exams have been held, so that :meth:`examine` runs none and measures nothing."""
@@ -274,7 +309,7 @@ class Evaluation:
                 workspace,
                 missing,
                 programs=lambda spec: self._programs(spec, self._base_digest),
-                group=self._group,
+                group=self._run.group if self._run else self._group,
                 on_progress=lambda progress: self._on_progress(replace(progress, reference=True)),
             )
         finally:
@@ -302,6 +337,8 @@ class Evaluation:
     ) -> list[ExamResult]:
         """Results of exams, known or run now; ``first`` of the ``total`` exams of the call came before them."""
         numbers = {spec: first + number for number, spec in enumerate(specs, start=1)}
+        run = self._run or _Run(self._group)
+        run.total = total
 
         def finish(spec: ExamSpec, result: ExamResult) -> None:
             self.spent_s += result.spent_s
@@ -321,11 +358,16 @@ class Evaluation:
         known = {spec: self._finished.get((digest, spec.dataset, spec.seed)) for spec in specs}
         for spec, result in known.items():
             if result is not None:
+                run.results.append(result)
                 self._on_progress(Progress(spec, numbers[spec], total, result))
 
         def report(progress: Progress) -> None:
             spec, result = progress.spec, progress.result
-            if result is not None:
+            if result is None:
+                run.begun[spec] = time.monotonic()
+            else:
+                run.results.append(result)
+                del run.begun[spec]
                 finish(spec, result)
             self._on_progress(Progress(spec, numbers[spec], total, result))
 
@@ -335,7 +377,7 @@ class Evaluation:
             unknown,
             alone=self._costs,
             programs=lambda spec: self._programs(spec, digest),
-            group=self._group,
+            group=run.group,
             on_progress=report,
         )
         return [result or new[unknown.index(spec)] for spec, result in known.items()]
@@ -344,7 +386,8 @@ class Evaluation:
         """The baseline's costs on this machine: known, or measured now and kept (kept only in memory if paired)."""
         setting, editable = self.task.setting(dataset), self.task.modules
         device, sandbox = self._device_of(setting), self._host.sandbox.name
-        with self._host.reserve(alone=True, group=self._group) as cores:
+        group = self._run.group if self._run else self._group
+        with self._host.reserve(alone=True, group=group) as cores:
             # only now, because another process may have measured it while this one waited
             known = baselines.local_entry(setting, device, sandbox=sandbox, editable=editable)
             known = known or self._measured.get(dataset)
@@ -357,7 +400,7 @@ class Evaluation:
                 editable=editable,
                 gpu=setting.wants_gpu,
                 held=cores,
-                group=self._group,
+                group=group,
             )
             if not self._paired:
                 self._measured[dataset] = measured
@@ -385,6 +428,17 @@ class Evaluation:
             folder = kept / digest / spec.dataset
             return CompileCache(used=folder) if folder.is_dir() else CompileCache(kept_in=folder)
         return CompileCache()  # a program of the base modules holds them, and is of no use without them
+
+
+@dataclass
+class _Run:
+    """Exams of one call: those that have finished, and when those began that go on."""
+
+    group: ExamGroup
+    total: int = 0
+    stopped: bool = False
+    results: list[ExamResult] = field(default_factory=list)
+    begun: dict[ExamSpec, float] = field(default_factory=dict)
 
 
 def _materialised(task: Task) -> tuple[Path, Path]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from discoenv import objectives
 from discoenv.episodes.record import RunRecord, best_run
+from discoenv.exams.output import last_lines
+from discoenv.exams.result import ExamResult
 from discoenv.objectives import Reward
 from discoenv.scoring.baselines import Baseline
 from discoenv.scoring.comparison import Comparison, Race, compare
@@ -152,6 +154,34 @@ def objective(task: Task, reward: Reward) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stopped(results: Sequence[ExamResult], total: int) -> str:
+    """The observation text of a ``run`` that was stopped: what its finished exams came to."""
+    lines = [f"## The run was stopped when {len(results)} of {total} exams had finished\n"]
+    if results:
+        lines += ["| dataset | exam | metrics |", "|---|---|---|"]
+        lines += [f"| {each.dataset} | {each.number + 1} | {_measured(each)} |" for each in results]
+    lines.append("\nIt counts as an action. A run of the same files does not repeat finished exams.")
+    return "\n".join(lines) + "\n"
+
+
+def _measured(result: ExamResult) -> str:
+    if result.metrics is None:
+        return f"{result.status}: {result.message}"
+    return ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+
+
+def also_measured(scores: Sequence[Score]) -> str:
+    """What examiners measured besides the metrics that count: means over the exams that were passed, by dataset."""
+    lines = []
+    for score in scores:
+        measured = [result.metrics for result in score.results if result.metrics is not None]
+        names = dict.fromkeys(name for metrics in measured for name in metrics if name != score.entry.metric)
+        values = {name: [metrics[name] for metrics in measured if name in metrics] for name in names}
+        shown = ", ".join(f"{name} {sum(each) / len(each):.4g}" for name, each in values.items())
+        lines += [f"* {score.dataset}: {shown}"] if shown else []
+    return "\n".join(["\nAlso measured:\n", *lines, ""]) if lines else ""
+
+
 def _references(scores: Sequence[Score]) -> list[str]:
     """What the base modules reached in the same exams, where scores are compared with that."""
     means = []
@@ -194,18 +224,20 @@ def report(scores: Sequence[Score], *, title: str) -> str:
             f"| {score.dataset} | {value} | {score.normalised:.3f}{error} | {score.entry.floor.mean:.4g} "
             f"| {score.entry.baseline.mean:.4g} | {_use(score)} |"
         )
-    parts = ["\n".join(lines) + "\n", *_references(scores)]
+    parts = ["\n".join(lines) + "\n" + also_measured(scores), *_references(scores)]
     reported: set[str] = set()
     for score in scores:
         for result in score.results:
-            frames = result.traceback[-_MESSAGE_CHARACTERS:]
+            frames = last_lines(result.traceback, _MESSAGE_CHARACTERS)
             problem = f"{result.message}\n" + (f"\n```\n{frames}\n```\n" if frames else "")
             if result.status != "ok" and problem not in reported:
                 reported.add(problem)
                 parts.append(f"### {score.dataset}: {result.status}\n\n{problem}")
         printed = score.results[-1].stdout.strip()
         if printed:
-            parts.append(f"### {score.dataset}: end of the output\n\n```\n{printed[-_STDOUT_CHARACTERS:]}\n```\n")
+            parts.append(
+                f"### {score.dataset}: end of the output\n\n```\n{last_lines(printed, _STDOUT_CHARACTERS)}\n```\n"
+            )
     return "\n".join(parts)
 
 

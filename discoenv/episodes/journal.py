@@ -77,6 +77,11 @@ class Journal:
             self.artifacts(side, result)
             self._recorder.exams([exam.to_json(self._secret, self._about)])
 
+    def left(self) -> None:
+        """Note that the agent has left before the end."""
+        if self._recorder is not None:
+            self._recorder.left()
+
     def artifacts(self, side: Side, result: ExamResult) -> None:
         """Note what an examiner saved of an exam of the present step, once."""
         key = (self.step, side, result.dataset, result.number)

@@ -310,6 +310,7 @@ class StepRecord(_Versioned):
             and ``ended``, too. See ``discoenv.scoring.comparison``.
         meta_test: at the end: a :class:`ScoreRecord` by dataset.
         reward_parts: at the end: what the reward was computed from; keys depend on the objective.
+        stopped: after a ``run`` that was stopped on request: how many of its exams had finished.
         infra_error: how the machine failed; the episode ended without a score.
         reward_error: how the reward function failed; the step raised this, and the episode went on.
         record_error: why the run directory lacks something that is kept in memory until it can be written.
@@ -332,6 +333,7 @@ class StepRecord(_Versioned):
     comparison: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
     meta_test: dict[str, ScoreRecord] | None = field(default=None, metadata=SOMETIMES)
     reward_parts: dict[str, Any] | None = field(default=None, metadata=SOMETIMES)
+    stopped: str | None = field(default=None, metadata=SOMETIMES)
     infra_error: str | None = field(default=None, metadata=SOMETIMES)
     reward_error: str | None = field(default=None, metadata=SOMETIMES)
     record_error: str | None = field(default=None, metadata=SOMETIMES)
@@ -713,11 +715,20 @@ class EpisodeRecord:
 
     def owner_is_dead(self) -> bool:
         """Whether the process that wrote this run has ended; False where that cannot be judged, as elsewhere."""
+        owner = self._owner()
+        return owner.get("boot") == boot_id() != "" and is_abandoned(f"discoenv-{owner.get('process')}-run")
+
+    @property
+    def was_left(self) -> bool:
+        """Whether the agent left before the episode had ended: it has no reward, and has not crashed."""
+        return self.result is None and isinstance(self._owner().get("left"), str)
+
+    def _owner(self) -> dict[str, Any]:
         try:
             owner = json.loads(read_text(self.directory / OWNER) or "")
-            return owner["boot"] == boot_id() != "" and is_abandoned(f"discoenv-{owner['process']}-run")
-        except (ValueError, TypeError, KeyError):
-            return False
+        except (ValueError, RecursionError):
+            return {}
+        return owner if isinstance(owner, dict) else {}
 
 
 def numbered_runs(steps: Iterable[tuple[int, StepRecord]]) -> list[RunRecord]:

@@ -1,9 +1,9 @@
 """Writes run directories, as things happen; :class:`discoenv.episodes.record.EpisodeRecord` reads them.
 
 In a run directory: ``task.yaml``; ``episode.json`` (how the environment was set up); ``owner.json`` (the process that
-writes); ``episode.jsonl`` (one line per reset or step); ``exams.jsonl`` (one line per exam that was held, see
-:mod:`discoenv.episodes.finished`); ``files/step_000/`` (the modules whenever they changed);
-``exams/step_000/<side>/<dataset>/<number>.npz`` (what examiners saved for pictures, see
+writes, and when the agent left, if it did before the end); ``episode.jsonl`` (one line per reset or step);
+``exams.jsonl`` (one line per exam that was held, see :mod:`discoenv.episodes.finished`); ``files/step_000/`` (the
+modules whenever they changed); ``exams/step_000/<side>/<dataset>/<number>.npz`` (what examiners saved for pictures, see
 :mod:`discoenv.episodes.plots`); ``result.json`` (when the episode ended).
 """
 
@@ -59,7 +59,7 @@ class Recorder:
                 raise FileExistsError(errno.EEXIST, "there is something in it; name a folder that does not exist")
             atomic.write_text(self.directory / TASK, task.to_yaml())
             atomic.write_text(self.directory / SETUP, _dumps(setup.to_json(), indent=1) + "\n")
-            atomic.write_text(self.directory / OWNER, json.dumps({"process": owner_tag(), "boot": boot_id()}) + "\n")
+            atomic.write_text(self.directory / OWNER, _owner())
         except OSError as error:
             advice = "runs_dir= names another folder, and runs_dir=None keeps no record" if directory is None else ""
             raise RecordError(
@@ -127,6 +127,15 @@ class Recorder:
         for name, text in modules.items():
             atomic.write_text(temporary / name, text)
         temporary.rename(folder)
+
+    def left(self) -> None:
+        """Record that the agent has left, in ``owner.json``: the episode has no result, and has not crashed."""
+        owner = _owner(left=now())
+        self._writes.add(lambda: atomic.write_text(self.directory / OWNER, owner))
+
+
+def _owner(**facts: str) -> str:
+    return json.dumps({"process": owner_tag(), "boot": boot_id(), **facts}) + "\n"
 
 
 def now() -> str:

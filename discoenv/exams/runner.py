@@ -25,6 +25,7 @@ from discoenv.exams.examiner_client import (
     Reply,
     Training,
 )
+from discoenv.exams.output import last_lines
 from discoenv.exams.result import WORKSPACE, ExamResult, verdict
 from discoenv.exams.spec import ExamSpec
 from discoenv.machine import scratch
@@ -581,7 +582,7 @@ class _Record:
         self.wall_s += outcome.usage.wall_s
         self.cpu_s += outcome.usage.cpu_s
         self.peak_memory_bytes = max(self.peak_memory_bytes, outcome.usage.peak_memory_bytes)
-        self.stdout = (self.stdout + outcome.stdout)[-MOST_OUTPUT:]
+        self.stdout = last_lines(self.stdout + outcome.stdout, MOST_OUTPUT)
 
 
 def _fields(clock: CpuClock | None) -> dict[str, object] | None:

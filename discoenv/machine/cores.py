@@ -51,6 +51,10 @@ class Cores:
             ``DISCOENV_PIN`` is 0, or a container's quota grants less than all the cores that it shows, because then
             programs use them whose locks we do not see.
 
+    Attributes:
+        count: number of exams to run concurrently.
+        waiting: exams, of the users of this object, that wait for a core at the moment.
+
     Raises:
         ValueError: ``count`` is not positive.
     """
@@ -65,6 +69,7 @@ class Cores:
         self._free = self.count
         self._queue: deque[object] = deque()
         self._changed = threading.Condition()
+        self.waiting = 0
 
     @contextlib.contextmanager
     def hold(self, *, alone: bool = False, give_up: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, ...]]:
@@ -81,8 +86,18 @@ class Cores:
             WaitEnded: ``give_up`` said so.
             OSError: the locks cannot be made.
         """
-        with self._held(self.count if alone else 1, give_up), self._machine(alone, give_up) as core:
+        with contextlib.ExitStack() as held:
+            self._count_waiting(1)
+            try:
+                held.enter_context(self._held(self.count if alone else 1, give_up))
+                core = held.enter_context(self._machine(alone, give_up))
+            finally:
+                self._count_waiting(-1)
             yield () if core is None or not self._pin else (core,)
+
+    def _count_waiting(self, change: int) -> None:
+        with self._changed:
+            self.waiting += change
 
     @contextlib.contextmanager
     def _held(self, need: int, give_up: Callable[[], bool]) -> Iterator[None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,9 @@ from discoenv.errors import DatasetUnavailable, DomainError, UnknownName
 from discoenv.machine import interpreters, packages
 from discoenv.tasks import kits, stubs, yaml_text
 from discoenv.tasks.specification import SCALES, Metric, Scale, Specification
+
+#: A picture that a description shows, by a path below its folder.
+_PICTURE = re.compile(r"!\[[^\]]*\]\(([\w-]+(?:/[\w-]+)*\.(?:png|jpe?g|gif|webp))\)")
 
 
 class Domain:
@@ -152,8 +156,11 @@ class Domain:
 
     def module_text(self, module: str, *, backend: str, start: str) -> str:
         """A module as the agent or the learner gets it: its ``base`` or its ``stub``."""
-        derive = stubs.stub if start == "stub" else stubs.base
-        return derive(self.module_source(module, backend=backend), f"{module}.py")
+        source, name = self.module_source(module, backend=backend), f"{module}.py"
+        if start != "stub":
+            return stubs.base(source, name)
+        files = (file.removesuffix(".py") for file in self.specification.fixed_files)
+        return stubs.stub(source, name, local={"exam", *self.specification.kits, *self.modules, *files})
 
     def fixed_texts(self, dataset: str, *, backend: str) -> dict[str, str]:
         """Text of each fixed file of a dataset's folder, by relative path."""
@@ -323,6 +330,15 @@ class Domain:
     def dataset_description(self, dataset: str) -> str:
         """``datasets/<id>/description.md``."""
         return self._text(self.directory / "datasets" / dataset / "description.md")
+
+    def pictures(self, dataset: str) -> dict[str, Path]:
+        """The pictures that a dataset's description shows (``![…](samples.png)``), by their names there.
+
+        They are for agents; workspaces, which learners can read, hold none of them.
+        """
+        folder = self.directory / "datasets" / dataset
+        names = dict.fromkeys(_PICTURE.findall(self.dataset_description(dataset)))
+        return {name: folder / name for name in names if (folder / name).is_file()}
 
     def config(self, dataset: str, scale: str) -> dict[str, Any]:
         """A dataset's configuration: the keys under ``all`` of its ``config.yaml``, updated by those under ``scale``.

@@ -9,18 +9,23 @@ In a marked source, each part that an agent is to write stands between two comme
         # </solution>
 
 The base is the source without the comments; in the stub, ``raise NotImplementedError`` stands in place of
-the marked lines.
+the marked lines. Imports that only these lines need are left out of the stub where they would give the solution away.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
+from typing import Final
 
 from discoenv.errors import DomainError
 
 _OPEN = re.compile(r"^([ \t]*)# <solution>[ \t]*\r?$")
 _CLOSE = re.compile(r"^[ \t]*# </solution>[ \t]*\r?$")
+
+#: Parts of packages that say as little about a solution as whole packages do.
+_NAMESPACES: Final = frozenset({"jax.lax", "jax.nn", "jax.numpy", "jax.random", "torch.nn", "torch.nn.functional"})
 
 
 def is_marked(source: str) -> bool:
@@ -34,8 +39,13 @@ def base(source: str, name: str) -> str:
     return "".join(line for line in _lines(source) if not _is_mark(line))
 
 
-def stub(source: str, name: str) -> str:
+def stub(source: str, name: str, local: Collection[str] = ()) -> str:
     """The interface only: each marked region raises ``NotImplementedError`` and names its function.
+
+    Args:
+        source: the marked source.
+        name: of the module's file.
+        local: modules of the code base, which are imported as before.
 
     Raises:
         DomainError: there is no marked region, one is not closed, not inside a function, or the result is not Python.
@@ -59,10 +69,34 @@ def stub(source: str, name: str) -> str:
         position = end + 1
     text = "".join([*kept, *lines[position:]])
     try:
-        ast.parse(text)
+        return _without_hints(text, local)
     except SyntaxError as error:
         raise DomainError(f"{name}: the stub is not valid Python: line {error.lineno}: {error.msg}") from error
-    return text
+
+
+def _without_hints(text: str, local: Collection[str]) -> str:
+    """A stub without imports that it does not need and that name more than a package, such as an estimator's class."""
+    tree, lines = ast.parse(text), _lines(text)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in reversed(tree.body):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        names = [alias for alias in node.names if not _is_hint(node, alias, used, local)]
+        if len(names) < len(node.names):
+            node.names, count = names, node.end_lineno or node.lineno
+            lines[node.lineno - 1 : count] = [f"{ast.unparse(node)}\n"] if names else []
+    shortened = "".join(lines)
+    return text if shortened == text else re.sub(r"\n{4,}", "\n\n\n", shortened)
+
+
+def _is_hint(
+    node: ast.Import | ast.ImportFrom, alias: ast.alias, used: Collection[str], local: Collection[str]
+) -> bool:
+    module = alias.name if isinstance(node, ast.Import) else f"{node.module or ''}.{alias.name}"
+    package = module.partition(".")[0]
+    relative = isinstance(node, ast.ImportFrom) and (node.level or node.module == "__future__")
+    needed = (alias.asname or alias.name).partition(".")[0] in used
+    return not (needed or relative or package in local or module == package or module in _NAMESPACES)
 
 
 def solutions(source: str, name: str) -> list[str]:

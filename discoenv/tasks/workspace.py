@@ -72,8 +72,9 @@ def describe(task: TaskSide) -> str:
         "of one dataset, because the reward is decided on datasets that you do not see here."
     )
     nothing = "No module is editable: this is a view of the code base, with the baseline implementation of everything."
+    title, description = _split_title(domain.description())
     parts = [
-        f"# {specification.title}\n\n{domain.description()}",
+        f"# {title or specification.title}\n\n{description}",
         f"## Your task\n\n{work if task.modules else nothing}\n\n"
         f"{_scored(domain, task)} Scores are normalised: 0 is a trivial solution, 1 is the baseline implementation, "
         "more is better.\n\n"
@@ -86,10 +87,22 @@ def describe(task: TaskSide) -> str:
         ),
         _imports(domain) if task.modules else "",
         _contract(domain),
-        "## Datasets\n\n"
-        + "\n".join(f"### `{dataset}/`\n\n{domain.dataset_description(dataset)}" for dataset in task.datasets),
+        "## Datasets\n\n" + "\n".join(_describe_dataset(domain, dataset) for dataset in task.datasets),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _describe_dataset(domain: Domain, dataset: str) -> str:
+    title, text = _split_title(domain.dataset_description(dataset))
+    for name in domain.pictures(dataset):
+        text = text.replace(f"]({name})", f"]({dataset}/{name})")
+    return f"### `{dataset}/`{'' if title in ('', dataset) else f': {title}'}\n\n{text}"
+
+
+def _split_title(text: str) -> tuple[str, str]:
+    """The heading that a description begins with, empty if it has none, and the rest."""
+    first, _, rest = text.lstrip().partition("\n")
+    return (first[2:].strip(), rest.lstrip("\n")) if first.startswith("# ") else ("", text)
 
 
 def _scored(domain: Domain, task: TaskSide) -> str:
@@ -108,12 +121,19 @@ def _scored(domain: Domain, task: TaskSide) -> str:
     if not exam.hands_over:
         return (
             "An exam trains with your modules (`main.py`) and then questions the result from another process. "
-            f"Its metric is {names}."
+            f"Its metric is {names}.{_also_measured(domain)}"
         )
     return (
         "An exam trains with your modules (`main.py`) until arrays are handed over, which are all that is examined "
         f"(`answer.py` says how they are used; at most {exam.state_mib:g} MiB). Its metric is {names}."
+        f"{_also_measured(domain)}"
     )
+
+
+def _also_measured(domain: Domain) -> str:
+    """What examiners report besides the metric."""
+    others = "; ".join(f"`{name}` ({meaning})" for name, meaning in domain.specification.other_metrics.items())
+    return f" Also measured and shown, without counting: {others}." if others else ""
 
 
 def _imports(domain: Domain) -> str:

@@ -7,6 +7,10 @@ environment's ``max_steps``, an agent can spend all but the last on runs.
 from __future__ import annotations
 
 import ast
+import contextlib
+import hashlib
+import mimetypes
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +24,8 @@ from discoenv.episodes import feedback
 from discoenv.episodes.action import Edit, apply_edits
 from discoenv.episodes.episode import compared
 from discoenv.episodes.record import RunRecord, StepRecord, best_run
-from discoenv.episodes.transcript import CallRecorder
-from discoenv.errors import ActionError, ToolError
+from discoenv.episodes.transcript import CallRecorder, read_calls
+from discoenv.errors import ActionError, EpisodeLeft, ToolError
 from discoenv.tasks.workspace import DISCOVERED
 from discoenv.text import printable, shown
 from discoenv.tools import registry
@@ -29,6 +33,7 @@ from discoenv.tools.registry import Arguments, get_tool
 
 #: Most characters that one ``read_file`` shows.
 READ_CHARACTERS: Final = 40_000
+_UNKNOWN_TYPE: Final = "application/octet-stream"
 
 _ACTING = """
 ## Your tools
@@ -54,11 +59,28 @@ class ToolResult:
         text: what the model should read.
         ok: False if the call was refused; then nothing was changed.
         stepped: whether it took a step of the environment.
+        picture: the picture that was read, for models that see; ``text`` says what it is.
     """
 
     text: str
     ok: bool = True
     stepped: bool = False
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that the task's text shows.
+
+    Attributes:
+        path: as ``list_files`` shows it.
+        mime_type: ``image/png`` or another.
+        data: the bytes of the file.
+    """
+
+    path: str
+    mime_type: str
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +95,10 @@ class RunResult(RunRecord):
 
 
 class ToolSession:
-    """One episode of an environment, played through tools. Not safe to use from several threads at once.
+    """One episode of an environment, played through tools.
+
+    Several threads may use it. Steps (``run``, ``submit``) come one after another; everything else is answered at once,
+    also while a step goes on. Edits that are made meanwhile stay, for the next step.
 
     Args:
         env: ``gym.make("DiscoGen-v0", …)``; it is reset.
@@ -117,8 +142,17 @@ class ToolSession:
         self.over = False
         self.reward = 0.0
         self.runs: list[RunResult] = [RunResult(**vars(run), files=files) for run, files in history.runs]
+        self._ended_by = ""
+        self._present: dict[str, str] = {}  # the files when the present step was asked for
+        self._lock = threading.RLock()  # of what is kept here
+        self._stepping = threading.Lock()
+        self._start = dict(history.files_after(0))
         self._files: dict[str, str] = dict(self.observation["files"])
         self._workspace = Path(self.info["workspace"])
+        domain, datasets = base.task.resolve(), base.task.meta_train
+        self._pictures = {
+            f"{dataset}/{name}": path for dataset in datasets for name, path in domain.pictures(dataset).items()
+        }
         self._tools: dict[type[Arguments], Callable[[Any], ToolResult]] = {
             registry.ListFiles: self._list_files,
             registry.ReadFile: self._read_file,
@@ -131,11 +165,41 @@ class ToolSession:
             registry.AddNote: self._add_note,
             registry.ReadNotes: self._read_notes,
         }
+        if options and options.get("restore") is not None and base.run_directory is not None:
+            self._take_up(read_calls(base.run_directory))
+
+    def _take_up(self, calls: Sequence[Mapping[str, Any]]) -> None:
+        """Notes, and edits that no step has taken yet, of the session that this one goes on with.
+
+        They come from a record, which others may have written, and go through the same checks as calls.
+        """
+        pending: list[Arguments] = []
+        for call in calls:
+            if call.get("event") != "tool_call" or not call.get("ok"):
+                continue
+            try:
+                parsed = get_tool(str(call.get("name"))).parse(call.get("arguments"))
+            except ToolError:
+                continue
+            if isinstance(parsed, (registry.RunFiles, registry.Submit)):
+                pending.clear()
+            elif isinstance(parsed, (registry.WriteFile, registry.ReplaceInFile)):
+                pending.append(parsed)
+            elif isinstance(parsed, registry.AddNote):
+                self._add_note(parsed)
+        for edit in pending:
+            with contextlib.suppress(ToolError, ActionError):
+                self._tools[type(edit)](edit)
 
     @property
     def files(self) -> dict[str, str]:
         """The editable files, name to text, with edits that are not yet run."""
         return dict(self._files)
+
+    @property
+    def edited(self) -> bool:
+        """Whether the files, or those of a run, differ from what they were at the start."""
+        return any(files != self._start for files in (self._files, *(run.files for run in self.runs)))
 
     @property
     def pending(self) -> list[str]:
@@ -159,6 +223,7 @@ class ToolSession:
         *,
         call_id: str | None = None,
         source: str = "model",
+        files: Mapping[str, str] | None = None,
     ) -> ToolResult:
         """Use a tool; whatever a model sends, the answer is a result and not an exception.
 
@@ -167,14 +232,16 @@ class ToolSession:
             arguments: a mapping or its JSON text.
             call_id: the model's id of the call, for the record.
             source: who calls, for the record.
+            files: what a step takes, :attr:`files` of an earlier moment; default: the files when the step begins.
         """
         begin = time.monotonic()
         parsed: Arguments | None = None
         try:
             parsed = get_tool(name).parse(arguments)
-            if self.over and not isinstance(parsed, registry.ReadNotes):
-                raise ToolError(f"the episode is over (reward {self.reward:.3f}); nothing more can be done")
-            result = self._tools[type(parsed)](parsed)
+            result = self._use(parsed, files)
+            if result.stepped and self.over and not self._ended_by:
+                by = source.removeprefix("mcp:") if source.startswith("mcp:") else ""
+                self._ended_by = f"`{name}`{f', call {call_id}' if call_id else ''}{f' of {by}' if by else ''}"
         except (ToolError, ActionError) as error:
             result = ToolResult(f"Error: {error}\nNothing was changed.", ok=False)
         result = replace(result, text=printable(result.text))
@@ -196,12 +263,42 @@ class ToolSession:
             )
         return result
 
+    def _use(self, arguments: Arguments, files: Mapping[str, str] | None) -> ToolResult:
+        tool = self._tools[type(arguments)]
+        if not isinstance(arguments, (registry.RunFiles, registry.Submit)):
+            with self._lock:
+                if not isinstance(arguments, registry.ReadNotes):
+                    self._require_going_on()
+                return tool(arguments)
+        with self._stepping:
+            self._require_going_on()
+            self._present = dict(self._files if files is None else files)
+            return tool(arguments)
+
+    def _require_going_on(self) -> None:
+        if self.over:
+            reward = f"reward {self.reward:.3f}" if self.scored else "without a reward"
+            by = f"; {self._ended_by} ended it" if self._ended_by else ""
+            raise ToolError(f"the episode is over ({reward}){by}; nothing more can be done")
+
+    @property
+    def scored(self) -> bool:
+        """Whether the episode has ended with a reward."""
+        return "meta_test" in self.info
+
+    def stop_run(self) -> bool:
+        """Stop the ``run`` that another thread waits for, within a second; it counts as a step. Whether there was one.
+
+        Its call returns what had finished.
+        """
+        return cast(DiscoGenEnv, self.env.unwrapped).stop_run()
+
     def write(self, files: Mapping[str, str]) -> ToolResult:
         """Replace whole files, all or none, as an agent's own doing."""
+        edits = [Edit(name, content=text) for name, text in files.items()]
         try:
-            self._files = apply_edits(
-                self._files, [Edit(name, content=text) for name, text in files.items()], self._max_file_bytes
-            )
+            with self._lock:
+                self._files = apply_edits(self._files, edits, self._max_file_bytes)
         except ActionError as error:
             return ToolResult(f"Error: {error}\nNothing was changed.", ok=False)
         return ToolResult(f"Written: {', '.join(sorted(files))}.")
@@ -245,8 +342,22 @@ class ToolSession:
             parts.append(f"Not shown for lack of room: {', '.join(named)}")
         return "\n\n".join(parts)
 
+    def pictures(self) -> dict[str, str]:
+        """The pictures that the task's text shows: MIME types by path."""
+        return {path: mimetypes.guess_type(path)[0] or _UNKNOWN_TYPE for path in self._pictures}
+
+    def picture(self, path: str) -> Picture:
+        """One of :meth:`pictures`.
+
+        Raises:
+            ToolError: it is none of them.
+        """
+        if path not in self._pictures:
+            raise ToolError(f"there is no picture {shown(path)}; list_files shows what there is")
+        return Picture(path, self.pictures()[path], self._pictures[path].read_bytes())
+
     def close(self) -> None:
-        """Close the environment."""
+        """Close the environment. An episode that has not ended is recorded as left."""
         self.env.close()
 
     # ---- the tools
@@ -257,11 +368,27 @@ class ToolSession:
         for name, text in self._files.items():
             changed = ", changed since the last run" if name in pending else ""
             lines.append(f"  {name} ({len(text.encode())} bytes{changed})")
-        lines.append("Fixed:")
-        lines += [f"  {path} ({len(self._text(path).encode())} bytes)" for path in self._paths()]
+        for datasets, paths in self._fixed().items():
+            if not datasets:
+                lines.append("Fixed:")
+            elif len(datasets) == 1:
+                lines.append(f"Fixed, of {datasets[0]}/ alone:")
+            else:
+                lines.append(f"Fixed, the same in {', '.join(f'{name}/' for name in datasets)}:")
+            lines += [f"  {path} ({(self._workspace / path).stat().st_size} bytes)" for path in paths]
+        if self._pictures:
+            lines += [
+                "Pictures, which read_file shows to those who can see:",
+                *(f"  {path}" for path in self._pictures),
+            ]
         return ToolResult("\n".join(lines))
 
     def _read_file(self, arguments: registry.ReadFile) -> ToolResult:
+        name = arguments.path.removeprefix("./")
+        if name in self._pictures:
+            picture = self.picture(name)
+            what = f"a picture ({picture.mime_type}, {len(picture.data)} bytes), for those who can see it"
+            return ToolResult(f"{name} is {what}.", picture=picture)
         text = self._text(arguments.path)
         lines = text.splitlines(keepends=True)
         first, last = arguments.start_line, arguments.end_line or len(lines)
@@ -271,8 +398,12 @@ class ToolSession:
         if len(chosen) <= READ_CHARACTERS:
             return ToolResult(chosen or "(empty)")
         kept = chosen[:READ_CHARACTERS]
+        kept = kept[: kept.rfind("\n") + 1] or kept  # whole lines, unless the first one alone is too long
         next_line = first + kept.count("\n")
-        return ToolResult(f"{kept}\n[cut in line {next_line} of {len(lines)}; read on with start_line={next_line}]")
+        where = "before" if kept.endswith("\n") else "in"
+        return ToolResult(
+            f"{kept}\n[cut {where} line {next_line} of {len(lines)}; read on with start_line={next_line}]"
+        )
 
     def _write_file(self, arguments: registry.WriteFile) -> ToolResult:
         return self._edit(Edit(arguments.path, content=arguments.content))
@@ -296,14 +427,15 @@ class ToolSession:
         for name in arguments.datasets:
             if name not in known:
                 raise ToolError(f"{shown(name)} is not a meta-train dataset; they are {', '.join(known)}")
-        files = self.files
+        files = dict(self._present)
         chosen: dict[str, Any] = {"datasets": list(arguments.datasets)} if arguments.datasets else {}
         chosen |= {"seeds": arguments.seeds} if arguments.seeds else {}
         chosen |= {"race": True} if arguments.race else {}
         text = self._step("run", files, chosen)
         run = StepRecord.from_json(self.info).run(len(self.runs) + 1, self.max_steps - self.steps_left)
         if run is not None:
-            self.runs.append(RunResult(**vars(run), files=files))
+            with self._lock:
+                self.runs.append(RunResult(**vars(run), files=files))
             if not self.over:
                 text += self._standing()
         return ToolResult(text, ok="refused" not in self.info, stepped=True)
@@ -316,7 +448,7 @@ class ToolSession:
         return f"This was run {len(self.runs)}; the best so far is run {best.number} ({best.score:.3f}{part}).\n{last}"
 
     def _submit(self, arguments: registry.Submit) -> ToolResult:
-        files = self.files
+        files = dict(self._present)
         if arguments.run:
             if arguments.run > len(self.runs):
                 raise ToolError(f"there is no run {arguments.run}; there were {len(self.runs)} runs so far")
@@ -344,13 +476,21 @@ class ToolSession:
             {"path": name, "content": text} for name, text in files.items() if text != self.observation["files"][name]
         ]
         action: dict[str, Any] = {"edits": edits, "command": command, **(chosen or {})}
-        self.observation, reward, terminated, truncated, self.info = self.env.step(action)
-        self._files = dict(self.observation["files"])
-        text = str(self.observation["text"])
-        if terminated or truncated:
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+        except EpisodeLeft:
             self.over = True
-            self.reward = float(reward)
-            text += f"\nThe episode is over. Reward: {self.reward:.3f}\n"
+            raise ToolError(f"the episode was left before the {command} had finished; it has no reward") from None
+        with self._lock:
+            self.observation, self.info = observation, info
+            kept = {name: text for name, text in self._files.items() if text != self._present[name]}
+            self._files = {**observation["files"], **kept}  # what was edited meanwhile stays
+            text = str(observation["text"])
+            if terminated or truncated:
+                self.over = True
+                self.reward = float(reward)
+                ending = f". Reward: {self.reward:.3f}" if self.scored else ", without a reward."
+                text += f"\nThe episode is over{ending}\n"
         return text
 
     def _add_note(self, arguments: registry.AddNote) -> ToolResult:
@@ -367,6 +507,18 @@ class ToolSession:
         found = [path for path in self._workspace.rglob("*") if path.is_file() and not path.is_symlink()]
         names = (path.relative_to(self._workspace) for path in found)
         return sorted(str(name) for name in names if name.parts[0] != DISCOVERED)
+
+    def _fixed(self) -> dict[tuple[str, ...], list[str]]:
+        """The fixed files by the datasets that share them, each once; first those of no dataset."""
+        sharing: dict[tuple[str, bytes], list[tuple[str, str]]] = {}
+        for path in self._paths():
+            dataset = next((name for name in self.info["task"]["meta_train"] if path.startswith(f"{name}/")), "")
+            digest = hashlib.sha256((self._workspace / path).read_bytes()).digest()
+            sharing.setdefault((path.removeprefix(f"{dataset}/"), digest), []).append((dataset, path))
+        groups: dict[tuple[str, ...], list[str]] = {(): []}
+        for shared in sharing.values():
+            groups.setdefault(tuple(name for name, _ in shared if name), []).append(shared[0][1])
+        return dict(sorted(groups.items(), key=lambda group: (bool(group[0]), -len(group[0]))))
 
     def _module(self, path: str) -> str | None:
         """The editable file that a path means: its name, in ``discovered/``, or a dataset's link to it."""

@@ -11,6 +11,7 @@ from typing import Any
 from discoenv.episodes.jsonl import Json, JsonLines, NotThere
 from discoenv.episodes.record import (
     EVENTS,
+    OWNER,
     RESULT,
     SETUP,
     TASK,
@@ -64,7 +65,7 @@ class EpisodeView:
 
     def update(self) -> bool:
         """Read what is new. Returns whether anything was."""
-        state = tuple(_stamp(self.directory / name) for name in (EVENTS, RESULT, TASK))
+        state = tuple(_stamp(self.directory / name) for name in (EVENTS, RESULT, TASK, OWNER))
         changed = self.calls.update()
         if state == self._state:
             return changed
@@ -99,11 +100,13 @@ class EpisodeView:
 
     @property
     def status(self) -> str:
-        """``running``, ``done``, ``crashed``, ``infra_error`` or ``unreadable``."""
+        """``running``, ``done``, ``left``, ``crashed``, ``infra_error`` or ``unreadable``."""
         if self._record is None:
             return "unreadable"
         if self.result is not None:
             return "infra_error" if self.result.infra_error else "done"
+        if self._record.was_left:
+            return "left"
         written = [_stamp(self.directory / name)[0] / 1e9 for name in (SETUP, EVENTS)]
         idle = time.time() - max(*written, self.calls.modified_s)
         return "crashed" if idle > STALE_S or self._record.owner_is_dead() else "running"
@@ -302,7 +305,11 @@ def _shown(scores: dict[str, ScoreRecord]) -> Json:
         content, printed = score.to_json(), _printed(score)
         for exam in content["exams"]:
             del exam["stdout"]
-        shown[dataset] = {**content, "stdout": printed[-OUTPUT_CHARACTERS:], "stdout_characters": len(printed)}
+        shown[dataset] = {
+            **content,
+            "stdout": printed[-OUTPUT_CHARACTERS:],
+            "stdout_characters": len(printed),
+        }
     return shown
 
 

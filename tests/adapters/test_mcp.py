@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -20,7 +19,7 @@ import psutil
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from mcp_types import CallToolResult, Implementation, TextContent, TextResourceContents
+from mcp_types import Implementation, TextContent, TextResourceContents
 
 from discoenv.adapters import mcp
 from discoenv.env import DiscoGenEnv
@@ -29,37 +28,13 @@ from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
 from discoenv.tools import TOOLS, ToolResult, ToolSession
-from tests.conftest import TOY
-
-TASK = (
-    "domain: toy/Toy\nmodules: [model, features]\nmeta_train: [Line]\nmeta_test: [Wave]\nscale: tiny\ntest_seeds: 1\n"
-)
-
-
-def text(result: CallToolResult) -> str:
-    (content,) = result.content
-    assert isinstance(content, TextContent)
-    return content.text
-
-
-@pytest.fixture
-def arguments(tmp_path: Path, sandbox: Sandbox) -> list[str]:
-    """Of the command that serves a toy task."""
-    task = tmp_path / "task.yaml"
-    task.write_text(TASK)
-    rest = ["--sandbox", sandbox.name, "--seed", "0", "--max-steps", "4", "--runs", str(tmp_path / "runs")]
-    return ["-m", "discoenv.cli.main", "mcp", "--task", str(task), *rest]
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "DISCOENV_PACKS": str(TOY), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+from tests.adapters.conftest import served, text
 
 
 async def play(client: Client, good: dict[str, str]) -> None:
     """A whole episode, with a few mistakes."""
     tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == ["read_task", *(tool.name for tool in TOOLS)]
+    assert [tool.name for tool in tools] == ["read_task", "stop_run", *(tool.name for tool in TOOLS)]
     assert all(tool.input_schema["type"] == "object" for tool in tools)
     told = text(await client.call_tool("read_task"))
     assert "# Toy regression" in told
@@ -91,7 +66,10 @@ async def play(client: Client, good: dict[str, str]) -> None:
 def check_record(runs: Path, client_name: str) -> None:
     (run,) = runs.iterdir()
     assert json.loads((run / "result.json").read_text())["reward"] > 1
-    calls = read_calls(run)
+    events = read_calls(run)
+    assert [event["name"] for event in events if event["event"] == "agent"] == [client_name]
+    assert [event["ended_by"] for event in events if event["event"] == "end"] == ["submit"]
+    calls = [event for event in events if event["event"] == "tool_call"]
     assert [call["name"] for call in calls if call["stepped"]] == ["run", "submit"]
     assert {call["source"] for call in calls} == {f"mcp:{client_name}"}
 
@@ -114,31 +92,6 @@ def test_an_episode_is_played_over_stdio(
     stderr = (tmp_path / "stderr").read_text()
     assert "Traceback" not in stderr
     assert "the episode is over; reward 1." in stderr
-
-
-@contextmanager
-def served(arguments: list[str], environment: dict[str, str]) -> Iterator[str]:
-    """The command with --http, and its URL."""
-    command = [sys.executable, *arguments, "--http", "--port", "0"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    lines = []
-    try:
-        for line in process.stderr:
-            lines.append(line)
-            found = re.search(r"serving at (\S+)", line)
-            if found:
-                break
-        else:
-            raise AssertionError("".join(lines))
-        reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True)
-        reader.start()
-        yield found[1]
-    finally:
-        process.terminate()
-        process.wait(120)
-    reader.join(120)
-    assert "Traceback" not in "".join(lines)
 
 
 def test_an_episode_is_played_over_http(
@@ -234,29 +187,27 @@ def test_the_protocol_goes_on_while_something_trains(
             group.start_soon(train)
             while not reported:
                 await anyio.sleep(0.01)
-            assert len((await client.list_tools()).tools) == len(TOOLS) + 1
+            assert len((await client.list_tools()).tools) == len(TOOLS) + 2
             assert not (await client.call_tool("read_task")).is_error
 
     with episode(sandbox, task) as made:
 
         def slow(*_: Any, **__: Any) -> ToolResult:
-            made._progress(Progress(ExamSpec(task.setting("Line"), 1, 10.0), 2, 2))
+            made._exams.take(Progress(ExamSpec(task.setting("Line"), 1, 10.0), 2, 2))
             assert go_on.wait(60)
             return ToolResult("trained")
 
         made.session.call = slow  # type: ignore[method-assign]
         within(made, main)
-    done = [each[0] for each in reported]
-    assert done == sorted(done)
-    assert all(1 <= each < 2 for each in done)
-    assert reported[0][1:] == (2, "exam 2 of 2: Line")
+    assert [each[0] for each in reported] == [0] * len(reported), "only finished exams count"
+    assert reported[-1][1:] == (2, "0 of 2 exams finished; training: Line")
 
 
 def test_what_a_client_did_not_wait_for_is_reported_with_the_next_call(sandbox: Sandbox, task: Task) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(name: str, *_: Any, **__: Any) -> ToolResult:
-        if name == "run":
+        if name == "submit":
             begun.set()
             assert go_on.wait(60)
         return ToolResult(f"result of {name}")
@@ -264,14 +215,16 @@ def test_what_a_client_did_not_wait_for_is_reported_with_the_next_call(sandbox: 
     async def main(client: Client) -> None:
         with anyio.move_on_after(60) as scope:
             async with anyio.create_task_group() as group:
-                group.start_soon(client.call_tool, "run")
+                group.start_soon(client.call_tool, "submit")
                 await anyio.to_thread.run_sync(begun.wait)
                 scope.cancel()
         with anyio.CancelScope():
             go_on.set()
+            while made._present is not None:
+                await anyio.sleep(0.01)
             told = text(await client.call_tool("list_files"))
         assert "earlier call" in told
-        assert told.index("result of run") < told.index("result of list_files")
+        assert told.index("result of submit") < told.index("result of list_files")
         assert text(await client.call_tool("list_files")) == "result of list_files"
 
     with episode(sandbox, task, call=slow) as made:

@@ -18,9 +18,10 @@ from typer.testing import CliRunner, Result
 
 from agents import best_of_n, evolve, prompt_optimiser, random_search, react, scripted
 from discoenv.agents.prompts.optimise import most_episodes
+from discoenv.episodes.record import EpisodeRecord
 from discoenv.tasks.task import Task
 from tests.agents.conftest import KEY, ended
-from tests.agents.llm.openai_server import FakeOpenAI, Say
+from tests.agents.llm.openai_server import Fail, FakeOpenAI, Say
 from tests.conftest import TOY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,23 @@ def test_react_plays_an_episode_and_prints_it(tmp_path: Path) -> None:
     (run,) = (tmp_path / "runs").iterdir()
     assert json.loads((run / "result.json").read_text())["reward"] > 0
     assert all(KEY not in path.read_text() for path in run.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("script", "answer", "status"),
+    [(react, Fail(401, "the key has expired"), 4), (react, Say("Hm."), 5), (best_of_n, Say("Hm."), 6)],
+)
+def test_the_exit_status_says_that_nothing_was_submitted(
+    script: Any, answer: Any, status: int, toy: Any, task: Task, invoke: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "task.yaml").write_text(task.to_yaml())
+    with FakeOpenAI([], repeat=answer) as server:
+        done = invoke(script, "--model", "fake", "--base-url", server.url, "--task", str(tmp_path / "task.yaml"))
+    assert done.exit_code == status, done.output
+    assert "no reward" in done.output
+    assert "nothing was submitted" in " ".join(done.output.split())
+    (run,) = (tmp_path / "runs").iterdir()
+    assert EpisodeRecord.load(run).was_left
 
 
 @pytest.mark.parametrize(

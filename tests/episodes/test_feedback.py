@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from discoenv.episodes import feedback
+from discoenv.exams.output import last_lines
 from discoenv.scoring import baselines
 from discoenv.scoring.scores import Score, Scoring, score
 from discoenv.tasks.domain import Domain
@@ -41,6 +42,34 @@ def test_seconds_are_said_to_be_left_only_if_they_are_limited() -> None:
     assert feedback.left(3, None) == "3 actions left."
     assert feedback.left(3, 12.4) == "3 actions left. 12 s of compute left."
     assert feedback.left(0, -1.0) == "0 actions left. 0 s of compute left."
+
+
+def test_what_is_measured_besides_the_metric_is_shown(toy: Domain) -> None:
+    setting = Setting(toy, "default", "Line", "tiny")
+    exams = [result(0.5, metrics={"r2": 0.5, "mse": mse}) for mse in (1.0, 3.0)]
+    failed = replace(exams[0], status="error", metrics=None)
+    text = feedback.report([score(setting.metric, baselines.entry(setting), [*exams, failed])], title="Scores")
+    assert "Also measured:" in text
+    assert "* A: mse 2\n" in text
+
+
+def test_output_is_cut_at_the_end_of_a_line(toy: Domain) -> None:
+    setting = Setting(toy, "default", "Line", "tiny")
+    lines = [f"epoch {number:4} loss {1 / (number + 1):.6f}" for number in range(500)]
+    exam = replace(result(0.5), stdout="\n".join(lines), status="error", metrics=None, traceback="\n".join(lines))
+    text = feedback.report([score(setting.metric, baselines.entry(setting), [exam])], title="Scores")
+    shown = [line for line in text.splitlines() if "loss" in line]
+    assert 50 < len(shown) < 200
+    assert set(shown) <= set(lines)
+    assert text.count("[…]\n") == 2
+
+
+def test_last_lines_are_whole_where_they_can_be() -> None:
+    assert last_lines("a\nbc\n", 6) == "a\nbc\n"
+    assert last_lines("abc\ndef\nghi", 7) == "[…]\ndef\nghi"
+    assert last_lines("abc\ndef\nghi", 5) == "[…]\nghi"
+    assert last_lines("abcdef", 3) == "[…]\ndef"
+    assert last_lines("abcdef\n", 3) == "[…]\nef\n"
 
 
 def test_scores_are_explained_with_floor_baseline_and_threshold_as_numbers(toy: Domain, task: Task) -> None:

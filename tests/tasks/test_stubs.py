@@ -11,6 +11,7 @@ import pytest
 from discoenv.errors import DomainError
 from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain
 
 SOURCE = '''\
 """Losses."""
@@ -152,3 +153,63 @@ def test_stubs_of_the_toy_domain_import_where_the_base_would(toy: Domain, tmp_pa
     command = [sys.executable, "-c", "import features, model; print(type(model.Model()))"]
     done = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True)
     assert done.stdout == "<class 'model.Model'>\n"
+
+
+HINTS = '''\
+"""A model."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+import numpy as np
+from basis import width
+from scipy.stats import norm, qmc
+from sklearn.linear_model import LinearRegression
+
+
+class Model(Protocol):
+    """A model."""
+
+
+def make(x):
+    """A model of x, and a sampler: {qmc}."""
+    # <solution>
+    return LinearRegression(norm.cdf(width(x)), jsl.cholesky(jnp.eye(math.ceil(2)))), qmc, np
+    # </solution>
+
+
+def check(x):
+    """Whether x is one."""
+    return isinstance(x, qmc.Sobol)
+'''
+
+
+def test_a_stub_imports_nothing_that_gives_the_solution_away() -> None:
+    text = stubs.stub(HINTS, "model.py", local={"basis"})
+    imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
+    assert imports == [
+        "from __future__ import annotations",
+        "import math",
+        "from typing import Protocol",
+        "import jax.numpy as jnp",
+        "import numpy as np",
+        "from basis import width",
+        "from scipy.stats import qmc",
+    ]
+    compile(text, "model.py", "exec")
+
+
+@pytest.mark.parametrize("name", ["BayesianOptimisation", "GreenhouseGasPrediction", "OffPolicyRL", "OnPolicyRL"])
+def test_no_stub_names_what_its_solution_is_made_of(name: str) -> None:
+    domain = get_domain(name)
+    stubbed = "".join(
+        domain.module_text(module, backend=backend, start="stub")
+        for backend in domain.specification.backends
+        for module in domain.modules
+    )
+    for hint in ("LinearRegression", "import norm", "qmc", "jax.scipy.linalg", "TrainState", "orthogonal"):
+        assert hint not in stubbed

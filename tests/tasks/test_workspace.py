@@ -13,6 +13,7 @@ import yaml
 
 from discoenv.tasks import workspace as workspaces
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.registry import get_domain, get_domains
 from discoenv.tasks.task import Task, TaskSide
 from discoenv.tasks.workspace import base_modules, describe, initial_modules, lay_out, materialise, write_modules
 from tests.conftest import MakeVariant
@@ -256,3 +257,21 @@ def test_a_layout_without_editable_modules_can_be_laid_out(toy: Domain, tmp_path
     folder = lay_out(TaskSide(domain="Toy", modules=(), datasets=("Line",), scale="tiny"), tmp_path / "w")
     assert not (folder / "Line" / "model.py").is_symlink()
     assert "np.linalg.solve" in (folder / "Line" / "model.py").read_text()
+
+
+@pytest.mark.parametrize("name", get_domains())
+def test_no_title_is_doubled(name: str) -> None:
+    domain = get_domain(name)
+    datasets = tuple(domain.specification.datasets)
+    side = TaskSide(domain=name, modules=tuple(domain.modules), datasets=datasets, scale="tiny")
+    text = describe(side)
+    titles = [line for line in text.splitlines() if line.startswith("# ")]
+    assert len(titles) == 1
+    assert text.startswith(titles[0])
+    for dataset in datasets:
+        assert text.count(f"### `{dataset}/`") == 1
+        assert f"# {dataset}\n" not in text
+    for metric, meaning in domain.specification.other_metrics.items():
+        assert f"`{metric}` ({meaning})" in text
+    for picture in re.findall(r"!\[[^\]]*\]\((\S+)\)", text):
+        assert any(picture == f"{dataset}/{name}" for dataset in datasets for name in domain.pictures(dataset))

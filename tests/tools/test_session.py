@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,26 @@ def test_reading_costs_nothing_and_shows_edits(make_session: MakeSession) -> Non
     assert session.call("read_file", {"path": "features.py", "start_line": 2, "end_line": 2}).text == "y = 2\n"
     assert "Toy regression" in session.call("read_file", {"path": "description.md"}).text
     assert session.steps_left == 10
+
+
+def test_files_that_datasets_share_are_listed_once(make_session: MakeSession, task: Task) -> None:
+    session = make_session(task=task.model_copy(update={"meta_train": ("Line", "Steps")}))
+    listed = session.call("list_files").text
+    assert listed.count("/main.py (") == 1
+    shared = listed.index("Fixed, the same in Line/, Steps/:")
+    assert shared < listed.index("  Line/main.py (")
+    for name in ("Line", "Steps"):
+        assert listed.index(f"Fixed, of {name}/ alone:") < listed.index(f"  {name}/interval.py (")
+    for path in re.findall(r"^  (\S+) \(", listed, re.MULTILINE):
+        assert session.call("read_file", {"path": path}).ok
+
+
+def test_a_file_that_is_too_long_is_cut_at_the_end_of_a_line(make_session: MakeSession) -> None:
+    session = make_session()
+    session.call("write_file", {"path": "model.py", "content": "x = 1  # one of many\n" * 3000})
+    shown, _, notice = session.call("read_file", {"path": "model.py"}).text.rpartition("\n[cut before line ")
+    assert shown.endswith("x = 1  # one of many\n")
+    assert int(notice.split()[0]) == shown.count("\n") + 1
 
 
 def test_long_files_are_read_in_parts(make_session: MakeSession) -> None:

@@ -50,18 +50,32 @@ class Prices:
 
 @dataclass(frozen=True)
 class Spent:
-    """What has been spent; ``seconds`` since the ledger was made."""
+    """What has been spent; ``seconds`` since the ledger was made.
+
+    Of ``calls`` and tokens, ``failed_calls`` and ``failed_tokens`` are those of requests that broke off, and may have
+    been billed.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
     seconds: float = 0.0
     calls: int = 0
+    failed_calls: int = 0
+    failed_tokens: int = 0
 
     @property
     def tokens(self) -> int:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
+
+    def __str__(self) -> str:
+        """Calls, tokens, cost and seconds, with what failed attempts took of them."""
+        attempts = "attempt" if self.failed_calls == 1 else "attempts"
+        failed = f", {self.failed_tokens:,} of them in {self.failed_calls} failed {attempts}"
+        cost = f", cost {self.cost:.4f}" if self.cost else ""
+        tokens = f"{self.tokens:,} tokens{failed if self.failed_calls else ''}"
+        return f"{self.calls} calls, {tokens}{cost}, {self.seconds:.0f} s"
 
     def record(self) -> dict[str, Any]:
         """As plain values."""
@@ -169,6 +183,17 @@ class Ledger:
                 calls=self._spent.calls + 1,
             )
         return cost
+
+    def fail(self, reservation: Reservation) -> int:
+        """Count a request that broke off as if all of its reservation had been used; gives the tokens."""
+        tokens = reservation.prompt_tokens + reservation.completion_tokens
+        self.settle(reservation, reservation.prompt_tokens, reservation.completion_tokens)
+        with self._lock:
+            spent = self._spent
+            self._spent = replace(
+                spent, failed_calls=spent.failed_calls + 1, failed_tokens=spent.failed_tokens + tokens
+            )
+        return tokens
 
     def release(self, reservation: Reservation) -> None:
         """Give a reservation back: nothing was spent."""

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from discoenv.agents.llm import text_tools
-from discoenv.agents.llm.budget import Ledger, Reservation
+from discoenv.agents.llm.budget import Ledger, Reservation, Spent
 from discoenv.agents.llm.context import MESSAGE_OVERHEAD, Message, TokenCounts
 from discoenv.agents.llm.event_loop import EventLoop
 from discoenv.agents.llm.failures import Failure, classify
@@ -61,6 +61,27 @@ class Reply:
     cost: float = 0.0
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What a model is waited for, see :attr:`ChatModel.on_wait`.
+
+    Attributes:
+        attempt: number of the attempt that goes on, or of the one that has just failed.
+        attempts: most attempts.
+        error: why the last attempt failed; empty for the first.
+        charged_tokens: what that attempt was counted as.
+        pause_s: seconds until the next attempt; None: the model has been asked.
+        spent: what has been spent so far.
+    """
+
+    attempt: int
+    attempts: int
+    error: str
+    charged_tokens: int
+    pause_s: float | None
+    spent: Spent
+
+
 class ChatModel:
     """A language model. Many threads may use one at the same time.
 
@@ -79,6 +100,10 @@ class ChatModel:
         timeout_s: seconds that one attempt may take.
         extra_body: further fields of the request, such as ``{"top_p": 0.9}``.
         sleep, jitter: how to wait between attempts; jitter gives numbers in [0, 1).
+
+    Attributes:
+        on_wait: called when an attempt begins, when one has failed and a pause begins, and, with None, when an answer
+            is there or given up.
 
     Raises:
         ChatError: there is no key, and the address is OpenAI's own.
@@ -118,6 +143,7 @@ class ChatModel:
         self.context_tokens = context_tokens
         self.retries = retries
         self.timeout_s = timeout_s
+        self.on_wait: Callable[[Waiting | None], None] = lambda waiting: None
         self._stream = stream
         self._tool_calls = tool_calls
         self._extra_body = dict(extra_body or {})
@@ -165,6 +191,8 @@ class ChatModel:
             if call.failed or isinstance(error, ChatError):
                 self._record(recorder, call, None, facts | {"error": f"{type(error).__name__}: {error}"})
             raise
+        finally:
+            self.on_wait(None)
         reply = self._reply(answer, call)
         facts |= {
             "finish_reason": answer.finish_reason,
@@ -220,6 +248,7 @@ class ChatModel:
             seconds_left = self.ledger.seconds_left()
             limit_s = self.timeout_s if seconds_left is None else min(self.timeout_s, seconds_left)
             call.parameters = self._parameters(reservation)
+            self.on_wait(self._waiting(call))
             try:
                 answer = self._loop.run(self._request(messages, tools, dict(call.parameters), limit_s))
             except BaseException as error:
@@ -237,13 +266,17 @@ class ChatModel:
             self._settle(call, reservation, answer, messages, tools)
             return answer
 
+    def _waiting(self, call: _Call, pause_s: float | None = None) -> Waiting:
+        last: dict[str, Any] = call.failed[-1] if call.failed else {"error": "", "charged_tokens": 0}
+        number = len(call.failed) + (pause_s is None)
+        return Waiting(number, self.retries + 1, last["error"], last["charged_tokens"], pause_s, self.ledger.spent)
+
     def _charge(self, reservation: Reservation, failure: Failure | None) -> int:
         """What is not known to be free is counted as if all of the reservation had been used."""
         if failure is not None and not failure.may_be_billed:
             self.ledger.release(reservation)
             return 0
-        self.ledger.settle(reservation, reservation.prompt_tokens, reservation.completion_tokens)
-        return reservation.prompt_tokens + reservation.completion_tokens
+        return self.ledger.fail(reservation)
 
     def _wait(self, call: _Call, failure: Failure, charged: int, error: BaseException) -> None:
         """Wait before the next attempt, or give up."""
@@ -261,6 +294,7 @@ class ChatModel:
                 "seconds", f"the model asks for {wait_s:.0f} s of patience; {seconds_left:.0f} s are left"
             )
         call.failed[-1]["waited_s"] = round(wait_s, 3)
+        self.on_wait(self._waiting(call, wait_s))
         self._sleep(wait_s)
 
     def _adapt(self, failure: Failure, tools: Sequence[Mapping[str, Any]]) -> str | None:

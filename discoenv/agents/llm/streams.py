@@ -6,13 +6,17 @@ the only reader of it: what is of another kind is read as far as it can be under
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from discoenv.arguments import as_number
 from discoenv.text import printable
+
+#: How long the usage of an answer is waited for that is whole, in seconds.
+_TAIL_S: Final = 10.0
 
 
 class BrokenAnswer(Exception):
@@ -46,7 +50,7 @@ async def collect(stream: AsyncIterable[Any]) -> Answer:
     """
     answer = Answer()
     calls: dict[int, dict[str, str]] = {}
-    async for chunk in stream:
+    async for chunk in _to_its_end(stream, answer):
         answer.usage = _usage(_get(chunk, "usage")) or answer.usage
         for choice in _listed(_get(chunk, "choices"))[:1]:
             delta = _get(choice, "delta")
@@ -59,6 +63,21 @@ async def collect(stream: AsyncIterable[Any]) -> Answer:
         raise BrokenAnswer("the stream ended in the middle of the answer")
     answer.tool_calls = _numbered([calls[index] for index in sorted(calls)])
     return answer
+
+
+async def _to_its_end(stream: AsyncIterable[Any], answer: Answer) -> AsyncIterator[Any]:
+    """The pieces of a stream. If it breaks or hangs after the end of the answer, the answer is not lost."""
+    pieces = aiter(stream)
+    while True:
+        try:
+            piece = await (asyncio.wait_for(anext(pieces), _TAIL_S) if answer.finish_reason else anext(pieces))
+        except StopAsyncIteration:
+            return
+        except Exception:
+            if not answer.finish_reason:
+                raise
+            return
+        yield piece
 
 
 def from_completion(completion: Any) -> Answer:

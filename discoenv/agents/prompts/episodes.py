@@ -156,6 +156,8 @@ class EpisodePlayer:
         try:
             session = ToolSession(env, seed=assignment.seed)
             outcome = self._play(session, model, instructions=prompt)
+            if not session.over and outcome.ended_by != "model_error":
+                session.submit_best()  # a prompt is judged by what it leads to, be it nothing
         except InfraError as error:
             raise EpisodeSpoilt(f"{assignment.task.task_id}: {error}") from error
         finally:
@@ -168,7 +170,7 @@ class EpisodePlayer:
         return PlayedEpisode(
             key=key,
             task_id=assignment.task.task_id,
-            reward=outcome.reward,
+            reward=session.reward,
             summary=summary(assignment.task),
             actions=_actions(outcome.run_directory),
             feedback=_feedback(session, outcome),
@@ -229,7 +231,7 @@ def _feedback(session: ToolSession, outcome: AgentOutcome) -> str:
     scores = ", ".join(f"{score.normalised:.3f}" for score in tested) or "none"
     errors = sorted({exam.message for score in tested for exam in score.exams if exam.message})
     lines = [
-        f"Reward {outcome.reward:.3f} (0 is a trivial solution, 1 the baseline; more is better).",
+        f"Reward {session.reward:.3f} (0 is a trivial solution, 1 the baseline; more is better).",
         f"Mean normalised scores of its runs while it worked: {runs}.",
         f"Normalised scores on the hidden datasets: {scores}.",
         f"The episode ended by: {outcome.ended_by} {outcome.reason}".rstrip() + ".",

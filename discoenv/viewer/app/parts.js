@@ -3,6 +3,7 @@
 const STATES = {
   running: "running",
   done: "done",
+  left: "left",
   crashed: "crashed",
   infra_error: "machine failed",
   unreadable: "unreadable",

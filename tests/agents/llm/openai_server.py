@@ -29,6 +29,7 @@ class Say:
     reasoning: str = ""
     delay_s: float = 0.0
     whole_calls: bool = False  # each call in one piece, without index and id, as some servers do
+    tail: str = ""  # instead of usage and end: ``break`` sends half an event, ``hang`` nothing for a long time
     odd: Mapping[str, Any] = field(default_factory=dict)  # "usage", "content", "tool_calls" as sent, of any kind
 
 
@@ -83,6 +84,7 @@ class FakeOpenAI:
         self.headers: list[dict[str, str]] = []
         self.answered: list[dict[str, Any]] = []
         self.problems: list[str] = []
+        self._closed = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -114,6 +116,7 @@ class FakeOpenAI:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -194,6 +197,12 @@ class FakeOpenAI:
         for piece in pieces:
             _event(handler, _chunk(piece))
         _event(handler, _chunk({}, finish_reason))
+        if say.tail:
+            handler.close_connection = True
+            handler.wfile.write(b"data: {\n\n" if say.tail == "break" else b"")
+            if say.tail == "hang":
+                self._closed.wait(60)
+            return
         if say.report_usage and (body.get("stream_options") or {}).get("include_usage"):
             _event(handler, {**_head("chat.completion.chunk"), "choices": [], "usage": say.odd.get("usage", usage)})
         handler.wfile.write(b"data: [DONE]\n\n")

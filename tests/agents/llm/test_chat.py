@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from discoenv.agents.llm import chat as chat_module
+from discoenv.agents.llm import streams
 from discoenv.agents.llm.budget import Budget, Ledger, Prices
 from discoenv.episodes.transcript import CallRecorder, read_calls
 from discoenv.errors import BudgetSpent, ChatError
@@ -362,6 +363,41 @@ def test_an_attempt_that_takes_too_long_is_repeated(make_model: MakeModel, waits
     with FakeOpenAI([Say("too late", delay_s=5.0), Say("Hello!")]) as server:
         assert make_model(server.url, timeout_s=0.5).complete(HELLO).text == "Hello!"
     assert len(waits) == 1
+
+
+@pytest.mark.parametrize("tail", ["break", "hang"])
+def test_an_answer_whose_stream_breaks_or_hangs_after_its_end_is_not_charged_twice(
+    make_model: MakeModel, waits: list[float], monkeypatch: pytest.MonkeyPatch, tail: str
+) -> None:
+    monkeypatch.setattr(streams, "_TAIL_S", 0.1)
+    with FakeOpenAI([Say("Hello!", [("add", {"x": 1})], tail=tail)]) as server:
+        model = make_model(server.url, timeout_s=30.0)
+        reply = model.complete(HELLO, [TOOL])
+    assert (reply.text, [call.arguments for call in reply.tool_calls]) == ("Hello!", ['{"x": 1}'])
+    assert reply.usage["source"] == "estimated"
+    assert (len(server.requests), waits) == (1, [])
+    assert (model.ledger.spent.calls, model.ledger.spent.failed_calls) == (1, 0)
+
+
+def test_what_failed_attempts_cost_is_counted_once_and_shown_while_one_waits(make_model: MakeModel) -> None:
+    seen: list[chat_module.Waiting | None] = []
+    with FakeOpenAI([Fail(429, "slow down"), Break(), Say("Hello!")]) as server:
+        model = make_model(server.url)
+        model.on_wait = seen.append
+        model.complete(HELLO)
+    spent = model.ledger.spent
+    assert (spent.calls, spent.failed_calls) == (2, 1)
+    assert 0 < spent.failed_tokens == spent.tokens - server.tokens
+    *attempts, last = seen
+    assert last is None
+    assert [(each.attempt, each.pause_s is None) for each in attempts if each] == [
+        (1, True), (1, False), (2, True), (2, False), (3, True),
+    ]  # fmt: skip
+    assert [each.charged_tokens for each in attempts if each] == [0, 0, 0, spent.failed_tokens, spent.failed_tokens]
+    assert attempts[1] is not None and "slow down" in attempts[1].error
+    assert attempts[4] is not None and attempts[4].spent.failed_tokens == spent.failed_tokens
+    assert "of them in 1 failed attempt" in str(spent)
+    assert all(each.attempts == 7 for each in attempts if each)
 
 
 def test_many_threads_share_a_budget(make_model: MakeModel) -> None:

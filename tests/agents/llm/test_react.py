@@ -44,7 +44,7 @@ def test_an_episode_with_every_fault_is_played_to_its_end(
     session = make_session(max_steps=3)
     with FakeOpenAI(script) as server:
         outcome = react.play(session, make_model(server.url), display=ChatDisplay())
-    assert outcome.reward == session.reward > 1
+    assert (outcome.reward or 0) == session.reward > 1
     assert (outcome.ended_by, outcome.runs) == ("submit", 1)
     assert server.problems == []
     assert len(server.requests) == len(script)
@@ -92,7 +92,7 @@ def test_a_model_without_tools_plays_in_text(
     with FakeOpenAI(script) as server:
         outcome = react.play(session, make_model(server.url, tool_calls="text"))
     assert (outcome.ended_by, outcome.runs) == ("submit", 1)
-    assert outcome.reward > 1
+    assert (outcome.reward or 0) > 1
     assert "tools" not in server.requests[0]
     assert "* `replace_in_file`:" in server.requests[0]["messages"][0]["content"]
     assert "the arguments are not valid JSON" in server.requests[2]["messages"][-1]["content"]
@@ -113,7 +113,7 @@ def test_a_spent_budget_submits_the_best_run(
         assert len(server.answered) >= 2
         assert server.tokens == outcome.spent.tokens <= (budget.tokens or server.tokens)
         assert len(server.answered) <= (budget.calls or len(server.answered))
-    assert outcome.reward > 1
+    assert (outcome.reward or 0) > 1
     assert session.observation["files"] == good
 
 
@@ -134,14 +134,57 @@ def test_a_model_that_cannot_be_had_loses_nothing(
         outcome = react.play(make_session(), make_model(server.url))
     assert outcome.ended_by == "model_error"
     assert "the key has expired" in outcome.reason
-    assert outcome.reward > 1
+    assert outcome.reward is not None and outcome.reward > 1
+    assert outcome.exit_status == 4, "the endpoint failed, whatever was submitted"
 
 
 def test_a_model_that_only_talks_is_not_asked_for_ever(make_session: MakeSession, make_model: MakeModel) -> None:
     with FakeOpenAI([], repeat=Say("What a task!")) as server:
         outcome = react.play(make_session(), make_model(server.url))
         assert len(server.requests) == react.MOST_SILENT + 1
-    assert (outcome.ended_by, outcome.reward) == ("silent", 0.0)
+    assert (outcome.ended_by, outcome.reward) == ("silent", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended_by", "status", "reason"),
+    [
+        (Fail(401, "the key has expired"), "model_error", 4, "the key has expired"),
+        (Fail(429, "slow down"), "model_error", 4, "(after 7 attempts)"),
+        (Say("What a task!"), "silent", 5, "no file was ever edited"),
+        (Say("", [("list_files", {})]), "budget", 3, "calls is spent"),
+        (Say("", [("run", {})]), "steps", 0, ""),
+    ],
+)
+def test_an_agent_that_never_edited_submits_nothing(
+    make_session: MakeSession, make_model: MakeModel, answer: Answer, ended_by: str, status: int, reason: str
+) -> None:
+    session = make_session(max_steps=1)
+    with FakeOpenAI([], repeat=answer) as server:
+        outcome = react.play(session, make_model(server.url, ledger=Ledger(Budget(calls=4))), display=ChatDisplay())
+    assert (outcome.ended_by, outcome.exit_status) == (ended_by, status)
+    assert reason in outcome.reason
+    events = (Path(session.info["run_directory"]) / "episode.jsonl").read_text().splitlines()
+    end = read_calls(Path(session.info["run_directory"]))[-1]
+    assert (end["event"], end["ended_by"], end["reason"], end["reward"]) == (
+        "end",
+        ended_by,
+        outcome.reason,
+        outcome.reward,
+    )
+    if status:
+        assert outcome.reward is None
+        assert len(events) == 1, "nothing was examined"
+        assert "no file was ever edited, so nothing was submitted" in outcome.reason
+        assert not session.over
+
+
+def test_an_agent_that_edited_submits_what_it_has(
+    make_session: MakeSession, make_model: MakeModel, good: dict[str, str]
+) -> None:
+    with FakeOpenAI([Say("", writing(good))], repeat=Say("Done.")) as server:
+        outcome = react.play(make_session(), make_model(server.url))
+    assert outcome.reward is not None and outcome.reward > 1
+    assert (outcome.ended_by, outcome.exit_status) == ("silent", 0)
 
 
 def test_running_to_the_last_step_ends_the_episode(
@@ -150,7 +193,7 @@ def test_running_to_the_last_step_ends_the_episode(
     with FakeOpenAI([Say("", writing(good))], repeat=Say("", [("run", {})])) as server:
         outcome = react.play(make_session(max_steps=2), make_model(server.url))
     assert (outcome.ended_by, outcome.runs) == ("steps", 2)
-    assert outcome.reward > 1
+    assert (outcome.reward or 0) > 1
 
 
 def test_long_conversations_are_shortened(make_session: MakeSession, make_model: MakeModel) -> None:

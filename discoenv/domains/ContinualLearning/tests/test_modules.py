@@ -31,6 +31,16 @@ def test_all_of_the_head_is_the_optimisers_from_the_start_and_learns(code: Any) 
     assert all((before[name] != after[name]).any() for name in before)
 
 
+def test_each_experience_prints_how_its_training_goes(code: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    model = learned(code, short(EPOCHS=4, TRAIN_SAMPLES=70, BATCH=32))
+    head, *lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert head == ["experience", "epoch", "training", "loss", "validation", "accuracy", "on", "memory"]
+    rows = [line for line in lines if line != head]
+    assert [row[:2] for row in rows] == [[str(t), str(e)] for t in range(1, model.task + 2) for e in (2, 4)]
+    assert [row[4] == "–" for row in rows] == [row[0] == "1" for row in rows]
+    assert all(np.isfinite(float(row[2])) and 0 <= float(row[3]) <= 1 for row in rows)
+
+
 def test_the_scheduler_is_told_the_number_of_steps_that_are_taken(code: Any) -> None:
     exam_ = short(EPOCHS=2, TRAIN_SAMPLES=70, BATCH=32)
     model = learned(code, exam_)

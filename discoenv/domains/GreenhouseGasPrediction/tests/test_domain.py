@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -200,6 +201,18 @@ def test_mauna_loa_scores_do_not_depend_on_the_unknown_unit() -> None:
 
 
 # Modules
+
+
+def test_forecasts_are_printed_with_their_errors_once_these_are_known(capsys: pytest.CaptureFixture[str]) -> None:
+    exam = examiner("BoxModel/N2O")
+    with import_learner(DOMAIN) as code:
+        forecaster = code.main.Forecaster(exam.training_data(0)["history"], exam.config)
+        capsys.readouterr()
+        examine(exam, forecaster, 0)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == exam.config["origins"] - 1
+    pattern = r"until \d+\.\d\d: RMSE \S+ ppb of the forecast from the last origin"
+    assert all(re.fullmatch(pattern, line) for line in lines)
 
 
 @pytest.mark.parametrize("module", DOMAIN.modules)

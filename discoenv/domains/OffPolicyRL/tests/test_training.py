@@ -125,3 +125,15 @@ def test_late_returns_leave_out_where_no_episode_ended(code: Any) -> None:
     returns[0, 0, 5:] = [99, 1, 3]
     returns[0, 1, 7] = 4
     np.testing.assert_allclose(code.main.late_return(returns), [[2, 4, -np.inf], [-np.inf] * 3])
+
+
+def test_lines_of_progress_are_windows_in_which_an_episode_ended(code: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    returns = np.full((1, 20), np.nan, np.float32)
+    returns[0, [5, 11]] = 3.0, 5.0
+    code.main.report(returns, {"TOTAL_TIMESTEPS": 1000})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["300", "3.000"],
+        ["600", "5.000"],
+        ["1,000", "no", "episode", "ended"],
+    ]

@@ -192,6 +192,22 @@ def test_the_learning_rate_is_chosen_by_the_returns_at_the_end_of_training(code:
     assert code.main.best_rate(np.full((2, 1, 5), np.nan, np.float32)) == 0
 
 
+def test_lines_of_progress_are_windows_in_which_an_episode_ended(code: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"NUM_ENVS": 2, "NUM_STEPS": 5}
+    returns = np.full((1, 20), np.nan, np.float32)
+    returns[0, [5, 11, 12]] = 3.0, 5.0, 9.0
+    code.main.report(returns, config)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["60", "3.000"],
+        ["120", "5.000"],
+        ["140", "9.000"],
+        ["200", "no", "episode", "ended"],
+    ]
+    code.main.report(np.ones((2, 20), np.float32), config)
+    assert len(capsys.readouterr().out.splitlines()) == 11
+
+
 @pytest.mark.parametrize("backend", DOMAIN.backends)
 def test_stubs_import_cleanly_and_refuse_to_run(backend: str) -> None:
     with import_learner(DOMAIN, backend=backend, stubs=DOMAIN.modules) as stub:

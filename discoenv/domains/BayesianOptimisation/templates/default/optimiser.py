@@ -97,11 +97,9 @@ class Optimiser:
         self._x[rows], self._y[rows] = x, y
         self._count += len(y)
         if self._count == len(self._y):
-            initial = self._y[: len(self._design)].max()
-            print(
-                f"function {self._functions}: best value {initial:.4g} of the initial design, "
-                f"{self._y.max():.4g} after {self._count} evaluations"
-            )
+            counts = np.unique(np.linspace(len(self._design), self._count, 5).astype(int))
+            best = ", ".join(f"{self._y[:count].max():.4g} after {count}" for count in counts)
+            print(f"function {self._functions}: best value {best} evaluations")
 
     def rehearse(self):
         """One round on an invented function: compiles everything, and shows mistakes before the exam begins."""

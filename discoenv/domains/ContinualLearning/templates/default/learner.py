@@ -69,12 +69,33 @@ class ContinualLearner:
         self.network.begin_experience(self.task, classes)
         self.classes.append(classes.numpy())
         self.regularizer.begin_experience(self.task, self.parameters())
-        for _ in range(self.config["EPOCHS"]):
-            for rows in torch.randperm(len(labels), generator=self.generator).split(self.config["BATCH"]):
+        if self.task == 0:
+            print(f"{'experience':>10} {'epoch':>5} {'training loss':>13} {'validation accuracy':>19} {'on memory':>9}")
+        epochs = self.config["EPOCHS"]
+        for epoch in range(1, epochs + 1):
+            losses = [
                 self.train_step(images[rows], labels[rows], tasks[rows])
+                for rows in torch.randperm(len(labels), generator=self.generator).split(self.config["BATCH"])
+            ]
+            if epoch == epochs or epoch % -(-epochs // 3) == 0:
+                self.report(epoch, torch.stack(losses), validation_images, validation_labels)
         finished = Finished(self.network, self.task, validation_images, validation_labels, self.generator)
         self.regularizer.end_experience(self.task, self.parameters(), finished)
         self.memory.update(self.replay, images, labels, tasks, self.outputs)
+
+    def report(self, epoch, losses, images, labels):
+        """Print how far training has come: on the experience, and on what the memory holds of those before."""
+        memory = self.memory
+        kept = (
+            f"{self.accuracy(memory.images, memory.labels, memory.tasks):9.3f}" if len(memory.labels) else f"{'–':>9}"
+        )
+        accuracy = self.accuracy(images, labels, torch.full_like(labels, self.task))
+        print(f"{self.task + 1:10} {epoch:5} {losses.mean():13.4f} {accuracy:19.3f} {kept}", flush=True)
+
+    def accuracy(self, images, labels, tasks):
+        """Share of the images that the network, as it is now, gives the right one of all classes so far."""
+        logits, _ = self.outputs(images, tasks)
+        return (logits.argmax(dim=1) == labels).float().mean().item()
 
     def state(self):
         """What is handed over: as ``previous``, but instead of the memory the rows of the items that are kept."""
@@ -86,7 +107,7 @@ class ContinualLearner:
         }
 
     def train_step(self, images, labels, tasks):
-        """One update, on the items of the current batch and of the memory that the sampler chooses."""
+        """One update, on the items of the current batch and of the memory that the sampler chooses; their mean loss."""
         current = Items(labels, tasks, lambda: self.outputs(images, tasks))
         stored = self.memory.items(self.outputs)
         chosen, drawn, weights = self.sampler.compose(current, stored, self.draw(stored))
@@ -126,6 +147,7 @@ class ContinualLearner:
         self.optimizer.step()
         self.regularizer.after_step(self.step, gradients, self.parameters())
         self.step += 1
+        return losses.detach().mean()
 
     def draw(self, stored):
         """``draw(count)`` for the sampler: rows of the memory that the replay module chooses."""

@@ -16,10 +16,17 @@ class Forecaster:
     def __init__(self, history, config):
         self._config = config
         self._history = np.empty((0, 4))
+        self._forecast = {}
         self.observe(history)
 
     def observe(self, rows):
         """Append rows (float64[N, 4]) that have been observed since, and fit a new model to the whole record."""
+        errors = [row[3] - self._forecast[row[0]] for row in rows if row[0] in self._forecast]
+        if errors:
+            rmse = np.sqrt(np.mean(np.square(errors)))
+            print(
+                f"until {rows[-1, 0]:.2f}: RMSE {rmse:.4g} {self._config['unit']} of the forecast from the last origin"
+            )
         history = self._history = np.concatenate([self._history, rows])
         times = history[:, :3].copy()
         X = make_features(times, history.copy())
@@ -31,4 +38,6 @@ class Forecaster:
         """Mixing ratios float64[M] at future times (float64[M, 3]), in the unit of the record."""
         history = self._history
         prediction = self._model.predict(make_features(times.copy(), history.copy()))
-        return np.asarray(inverse_transform(prediction, times.copy(), history.copy()), dtype=np.float64)
+        values = np.asarray(inverse_transform(prediction, times.copy(), history.copy()), dtype=np.float64)
+        self._forecast = dict(zip(times[:, 0].tolist(), np.ravel(values).tolist(), strict=False))
+        return values

@@ -49,13 +49,20 @@ def late_return(returns):
 
 
 def report(returns, config):
-    """Print ten lines of training progress; ``returns`` is float32[S, K], NaN where no episode ended."""
-    print(f"{'steps':>12} {'training return':>16}")
-    length = returns.shape[-1]
+    """Print at most ten lines of training progress; ``returns`` is float32[S, K], NaN where no episode ended.
+
+    A line is the mean over the window since the line before, which is made so long that an episode ended in it.
+    """
+    print(f"{'until step':>12} {'training return':>16}")
+    begin, length = 0, returns.shape[-1]
     for window in np.array_split(np.arange(length), min(10, length)):
-        ended = returns[:, window][~np.isnan(returns[:, window])]
-        steps = (window[-1] + 1) * config["TOTAL_TIMESTEPS"] // length
-        print(f"{steps:12,} {ended.mean() if ended.size else np.nan:16.3f}")
+        end = window[-1] + 1
+        ended = returns[:, begin:end][~np.isnan(returns[:, begin:end])]
+        if ended.size:
+            print(f"{end * config['TOTAL_TIMESTEPS'] // length:12,} {ended.mean():16.3f}")
+            begin = end
+    if begin < length:
+        print(f"{config['TOTAL_TIMESTEPS']:12,} {'no episode ended':>16}")
 
 
 def main():

@@ -55,13 +55,21 @@ def select(results, index):
 
 
 def report(returns, config):
-    """Print ten lines of progress; ``returns`` is float32[NUM_SEEDS, NUM_UPDATES], NaN where no episode ended."""
-    print(f"{'steps':>12} {'training return':>16}")
+    """Print at most ten lines of progress; ``returns`` is float32[NUM_SEEDS, NUM_UPDATES], NaN where no episode ended.
+
+    A line is the mean over the window since the line before, which is made so long that an episode ended in it.
+    """
+    print(f"{'until step':>12} {'training return':>16}")
     steps_per_update = config["NUM_ENVS"] * config["NUM_STEPS"]
-    updates = np.arange(returns.shape[1])
-    for window in np.array_split(updates, min(10, len(updates))):
-        ended = returns[:, window][~np.isnan(returns[:, window])]
-        print(f"{(window[-1] + 1) * steps_per_update:12,} {ended.mean() if ended.size else np.nan:16.3f}")
+    begin, length = 0, returns.shape[1]
+    for window in np.array_split(np.arange(length), min(10, length)):
+        end = window[-1] + 1
+        ended = returns[:, begin:end][~np.isnan(returns[:, begin:end])]
+        if ended.size:
+            print(f"{end * steps_per_update:12,} {ended.mean():16.3f}")
+            begin = end
+    if begin < length:
+        print(f"{length * steps_per_update:12,} {'no episode ended':>16}")
 
 
 def handed_over(results, best):
