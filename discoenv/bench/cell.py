@@ -65,9 +65,7 @@ class DatasetOutcome:
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """From plain values; ``metric`` was called ``score`` once."""
         metric = content["metric"] if "metric" in content else content["score"]
-        ok = bool(content["ok"])
-        valid = content.get("valid", 1.0 if ok else None)
-        return cls(float(metric), float(content["normalised"]), ok, valid)
+        return cls(float(metric), float(content["normalised"]), bool(content["ok"]), content.get("valid"))
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def test_replay_takes_the_users_reward_function(
     env.close()
     run, name = info["run_directory"], f"{__name__}:shortest"
     result = invoke("replay", run)
-    assert f"recorded {reward:.6f}, again 0.000000" in result.stdout
+    assert f"recorded {reward:.6f}, again -1.000000" in result.stdout
     assert f"The recorded reward was made by {name}," in " ".join(result.stderr.split())
     result = invoke("replay", run, "--reward-fn", name)
     assert f"recorded {reward:.6f}, again {reward:.6f}" in result.stdout
@@ -85,7 +85,7 @@ def test_replay_scores_a_run_that_was_cut_off(task: Task, sandbox: Sandbox, tmp_
     with (Path(info["run_directory"]) / "episode.jsonl").open("a") as file:
         file.write('{"event": "st')
     result = invoke("replay", info["run_directory"])
-    assert "reward: recorded not finished, again 0.000000" in result.stdout
+    assert "reward: recorded not finished, again -1.000000" in result.stdout
 
 
 def test_gc_removes_what_killed_processes_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Domain) -> None:
