@@ -190,7 +190,9 @@ def test_an_agent_that_edited_submits_what_it_has(
 def test_running_to_the_last_step_ends_the_episode(
     make_session: MakeSession, make_model: MakeModel, good: dict[str, str]
 ) -> None:
-    with FakeOpenAI([Say("", writing(good))], repeat=Say("", [("run", {})])) as server:
+    changed = {name: f"{text}# changed\n" for name, text in good.items()}  # to run the same files again costs no step
+    script = [Say("", [*writing(good), ("run", {})]), Say("", [*writing(changed), ("run", {})])]
+    with FakeOpenAI(script) as server:
         outcome = react.play(make_session(max_steps=2), make_model(server.url))
     assert (outcome.ended_by, outcome.runs) == ("steps", 2)
     assert (outcome.reward or 0) > 1
