@@ -24,7 +24,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(PIP_INSTALL) -c constraints.txt --build-constraint constraints.txt
 
 .DEFAULT_GOAL := demo
-.PHONY: help demo test test-all lint types format bench gpu calibrate lock newest clean \
+.PHONY: help demo test test-all lint types format bench gpu calibrate audit lock newest clean \
   ci-demo ci-lint ci-docker ci-viewer ci-discogen ci-bench ci-newest ci-tests
 
 help: ## List the targets
@@ -64,6 +64,10 @@ gpu: $(VENV)/.dev ## Try everything about GPUs, in ten minutes: writes gpu-resul
 
 calibrate: $(VENV)/.dev ## Measure all floors and baselines (hours)
 	$(BIN)/discoenv calibrate all
+
+audit: $(VENV)/.dev ## Try every exploit on every domain, and on three in containers (hours)
+	@$(BIN)/discoenv doctor --fix --quiet
+	@PYTHON=$(BIN)/python DISCOENV_TEST_ENGINE=$(abspath $(CI_DIR))/engine .ci/audit
 
 lock: | $(BIN)/python ## Choose again which versions are installed: writes constraints.txt
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt uv

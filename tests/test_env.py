@@ -886,7 +886,7 @@ def test_a_time_limit_of_a_vector_environment_is_one_of_each(task: Task, sandbox
     env = gymnasium.make_vec("DiscoGen-v0", 1, task=task, sandbox=sandbox, runs_dir=None, max_episode_steps=1)
     env.reset(seed=0)
     _, rewards, _, truncations, infos = env.step([{"command": "edit"}])
-    assert (rewards.tolist(), truncations.tolist(), "meta_test" in infos) == ([0.0], [True], True)
+    assert (rewards.tolist(), truncations.tolist(), "meta_test" in infos) == ([-1.0], [True], True)
     env.close()
 
 

@@ -241,9 +241,7 @@ class Auditor:
 
     def _attempt_episode(self, exploit: Exploit) -> Finding:
         """Play an episode in which the base modules are run, then an exploit, twice, and submitted."""
-        self.honest_run(self.module)  # starts what stays warm
         task = self.task.model_copy(update={"train_seeds": 2, "test_seeds": 1})
-        before = look(self._directory, self.facts.mark)
         env = DiscoGenEnv(task=task, host=self.host, runs_dir=None)
         exams: list[Mapping[str, Any]] = []
         try:
@@ -259,6 +257,8 @@ class Auditor:
                     )
                 sides = (info.get(side) or {} for side in ("meta_train", "meta_test"))
                 exams += [exam for side in sides for score in side.values() for exam in score["exams"]]
+                if step == 0:  # what stays warm has been started
+                    before = look(self._directory, self.facts.mark)
         finally:
             env.close()
         gains = [text for exam in exams for text in re.findall(r"^BREACH: (.*)$", exam["stdout"], re.MULTILINE)]

@@ -17,8 +17,9 @@ from discoenv.audit.exploits import ACTIONS, RUNS, exploits_of
 from discoenv.errors import DomainError
 from discoenv.tasks.domain import Domain
 
-#: Name of the file, in a domain's folder, that holds what its last audit has found.
+#: Names of the files, in a domain's folder, that hold what its last audits have found: on this machine, in containers.
 FILE = "audit.json"
+DOCKER_FILE = "audit_docker.json"
 _FAILED = re.compile(r"exam failed \((\w+)\)")
 _SPENT = re.compile(r"exam failed \((timeout|memory)\)")
 _WORSE = re.compile(r"worse \(.*\)")
@@ -132,13 +133,13 @@ class Audit(_Record):
         return f'{head},\n "outcomes": {{\n' + ",\n".join(lines) + "\n }\n}\n"
 
 
-def audit_of(domain: Domain) -> Audit | None:
+def audit_of(domain: Domain, file: str = FILE) -> Audit | None:
     """The last audit of a domain; None if its folder has none.
 
     Raises:
         DomainError: the file cannot be read.
     """
-    path = domain.directory / FILE
+    path = domain.directory / file
     if not path.is_file():
         return None
     try:
@@ -149,19 +150,34 @@ def audit_of(domain: Domain) -> Audit | None:
 
 def markdown(domains: Sequence[Domain]) -> str:
     """The tables of all audits of these domains; those that have not been audited are left out."""
-    audits = {domain.name: found for domain in domains if (found := audit_of(domain)) is not None}
+    audits, contained = (
+        {domain.name: found for domain in domains if (found := audit_of(domain, file)) is not None}
+        for file in (FILE, DOCKER_FILE)
+    )
     exploits: dict[str, AnyExploit] = {}
     for domain in domains:
         if domain.name in audits:
-            exploits |= {each.name: each for each in (*exploits_of(domain), *ACTIONS, *RUNS)}
-    return "\n".join([*_targets(audits), "", *_matrix(audits, exploits), "", *_differences(audits, exploits)]) + "\n"
+            every: list[AnyExploit] = [*exploits_of(domain), *ACTIONS, *RUNS]
+            exploits |= {each.name: each for each in every}
+    return (
+        "\n".join(
+            [
+                *_targets([*audits.items(), *contained.items()]),
+                "",
+                *_matrix(audits, exploits),
+                "",
+                *_differences(audits, exploits),
+            ]
+        )
+        + "\n"
+    )
 
 
-def _targets(audits: Mapping[str, Audit]) -> Iterator[str]:
-    """A row for each domain: what was attacked, and the honest module's exams."""
+def _targets(audits: Sequence[tuple[str, Audit]]) -> Iterator[str]:
+    """A row for each audit of a domain: what was attacked, and the honest module's exams."""
     yield "| domain | module | dataset | scale | honest score | floor | s | CPU s | MB | exploits | gain | where |"
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
-    for name, audit in audits.items():
+    for name, audit in audits:
         cells = [
             *(name, f"`{audit.module}.py`", audit.dataset, audit.scale),
             *(f"{audit.metric} {audit.value:.4g}", f"{audit.floor:.4g}"),

@@ -13,7 +13,7 @@ from rich.console import Console
 from discoenv.audit import report, summary
 from discoenv.audit.auditor import Auditor
 from discoenv.audit.exploit import AnyExploit
-from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, RUNS, exploits_of
+from discoenv.audit.exploits import ACTIONS, BRIEF, CLASSES, EXPLOITS, RUNS, exploits_of
 from discoenv.cli.options import DomainArgument, SandboxOption, ScaleName, ScaleOption
 from discoenv.errors import UnknownName
 from discoenv.exams.host import Host
@@ -30,7 +30,9 @@ def audit(
     only: Annotated[
         list[str] | None, typer.Option(help="Only this class or exploit (repeat the option).", show_default="all")
     ] = None,
-    brief: Annotated[bool, typer.Option("--brief", help="Only a few exploits of each class.")] = False,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Only a few exploits of each class, and all that are the domain's own.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -46,8 +48,10 @@ def audit(
     if not provider.isolated:
         raise typer.BadParameter(f"{provider.name} does not isolate: the exploits would hit this machine")
 
+    general = {each.name for each in (*EXPLOITS, *ACTIONS, *RUNS)} - BRIEF
+
     def chosen(name: str, kind: str) -> bool:
-        return (not only or name in only or kind in only) and (not brief or name in BRIEF)
+        return (not only or name in only or kind in only) and (not brief or name not in general)
 
     known: list[AnyExploit] = [*exploits_of(found), *ACTIONS, *RUNS]
     for word in only or []:

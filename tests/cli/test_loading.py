@@ -52,6 +52,7 @@ def test_help_imports_no_command() -> None:
         "discoenv.cli.main",
         "discoenv.errors",
         "discoenv.registration",
+        "discoenv.text",
     }
 
 

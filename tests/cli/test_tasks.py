@@ -73,8 +73,8 @@ def test_count_tasks_of_the_toy_domain(toy: Domain, discoenv_command: Command) -
     ("words", "message"),
     [
         (
-            ["create-task", "--task-domain", "OnPolicyRl"],
-            "no domain is called 'OnPolicyRl'; did you mean 'OnPolicyRL'?",
+            ["create-task", "--task-domain", "OnPolicyLR"],
+            "no domain is called 'OnPolicyLR'; did you mean 'OnPolicyRL'?",
         ),
         (["create-discobench", "--task-name", "OnPolicyRL_los"], "did you mean 'OnPolicyRL_loss'?"),
         (["show", "OnPolicyRL_los"], "did you mean 'OnPolicyRL_loss'?"),

@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from discoenv.audit.exploits import ACTIONS, exploits_of
-from discoenv.audit.summary import audit_of
+from discoenv.audit.exploits import ACTIONS, RUNS, exploits_of
+from discoenv.audit.summary import DOCKER_FILE, audit_of
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain
 
@@ -75,11 +75,16 @@ def test_the_rules_of_a_domain_are_those_of_its_declaration(pages: ModuleType, l
 
 def test_audits_are_of_exploits_that_exist(listed: list[Domain]) -> None:
     for domain in listed:
-        audit = audit_of(domain)
-        assert audit is not None, f"{domain.name}: run discoenv audit {domain.name} (see CONTRIBUTING.md)"
-        assert audit.gaining == 0
-        known = {each.name for each in exploits_of(domain)} | {each.name for each in ACTIONS}
-        assert set(audit.outcomes) <= known, domain.name
+        audits = audit_of(domain), audit_of(domain, DOCKER_FILE)
+        assert audits[0] is not None, f"{domain.name}: run discoenv audit {domain.name} (see CONTRIBUTING.md)"
+        known = {
+            *(each.name for each in exploits_of(domain)),
+            *(each.name for each in ACTIONS),
+            *(each.name for each in RUNS),
+        }
+        for audit in filter(None, audits):
+            assert audit.gaining == 0
+            assert set(audit.outcomes) <= known, domain.name
 
 
 def test_the_readme_counts_the_domains_of_the_page(listed: list[Domain]) -> None:

@@ -410,6 +410,31 @@ def test_who_adapts_and_recognises_similar_images_disagrees_with_the_witness() -
     assert watched_by.questions == 2
 
 
+def test_who_adapts_beside_a_logit_that_hides_it_is_found_out() -> None:
+    exam_ = examiner()
+    honest = knowing(exam_)
+
+    def adapting(said: dict[bytes, Any] | None) -> Callable[[Any], Any]:
+        questions = [0]
+
+        def answer(images: Any) -> Any:
+            questions[0] += 1
+            found = 1.5 * honest(images)
+            found[:, 0] += questions[0]
+            found[:, 9] = -1e6  # beside which all else is small
+            known = {} if said is None else said
+            return np.stack([known.setdefault(x.tobytes(), y) for x, y in zip(images, found, strict=True)])
+
+        return answer
+
+    with pytest.raises(RuleBroken, match="the class of an image changed when it was shown again among other images"):
+        exam_.examine(classifying(exam_, adapting(None)), 0)
+    watched = classifying(exam_, adapting({}))
+    watched.witness = classifying(exam_, adapting({}))
+    with pytest.raises(RuleBroken, match="a learner that was shown other images says another class"):
+        exam_.examine(watched, 0)
+
+
 def test_rounding_is_allowed() -> None:
     exam_ = examiner()
     honest = knowing(exam_)
