@@ -134,6 +134,8 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         }
         self._asked |= {} if scale is None else {"scale": (scale,)}
         self._asked |= {} if objective is None else {"objective": self._objectives}
+        if host is not None:
+            arguments.instance("host", host, Host)
         self._device: Callable[[bool], Device] = (
             host.device if host else lambda gpu: devices.choose(device, prefer_gpu=gpu)
         )
@@ -146,8 +148,6 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             arguments.function("reward_fn", reward_fn, "task", "scores", "modules")
         if on_progress is not None:
             arguments.function("on_progress", on_progress, "progress")
-        if host is not None:
-            arguments.instance("host", host, Host)
         self.host = host or Host(sandbox, device=device, secret=secret)
         self._owns_host = host is None
         self._reward_fn = reward_fn
