@@ -76,6 +76,8 @@ def a_coroutine() -> Callable[..., Any]:
         ({"runs_dir": "/dev/null/runs"}, ["runs_dir is '/dev/null/runs'", "/dev/null is not a folder"]),
         ({"task": 3}, ["task is 3", "DiscoBench"]),
         ({"render_mode": 3}, ["render_mode is 3", "None and 'ansi'"]),
+        ({"packs": 3}, ["packs is 3", "a list of such paths"]),
+        ({"reference": "best"}, ["reference is 'best'"]),
     ],
 )
 def test_a_wrong_argument_of_make_is_refused_there(toy: Domain, given: dict[str, Any], parts: list[str]) -> None:
