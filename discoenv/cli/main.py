@@ -95,7 +95,7 @@ class Commands(DeferredGroup):
         "image": Deferred("sandbox:image", "Images of learners, for the docker and podman sandboxes.", _SANDBOXES),
         "ps": Deferred(
             "sandbox:ps",
-            "List what runs in sandboxes on this machine, examiners beside them, and who holds its GPUs.",
+            "List what runs in sandboxes and beside them on this machine, and who holds its GPUs.",
             _SANDBOXES,
         ),
     }

@@ -212,7 +212,7 @@ def export(
 
 
 def gc() -> None:
-    """Remove what killed processes left behind: containers, control groups, processes, folders."""
+    """Remove what killed processes left behind: containers, control groups, processes, temporary folders."""
     from discoenv.machine import scratch  # asks every sandbox
     from discoenv.sandbox import inventory
 

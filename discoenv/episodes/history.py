@@ -124,7 +124,7 @@ def load(record: EpisodeRecord, step: int | None = None) -> History:
     if step is None and events[-1].info.infra_error is not None:
         events = events[:-1]
     try:
-        modules = {number: record.modules(number) for number in module_folders(where)}
+        modules = {number: record.submission(number) for number in module_folders(where)}
     except (OSError, ValueError) as error:
         raise RunError(f"{where}: a module cannot be read: {error}") from error
     if 0 not in modules:

@@ -80,8 +80,8 @@ class ExamRecord(Record):
     number: int = 0
     status: str = ""
     metric: float = math.nan
-    normalised: float = math.nan
-    worth: float = math.nan
+    normalised: float | None = None
+    worth: float | None = None
     reference: float | None = None
     metrics: dict[str, float] | None = None
     seconds: float | None = None
@@ -105,8 +105,8 @@ class ExamRecord(Record):
         cls,
         result: ExamResult,
         metric: float,
-        normalised: float = math.nan,
-        worth: float = math.nan,
+        normalised: float | None = None,
+        worth: float | None = None,
         reference: float | None = None,
     ) -> Self:
         """The record of a result; ``metric`` as it counts."""
@@ -159,8 +159,8 @@ class ScoreRecord(Record):
     normalised: float = math.nan
     standard_error: float | None = None
     spread: float | None = None
-    valid: float = math.nan
-    outcome: float = math.nan
+    valid: float | None = None
+    outcome: float | None = None
     metric: float = math.nan
     metric_name: str = ""
     floor: float = math.nan
@@ -180,7 +180,7 @@ class ScoreRecord(Record):
         span = self.baseline - self.floor
         return {
             exam.number: exam.worth
-            if math.isfinite(exam.worth)
+            if exam.worth is not None and math.isfinite(exam.worth)
             else min(max((exam.metric - self.floor) / span if span else 0.0, -1.0), 10.0)
             for exam in self.exams
         }
@@ -205,8 +205,8 @@ class ScoreRecord(Record):
                     ExamRecord.of,
                     score.results,
                     score.values,
-                    score.each or itertools.repeat(math.nan),
-                    score.worths or itertools.repeat(math.nan),
+                    score.each or itertools.repeat(None),
+                    score.worths or itertools.repeat(None),
                     score.references or itertools.repeat(None),
                 )
             ),
@@ -669,12 +669,8 @@ class EpisodeRecord:
         Raises:
             RunError: none were recorded.
         """
-        folders = module_folders(self.directory)
-        known = [number for number in folders if step is None or number <= step]
-        if not known:
-            raise RunError(f"{self.directory}: files/ is empty, so there is nothing to score")
         found = {}
-        for path in sorted(folders[max(known)].glob("*.py")):
+        for path in sorted(self._modules_folder(step).glob("*.py")):
             with open_regular(path) as file:
                 if file is not None:
                     try:
@@ -683,19 +679,26 @@ class EpisodeRecord:
                         raise RunError(f"{path}: not UTF-8, so this is no module: {error}") from None
         return found
 
-    def submission(self) -> dict[str, str]:
+    def submission(self, step: int | None = None) -> dict[str, str]:
         """As :meth:`modules`, but those of the task and no others.
 
         Raises:
             RunError: one is missing, or there are others.
         """
-        found, wanted = self.modules(), {f"{name}.py" for name in self.task.modules}
+        found, wanted = self.modules(step), {f"{name}.py" for name in self.task.modules}
         if found.keys() != wanted:
             raise RunError(
-                f"{self.directory}: the last modules are {', '.join(found) or 'none'}, but those of the task are "
+                f"{self._modules_folder(step)}: holds {', '.join(found) or 'no modules'}, but those of the task are "
                 f"{', '.join(sorted(wanted))}; the run is damaged"
             )
         return found
+
+    def _modules_folder(self, step: int | None) -> Path:
+        folders = module_folders(self.directory)
+        known = [number for number in folders if step is None or number <= step]
+        if not known:
+            raise RunError(f"{self.directory}: files/ is empty, so there is nothing to score")
+        return folders[max(known)]
 
     def artifacts(self) -> list[ExamArtifacts]:
         """What examiners saved of the exams, by step; exams of which nothing was saved are not listed.

@@ -51,6 +51,8 @@ def test_help_imports_no_command() -> None:
         "discoenv.cli.loading",
         "discoenv.cli.main",
         "discoenv.errors",
+        "discoenv.machine",
+        "discoenv.machine.streams",
         "discoenv.registration",
         "discoenv.text",
     }

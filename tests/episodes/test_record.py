@@ -177,7 +177,8 @@ def test_without_runs_none_is_the_best() -> None:
 
 @pytest.mark.parametrize(("datasets", "full"), [(["A"], False), (["A", "B"], True), (["A", "B", "C"], True)])
 def test_a_step_that_ran_is_a_run(datasets: list[str], full: bool) -> None:
-    scores = {name: ScoreRecord(exams=(ExamRecord(status="ok"),)) for name in datasets}
+    scores = {name: ScoreRecord(exams=(ExamRecord(status="ok", worth=0.5),)) for name in datasets}
     info = StepRecord(task={"meta_train": ["A", "B"]}, meta_train=scores, score=0.5, meta_train_reward=0.75)
-    assert info.run(3, 7) == RunRecord(3, 7, 0.5, 0.75, tuple(datasets), full)
+    exams = {name: {0: 0.5} for name in datasets}
+    assert info.run(3, 7) == RunRecord(3, 7, 0.5, 0.75, tuple(datasets), full, exams=exams)
     assert StepRecord().run(1, 1) is None

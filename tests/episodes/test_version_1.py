@@ -54,6 +54,8 @@ def test_nothing_of_it_is_lost(run: Path) -> None:
     assert record.result.reward_parts == result["reward_parts"]
     assert record.result.meta_test == record.events[-1].info.meta_test
     setup = {**json.loads((run / "episode.json").read_text()), "version": VERSION, "secret": None}
+    setup |= {"max_file_bytes": None, "max_seeds": None, "origin": None, "paired": False}
+    setup |= {"reference": "shipped", "transform": "linear"}
     assert setup == record.setup.to_json()
 
 
