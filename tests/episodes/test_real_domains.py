@@ -130,7 +130,7 @@ def test_tricks_gain_nothing(domain: str, make_env: MakeEnv, monkeypatch: pytest
     for trick, code in TRICKS.items():
         printing = code.replace("METRIC", get_domain(domain).specification.metric.name)
         cheating = play(env, module, f"{printing}\n{source}")[0]
-        assert cheating == (0.0 if "_exit" in code else honest), trick
+        assert cheating == (-1.0 if "_exit" in code else honest), trick
 
 
 FAULTS = {

@@ -68,7 +68,7 @@ def test_auto_among_several_names_tries_all_that_isolate(monkeypatch: pytest.Mon
 def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(ValueError, match="did you mean 'bubblewrap'"):
         get_sandbox("bublewrap")
-    with pytest.raises(ValueError, match="choose from auto"):
+    with pytest.raises(ValueError, match="known are auto"):
         get_sandbox("xyzzy")
 
 

@@ -243,6 +243,7 @@ def test_an_exported_run_opens_from_a_file(page: Page, chat_run: Path, tmp_path:
     page.says(".call .reply", "It raised. I write it again.")
     page.all(".timeline a")[4].click()
     page.says(".detail h2", "Step 4")
+    page.script("document.querySelector('input[value=start]').scrollIntoView({block: 'center'})")
     page.one("input[value=start]").click()
     page.wait(lambda: page.all(".codeline.added"))
     assert page.script("return performance.getEntriesByType('resource').length") == 0, "it requests nothing"

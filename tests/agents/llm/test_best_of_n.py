@@ -47,7 +47,8 @@ def test_the_best_sample_is_submitted(
 def test_the_last_step_is_kept_for_the_submission(
     make_session: MakeSession, make_model: MakeModel, good: dict[str, str]
 ) -> None:
-    with FakeOpenAI([], repeat=sample(good)) as server:
+    others = [good | {"model.py": f"{good['model.py']}# {number}\n"} for number in range(9)]  # the same again is free
+    with FakeOpenAI(list(map(sample, others))) as server:
         outcome = best_of_n.play(make_session(max_steps=3), make_model(server.url), samples=9)
         assert len(server.requests) == 2
     assert (outcome.ended_by, outcome.runs) == ("steps", 2)
