@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -54,3 +55,11 @@ def test_its_commands_exist() -> None:
 def test_links_lead_to_files() -> None:
     for link in re.findall(r"\]\(([^)#]+)", PAGE):
         assert (ROOT / "docs" / link).exists(), link
+
+
+def test_catch_was_learned_by_two_of_three_seeds() -> None:
+    curves = json.loads(study.NUMBERS.read_text(encoding="utf-8"))["catch"]["curves"]
+    assert len(curves) == 3
+    assert sum(curve[-1] >= 0.9 for curve in curves) >= 2
+    for curve in curves:
+        assert f"{curve[-1]:.2f} |" in PAGE
