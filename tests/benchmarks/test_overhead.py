@@ -61,7 +61,9 @@ def test_the_modules_of_an_episode_are_new(base: Task) -> None:
 @pytest.mark.slow
 def test_pure_training_is_what_twice_the_length_takes_longer(make_variant: MakeVariant, sandbox: Sandbox) -> None:
     config = "all: {n: 128, noise: 0.1, held_out: 64, EPOCHS: 3}\ntiny: {}\nsmall: {}\n"
-    domain = make_variant(files={"datasets/Line/config.yaml": config})
+    domain = make_variant(
+        change=lambda content: content.update(length={"key": "EPOCHS"}), files={"datasets/Line/config.yaml": config}
+    )
     row = overhead.measure(overhead.base_task(domain.name, "small"), sandbox, repeats=2)
     samples = row["samples"]
     pairs = zip(samples["longer_training"], samples["bare_training"], strict=True)
