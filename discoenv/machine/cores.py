@@ -129,9 +129,11 @@ class Cores:
         """
         folder = self._folder or machine_folder(_FOLDER)
         shared_folder(folder)
-        cores = self._load.idlest(sorted(os.sched_getaffinity(0)))
-        # The same one when alone, unless others use it, and rather not 0, which serves most interrupts.
+        cores = sorted(os.sched_getaffinity(0), reverse=True)
+        # Costs are compared on the same one, cores may differ; rather not on 0, which serves most interrupts.
         core: int | None = cores[0]
+        if not alone:
+            cores = self._load.idlest(sorted(cores))
         with contextlib.ExitStack() as held:
             with contextlib.ExitStack() as queue:
                 if not alone:

@@ -22,6 +22,7 @@ from discoenv.errors import RecordError, RunError, SecretError
 from discoenv.exams import secrets
 from discoenv.exams.spec import Progress
 from discoenv.sandbox.base import Sandbox
+from discoenv.sandbox.local.process import ProcessSandbox
 from discoenv.tasks.task import Task
 from discoenv.tasks.workspace import base_modules
 from discoenv.tools import ToolSession
@@ -403,8 +404,13 @@ def test_a_result_that_was_tampered_with_is_measured_anew(
 
 
 def test_results_count_only_where_they_were_measured(
-    make_env: MakeEnv, actions: list[Any], whole: list[dict[str, Any]], cut: Path
+    make_env: MakeEnv,
+    actions: list[Any],
+    whole: list[dict[str, Any]],
+    cut: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ProcessSandbox, "_warned", False)
     known = Counter()
     env = make_env(on_progress=known)
     env.restore(cut)

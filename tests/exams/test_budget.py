@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -151,7 +152,9 @@ def start() -> Iterator[Callable[[str], CpuClock]]:
 
     def start(code: str) -> CpuClock:
         program = f"import os, signal, time\nos.sched_setaffinity(0, {core})\nprint(flush=True)\n{code}"
-        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         started.append(process)
         assert process.stdout
         process.stdout.readline()
@@ -159,7 +162,7 @@ def start() -> Iterator[Callable[[str], CpuClock]]:
 
     yield start
     for process in started:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # its children, too
         process.communicate()
 
 
