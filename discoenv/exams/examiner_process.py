@@ -264,8 +264,10 @@ class Server:
             result["background_s"] += learner.background_s
             result["questions"] += learner.questions
             if learner.budget is not None:
-                used = learner.budget.use()
-                result["use"] = Use(**{key: result["use"][key] + used[key] for key in used})  # type: ignore[literal-required, typeddict-item]
+                total, used = result["use"], learner.budget.use()
+                total["spent_s"] += used["spent_s"]
+                total["starved_s"] += used["starved_s"]
+                total["watched_s"] += used["watched_s"]
         return result
 
     def _give_state(self, examiner: Examiner, budget_s: float, clocks: Sequence[CpuClock | None], wall: bool) -> None:

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from discoenv.bench.report.build import report
 from discoenv.cli.main import main
 from discoenv.errors import BenchError
 from tests.bench.conftest import MakeBenchmark
+from tests.damaging import changed, holding
 
 PLAYERS = "tests.bench.players"
 
@@ -92,22 +92,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "bench.json").write_text(json.dumps(matrix))
     (root / "cells/0/config.yml").write_text(json.dumps({"ID": 0, "agent": "baseline", "task": task}))
     return root
-
-
-def changed(**values: Any) -> Callable[[Path], None]:
-    """Changes values of a JSON file."""
-
-    def change(path: Path) -> None:
-        path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-    return change
-
-
-def holding(content: bytes) -> Callable[[Path], None]:
-    def change(path: Path) -> None:
-        path.write_bytes(content)
-
-    return change
 
 
 def cut(path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +13,7 @@ from discoenv.env import DiscoGenEnv
 from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
 from tests.conftest import TOY
+from tests.damaging import changed, holding
 
 TASK = {"domain": "Toy", "modules": ["features"], "meta_train": ["Line"], "meta_test": ["Wave"], "scale": "tiny"}
 
@@ -33,22 +32,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env.close()
     assert env.run_directory is not None
     return env.run_directory
-
-
-def changed(**values: Any) -> Callable[[Path], None]:
-    """Changes values of a JSON file."""
-
-    def change(path: Path) -> None:
-        path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-    return change
-
-
-def holding(content: bytes) -> Callable[[Path], None]:
-    def change(path: Path) -> None:
-        path.write_bytes(content)
-
-    return change
 
 
 def cut(path: Path) -> None:

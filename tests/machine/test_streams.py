@@ -14,7 +14,6 @@ from tests.conftest import TOY
 PLAY = """
 import os, sys
 from pathlib import Path
-{before}
 from discoenv.tasks import registry
 registry.BUILTIN = Path({toy!r})
 from discoenv.env import DiscoGenEnv
@@ -34,9 +33,12 @@ def run(shell: str, *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
 
 
-@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize(
+    ("closed", "between"),
+    [*((closed, "") for closed in CLOSED), ("", "os.close(0); os.close(1); os.close(2)")],  # later, as daemons do
+)
 def test_an_episode_is_played_without_standard_streams(
-    closed: str, task: Task, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+    closed: str, between: str, task: Task, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     result = tmp_path_factory.mktemp("played") / "result"
     program = PLAY.format(
@@ -44,26 +46,10 @@ def test_an_episode_is_played_without_standard_streams(
         task=task.model_dump(mode="json"),
         sandbox=sandbox.name,
         result=str(result),
-        before="",
-        between="",
+        between=between,
     )
     done = run(closed, sys.executable, "-c", program)
     assert done.returncode == 0, done.stderr
-    assert result.read_text() == "True None"
-
-
-def test_streams_may_be_closed_later(task: Task, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """As programs do that become daemons."""
-    result = tmp_path_factory.mktemp("played") / "result"
-    program = PLAY.format(
-        toy=str(TOY),
-        task=task.model_dump(mode="json"),
-        sandbox=sandbox.name,
-        result=str(result),
-        before="",
-        between="os.close(0); os.close(1); os.close(2)",
-    )
-    assert run("", sys.executable, "-c", program).returncode == 0
     assert result.read_text() == "True None"
 
 
