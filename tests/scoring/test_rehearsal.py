@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from typer.testing import CliRunner
 
 from discoenv.cli.main import app
 from discoenv.exams.host import Host
+from discoenv.exams.result import ExamResult
+from discoenv.scoring import rehearsal
 from discoenv.scoring.rehearsal import rehearse
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
@@ -53,13 +56,30 @@ def test_the_length_is_a_share_in_whole_updates() -> None:
     assert [length.shortened(config, share) for share in (1e-9, 0.01, 0.5, 1.0, 3.0)] == [64, 128, 5056, 10_000, 10_000]
 
 
-def test_two_short_exams_tell_how_long_a_whole_one_lasts(long: Domain, host: Host) -> None:
+def test_two_short_exams_are_run_with_the_settings_of_the_scale(long: Domain, host: Host) -> None:
     found = rehearse(host, Setting(long, "default", "Line", "tiny"), budget_s=600)
     assert found.passed, found.result.message
     assert "STEPS 2000" in found.result.stdout
     assert found.trained == 0.002
-    assert found.whole_s > 400  # 1,000 s, but other work may slow the shorter one down
     assert found.memory_bytes > 0
+
+
+def test_what_grows_with_training_is_told_from_the_start(
+    long: Domain, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = Setting(long, "default", "Line", "tiny")
+    result = rehearse(host, setting, budget_s=600).result
+    asked: list[int] = []
+
+    def exam(host: Host, setting: Setting, changes: dict[str, int], budget_s: float) -> ExamResult:
+        asked.append(changes["STEPS"])
+        return replace(result, wall_s=2.0 + 0.001 * changes["STEPS"])
+
+    monkeypatch.setattr(rehearsal, "_short_exam", exam)
+    found = rehearse(host, setting, budget_s=600)
+    assert asked == [1000, 2000]
+    assert found.starting_s == pytest.approx(2.0)
+    assert found.whole_s == pytest.approx(1002.0)
 
 
 def test_a_failure_is_reported(long: Domain, host: Host) -> None:
