@@ -228,7 +228,7 @@ def learner_loss(
     return rule.agent_loss(inputs, targets)[0] + rule.agent_loss_no_meta(inputs, targets)[0], state
 
 
-BACKENDS = ["eager", pytest.param("inductor", marks=pytest.mark.slow)]
+BACKENDS = ["eager", pytest.param("inductor", marks=[pytest.mark.slow, pytest.mark.long])]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
