@@ -1,0 +1,1 @@
+"""What detectors of speech reach between guessing and an oracle."""
