@@ -1,0 +1,1 @@
+"""Language modelling: pre-train a small causal language model on text that is invented anew in each exam."""

@@ -1,0 +1,78 @@
+"""Gated multilayer perceptrons (Touvron et al. 2023, LLaMA; Shazeer 2020, GLU variants improve transformer)."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Model(nn.Module):
+    """A causal language model.
+
+    Args:
+        config: the run's configuration (dict): VOCABULARY, CONTEXT, LAYERS, WIDTH, HEADS, MAX_PARAMETERS.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.embed = nn.Embedding(config["VOCABULARY"], config["WIDTH"])
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config["LAYERS"]))
+        self.head = nn.Linear(config["WIDTH"], config["VOCABULARY"], bias=False)
+
+    def forward(self, tokens):
+        """Logits of the token after each one.
+
+        Args:
+            tokens: int64[B, T], T at most CONTEXT.
+
+        Returns:
+            float32[B, T, VOCABULARY]. Those at a position may depend on the tokens up to it, itself included, alone.
+        """
+        x = _norm(self.embed(tokens))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(_norm(x))
+
+
+class _Block(nn.Module):
+    """Attention, then a multilayer perceptron; each adds to its input."""
+
+    def __init__(self, config):
+        super().__init__()
+        width = config["WIDTH"]
+        self.heads = config["HEADS"]
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        inner = 8 * width // 3
+        self.up = nn.Linear(width, inner, bias=False)
+        self.gate = nn.Linear(width, inner, bias=False)
+        self.down = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x):
+        """Float32[B, T, WIDTH] of the same."""
+        x = x + self.out(self._attention(_norm(x)))
+        inner = _norm(x)
+        return x + self.down(F.silu(self.gate(inner)) * self.up(inner))
+
+    def _attention(self, x):
+        """Causal attention."""
+        shape = (*x.shape[:2], self.heads, -1)
+        query, key, value = (project(x).view(shape).transpose(1, 2) for project in (self.query, self.key, self.value))
+        query, key = _rotated(query), _rotated(key)
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2).flatten(2)
+
+
+def _norm(x):
+    """``x`` divided by its root mean square along the last axis (Zhang & Sennrich 2019), without weights."""
+    return F.rms_norm(x, x.shape[-1:])
+
+
+def _rotated(x):
+    """``x`` float32[B, H, T, D], each pair of its dimensions turned by an angle in proportion to the position."""
+    half = x.shape[-1] // 2
+    frequencies = 10_000.0 ** (-torch.arange(half, device=x.device) / half)
+    angles = torch.arange(x.shape[-2], device=x.device)[:, None] * frequencies
+    cosine, sine = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
