@@ -1,0 +1,1 @@
+"""Commands that make the checkpoints and the page of results."""
