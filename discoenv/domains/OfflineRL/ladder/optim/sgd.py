@@ -1,0 +1,17 @@
+"""Stochastic gradient descent (Robbins and Monro 1951)."""
+
+import optax
+
+
+def create_optimizer(config):
+    """The optimiser of the actor, and another one of the same kind for the critics.
+
+    Args:
+        config: the run's configuration (immutable mapping), among others LR, the learning rate, and GRADIENT_STEPS,
+            how many steps the critics make.
+
+    Returns:
+        An ``optax.GradientTransformation``; what its ``update`` returns is added to the parameters, so it includes the
+        learning rate and the sign. Its state is a pytree of arrays of fixed shapes and dtypes.
+    """
+    return optax.sgd(10.0 * config["LR"])

@@ -1,0 +1,1 @@
+"""What methods of OfflineRL reach, and how fast it trains."""
