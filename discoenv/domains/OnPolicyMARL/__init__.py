@@ -1,0 +1,1 @@
+"""OnPolicyMARL: fit a function of one number from a few noisy values."""

@@ -1,0 +1,29 @@
+"""PPO whose value function is free to move. Andrychowicz et al. 2021."""
+
+import jax.numpy as jnp
+
+
+def loss_actor_and_critic(params, traj_batch, gae, targets, network, config):
+    """Loss of one minibatch: the clipped surrogate objective, and squared errors of the value function."""
+    epsilon = config["CLIP_EPS"]
+    pi, value = network.apply(params, traj_batch.obs)
+
+    # Means are over agents that could choose.
+    active = traj_batch.obs.active
+    count = jnp.maximum(active.sum(), 1)
+
+    def mean(x):
+        return jnp.where(active, x, 0.0).sum() / count
+
+    # The clipped surrogate objective (Schulman et al. 2017, eq. 7), with advantages normalised over the minibatch.
+    ratio = jnp.exp(pi.log_prob(traj_batch.action) - traj_batch.log_prob)
+    centred = gae - mean(gae)
+    advantage = centred / (jnp.sqrt(mean(centred**2)) + 1e-8)
+    surrogate = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage)
+    actor_loss = -mean(surrogate)
+
+    value_loss = 0.5 * mean((value - targets) ** 2)
+
+    entropy = mean(pi.entropy())
+    total_loss = actor_loss + config["VF_COEF"] * value_loss - config["ENT_COEF"] * entropy
+    return total_loss, (value_loss, actor_loss, entropy, ratio)

@@ -1,0 +1,1 @@
+"""What the base modules reach, measured by one command: see comparison.py."""
