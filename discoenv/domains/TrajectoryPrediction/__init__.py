@@ -1,0 +1,1 @@
+"""TrajectoryPrediction: fit a function of one number from a few noisy values."""

@@ -1,0 +1,1 @@
+"""What simple predictors reach, and how real the traffic is."""
