@@ -1,0 +1,1 @@
+"""Unsupervised environment design: its examiner, and the levels that policies are examined in."""

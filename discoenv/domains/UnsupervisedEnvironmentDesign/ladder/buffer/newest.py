@@ -1,0 +1,87 @@
+"""A queue: what came last is kept, whatever its score (the baseline of Jiang et al. 2021)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Buffer(NamedTuple):
+    """Levels with scores: a pytree of arrays whose shapes and dtypes never change.
+
+    Attributes:
+        levels: KEEP levels; their arrays have the leading axis [KEEP].
+        scores: float32[KEEP], -inf where nothing has been put in yet.
+        time: int32[KEEP], when a level was last put in or drawn, in calls of ``insert_levels``, for modules that want
+            it.
+        clock: int32[], number of calls of ``insert_levels``.
+    """
+
+    levels: Any
+    scores: jax.Array
+    time: jax.Array
+    clock: jax.Array
+
+
+def create_buffer(level, config):
+    """An empty buffer.
+
+    Args:
+        level: one level, for its structure, shapes and dtypes.
+        config: the run's configuration (immutable mapping): KEEP, the number of levels to keep, CANDIDATES.
+
+    Returns:
+        Buffer, or another pytree of arrays with the fields ``levels`` and ``scores``.
+    """
+    keep = config["KEEP"]
+    levels = jax.tree.map(lambda x: jnp.broadcast_to(x, (keep, *x.shape)), level)
+    return Buffer(levels, jnp.full(keep, -jnp.inf), jnp.zeros(keep, jnp.int32), jnp.int32(0))
+
+
+def insert_levels(buffer, levels, scores, config):
+    """Put scored candidates in; called once per cycle.
+
+    Args:
+        buffer: as ``create_buffer`` returns it.
+        levels: levels with the leading axis [CANDIDATES].
+        scores: float32[CANDIDATES], see score.py.
+        config: as above.
+
+    Returns:
+        The new buffer.
+    """
+    best = jnp.arange(config["KEEP"])
+    scores = scores[best]
+    time = jnp.full_like(buffer.time, buffer.clock)
+    return Buffer(jax.tree.map(lambda x: x[best], levels), scores, time, buffer.clock + 1)
+
+
+def draw_levels(key, buffer, count, config):
+    """Draw levels to train on.
+
+    Args:
+        key: a JAX key.
+        buffer: the buffer; ``insert_levels`` has been called at least once.
+        count: how many, an int.
+        config: as above.
+
+    Returns:
+        (levels with the leading axis [count], index int32[count] of the places that they were drawn from).
+    """
+    index = jax.random.randint(key, (count,), 0, config["KEEP"])
+    return jax.tree.map(lambda x: x[index], buffer.levels), index
+
+
+def revise_scores(buffer, index, scores, config):
+    """Take note of new scores, after each training update.
+
+    Args:
+        buffer: the buffer.
+        index: int32[NUM_ENVS], places that the levels of the update were drawn from; -1 for those that were not.
+        scores: float32[NUM_ENVS], their scores in the update, see score.py.
+        config: as above.
+
+    Returns:
+        The new buffer.
+    """
+    return buffer
