@@ -130,7 +130,7 @@ def _error(differences: Mapping[str, Floats], spreads: Mapping[str, float]) -> t
     total = math.fsum(variance for variance, _ in parts)
     if total == 0:
         return 0.0, float(sum(freedoms.values()))
-    freedom = total**2 / math.fsum(variance**2 / degrees for variance, degrees in parts)
+    freedom = 1 / math.fsum((variance / total) ** 2 / degrees for variance, degrees in parts)
     return math.sqrt(total) / count, freedom
 
 

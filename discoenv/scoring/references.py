@@ -25,7 +25,17 @@ from discoenv.scoring import calibration
 from discoenv.tasks.domain import Domain
 
 #: Files and folders of a domain that no exam of its base modules reads.
-_APART: Final = ("candidates", "studies", "tests", "exploits.py", "pictures.py", "baselines.json", "audit.json")
+_APART: Final = (
+    "candidates",
+    "ladder",
+    "ladder.json",
+    "studies",
+    "tests",
+    "exploits.py",
+    "pictures.py",
+    "baselines.json",
+    "audit.json",
+)
 #: Kinds of files that none reads.
 _UNREAD: Final = (".md", ".pyc", ".png")
 #: Folders of discoenv whose code decides what an exam measures.

@@ -56,7 +56,9 @@ class Domain:
         try:
             content = yaml_text.load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise DomainError(f"{path}: the file is missing; a domain starts with it (see CONTRIBUTING.md)") from None
+            raise DomainError(
+                f"{path}: the file is missing; a domain starts with it (see docs/adding_a_domain.md)"
+            ) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise DomainError(f"{path}: not valid YAML: {error}") from error
         try:

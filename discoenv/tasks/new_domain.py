@@ -1,4 +1,4 @@
-"""Makes a new domain out of the template domain, a small one that works."""
+"""Makes a new domain: a copy of the template domain, which works, or a draft out of a training script; and packs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,60 @@ import yaml
 
 from discoenv.errors import DomainError
 from discoenv.tasks import registry
+from discoenv.tasks.drafting.writing import Draft, cut_script, write_draft
 
+__all__ = [
+    "TEMPLATE",
+    "copy_template",
+    "cut_script",
+    "draft_domain",
+    "new_domain",
+    "new_pack",
+    "next_steps",
+    "steps_of_draft",
+]
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "domains" / "_template"
 #: The domain's name in the template's texts.
 _PLACEHOLDER: Final = re.compile(r"\bTemplate\b")
 _TEXTS: Final = (".py", ".md", ".yaml")
 _UNUSED: Final = ("__pycache__", ".*")
+#: The files of a new pack, by path; ``{package}`` is the name of its package, which is the name of the pack, too.
+_PACK: Final = {
+    "pyproject.toml": """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "{distribution}"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["discoenv"]
+
+# discoenv finds the domains here, wherever the package is installed.
+[project.entry-points."discoenv.packs"]
+{package} = "{package}:DOMAINS"
+
+[tool.setuptools.packages.find]
+include = ["{package}"]
+namespaces = false
+
+# All files of a domain are read from disk; its tests stay in the repository.
+[tool.setuptools.package-data]
+{package} = ["domains/**/*"]
+
+[tool.setuptools.exclude-package-data]
+{package} = ["domains/*/tests/*", "**/__pycache__/*"]
+""",
+    "{package}/__init__.py": """\
+\"\"\"Domains for discoenv.\"\"\"
+
+from pathlib import Path
+
+#: The folder of the domains, a folder each.
+DOMAINS = Path(__file__).parent / "domains"
+""",
+}
 
 
 def new_domain(name: str, into: Path | None = None, *, title: str = "") -> Path:
@@ -35,6 +83,29 @@ def new_domain(name: str, into: Path | None = None, *, title: str = "") -> Path:
     Raises:
         DomainError: the name is not in CamelCase or is taken, or ``into`` is not a folder that can be written to.
     """
+    target = _free_place(name, into)
+    copy_template(target, title=title)
+    return target
+
+
+def draft_domain(name: str, script: Path, into: Path | None = None, *, title: str = "") -> Draft:
+    """Write the draft of a domain out of a training script: what is a module, what is fixed, what the examiner's.
+
+    The syntax tree of the script is read; nothing of it is run. What its author has to write is marked, and
+    :func:`discoenv.testing.check_domain` lists the marks.
+
+    Args:
+        name, into, title: as for :func:`new_domain`.
+        script: a Python file, or a folder in which the one that trains is looked for.
+
+    Raises:
+        DomainError: as for :func:`new_domain`; or the script cannot be read, or nothing in it can be made a module.
+    """
+    return write_draft(_free_place(name, into), script, title=title or _in_words(name))
+
+
+def _free_place(name: str, into: Path | None) -> Path:
+    """Where a new domain goes."""
     folder = _folder(into)
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]+", name):
         raise DomainError(f"{name!r} is no name of a domain: it is in CamelCase, without spaces, as ContinualLearning")
@@ -42,8 +113,38 @@ def new_domain(name: str, into: Path | None = None, *, title: str = "") -> Path:
     taken = next((path for path in folder.iterdir() if path.name.lower() == name.lower()), None)
     if taken is not None:
         raise DomainError(f"the name {name} is taken: {taken} exists; choose another name, or remove it")
-    copy_template(target, title=title)
     return target
+
+
+def new_pack(place: Path) -> Path:
+    """Make the package of a pack: ``pyproject.toml`` with its entry point, and a package with a folder for domains.
+
+    Args:
+        place: the folder of the pack, which is called as the distribution: lower-case words with hyphens. If it is a
+            pack already, nothing is changed.
+
+    Returns:
+        The folder of its domains, ``place / package / "domains"``.
+
+    Raises:
+        DomainError: the name is none, the folder above is missing, or there is something else in its place.
+    """
+    name = place.resolve().name
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise DomainError(f"{name!r} is no name of a pack: it is in lower case, with hyphens, as bandit-pack")
+    package = name.replace("-", "_")
+    domains = place.resolve() / package / "domains"
+    if domains.is_dir():
+        return domains
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise DomainError(f"{place}: it exists and is no pack, which would have {package}/domains; name another folder")
+    if not place.resolve().parent.is_dir():
+        raise DomainError(f"{place.parent}: there is no such folder; make it first: mkdir -p {place.parent}")
+    domains.mkdir(parents=True)
+    for path, text in _PACK.items():
+        filled = text.replace("{package}", package).replace("{distribution}", name)
+        (place / path.replace("{package}", package)).write_text(filled, encoding="utf-8")
+    return domains
 
 
 def copy_template(target: Path, *, title: str = "") -> Path:
@@ -74,11 +175,42 @@ def next_steps(folder: Path) -> str:
         (f"discoenv audit {name} --brief", "tries to cheat; then without --brief"),
     ]
     lines = [f"Made {place}, a small domain that works. Next:", ""]
-    if not ours:
+    package = folder.parents[2]
+    if not ours and (package / "pyproject.toml").is_file():
+        install = f"pip install -e {os.path.relpath(package)}"
+        lines += [f"  {install}", "      makes the domains of this pack known, by its entry point", ""]
+    elif not ours:
         lines += [f"  export {registry.VARIABLE}={folder.parent}", "      makes the domains of this folder known", ""]
     for command, purpose in steps:
         lines += [f"  {command}", f"      {purpose}", ""]
-    return "\n".join([*lines, "CONTRIBUTING.md, Add a domain, says more about each step."])
+    return "\n".join(
+        [
+            *lines,
+            "docs/domain_in_a_day.md goes through the steps; docs/adding_a_domain.md has all rules.",
+        ]
+    )
+
+
+def steps_of_draft(draft: Draft) -> str:
+    """How a script was cut, and what to do with the draft, as text with the exact commands."""
+    place = os.path.relpath(draft.folder)
+    rows = [row for row in draft.cut() if row[2] != "fixed"]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    table = [f"  {file:{widths[0]}}  {where:{widths[1]}}  {what}".rstrip() for file, where, what in rows]
+    left = [f"  {each}" for each in draft.reading.left]
+    return "\n".join(
+        [
+            f"Drafted {place}; fixed are {', '.join(draft.files.fixed)}. Cut out:",
+            "",
+            *table,
+            *(["", "What stays, and why:", "", *left] if left else []),
+            "",
+            f"  discoenv validate {place} --no-baselines",
+            "      lists what is missing, in the order in which it is best written",
+            "",
+            "docs/domain_in_a_day.md has an example of each file.",
+        ]
+    )
 
 
 def _folder(into: Path | None) -> Path:

@@ -20,6 +20,7 @@ from collections.abc import Collection
 from typing import Final
 
 from discoenv.errors import DomainError
+from discoenv.python_text import parse
 
 _OPEN = re.compile(r"^([ \t]*)# <solution>[ \t]*\r?$")
 _CLOSE = re.compile(r"^[ \t]*# </solution>[ \t]*\r?$")
@@ -76,7 +77,7 @@ def stub(source: str, name: str, local: Collection[str] = ()) -> str:
 
 def _without_hints(text: str, local: Collection[str]) -> str:
     """A stub without imports that it does not need and that name more than a package, such as an estimator's class."""
-    tree, lines = ast.parse(text), _lines(text)
+    tree, lines = parse(text), _lines(text)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for node in reversed(tree.body):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -140,7 +141,7 @@ def _regions(source: str, name: str) -> list[tuple[int, int]]:
 def _functions(source: str, name: str) -> list[tuple[str, int, int]]:
     """Qualified name, first and last line (from 1) of every function."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except SyntaxError as error:
         raise DomainError(f"{name}:{error.lineno}: not valid Python: {error.msg}") from error
     found: list[tuple[str, int, int]] = []

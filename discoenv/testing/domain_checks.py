@@ -12,6 +12,7 @@ from discoenv.exams.host import Host
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks import registry
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.drafting.writing import gaps as find_gaps
 from discoenv.testing import exam_checks, static_checks
 from discoenv.testing.findings import DomainCheck, Findings
 
@@ -20,7 +21,7 @@ LEAST_ERRORS: Final = 5.0
 
 
 #: Checks without which no code of a domain is run.
-NEEDED: Final = frozenset({"names", "files", "configs", "stubs", "packages"})
+NEEDED: Final = frozenset({"names", "files", "gaps", "configs", "stubs", "packages"})
 
 
 class _Step(NamedTuple):
@@ -96,13 +97,13 @@ def check_domain(
     return done
 
 
-def domain_of(folder: Path) -> Domain:
+def domain_of(folder: str | Path) -> Domain:
     """The domain in a folder; a folder outside of discoenv becomes known as one of a pack.
 
     Raises:
         DomainError: there is no domain in it, or its files are wrong.
     """
-    folder = folder.resolve()
+    folder = Path(folder).resolve()
     ours = folder.parent == registry.BUILTIN.resolve()
     name = folder.name if ours else f"{registry.pack_name(folder.parent)}/{folder.name}"
     if name in registry.get_domains():
@@ -127,9 +128,14 @@ def _known(domain: Domain) -> Domain:
 def _reading(domain: Domain, *, baselines: bool, least_errors: float) -> list[_Step]:
     """Checks that read files."""
     modules = ", ".join(f"{module}.py" for module in domain.modules)
+    gaps = _Step(
+        "gaps", static_checks.check_gaps, "write them in this order, and remove the marks; draft.md has the cut"
+    )
+    drafted = [gaps] if find_gaps(domain.directory) else []
     steps = [
         _Step("names", static_checks.check_names, "rename it in domain.yaml and wherever it is used"),
         _Step("files", static_checks.check_files, "add the file, list it in domain.yaml, or remove it"),
+        *drafted,
         _Step("texts", static_checks.check_texts, "write what an agent needs to get it right at the first try"),
         _Step("configs", static_checks.check_configs, "give all scales the same keys; what they share is under 'all'"),
     ]
@@ -140,6 +146,9 @@ def _reading(domain: Domain, *, baselines: bool, least_errors: float) -> list[_S
         _Step("stubs", static_checks.check_stubs, "mark what is to be written by # <solution> and # </solution>"),
         _Step("workspace", static_checks.check_workspace, "keep it out of fixed_files and of other modules"),
         _Step("candidates", static_checks.check_candidates, f"a candidate is a folder with some of {modules}"),
+        _Step(
+            "ladder", static_checks.check_ladder, "three to six published methods per module, see ladder/ladder.yaml"
+        ),
         _Step("exploits", static_checks.check_exploits, "see discoenv.audit.exploit.Exploit"),
     ]
     if baselines:

@@ -17,9 +17,13 @@ from discoenv import module_code
 from discoenv.audit.exploits import exploits_of
 from discoenv.errors import DomainError
 from discoenv.machine import packages
+from discoenv.python_text import parse
 from discoenv.scoring import baselines
 from discoenv.tasks import stubs
 from discoenv.tasks.domain import Domain
+from discoenv.tasks.drafting.compose import GAP
+from discoenv.tasks.drafting.writing import gaps
+from discoenv.tasks.ladder import ladder_of, method_text
 from discoenv.tasks.quick import quick_task
 from discoenv.tasks.specification import Scale
 from discoenv.tasks.task import Setting, TaskSide
@@ -78,6 +82,12 @@ def check_files(domain: Domain, found: Findings) -> None:
     found.looked_at = f"{len(fixed)} fixed files and {len(domain.modules)} modules for each backend and dataset"
 
 
+def check_gaps(domain: Domain, found: Findings) -> None:
+    """Nothing is left of the marks of a draft."""
+    for gap in gaps(domain.directory):
+        found.fail(f"{gap.place}: {gap.what}")
+
+
 def check_texts(domain: Domain, found: Findings) -> None:
     """All that an agent reads is there and says something."""
     specification = domain.specification
@@ -96,7 +106,7 @@ def check_texts(domain: Domain, found: Findings) -> None:
     for name, text, kind in texts:
         words = len(text.split())
         found.require(words >= _LEAST_WORDS[kind], f"{name}: {counted(words, 'word')}, too few for an agent")
-        unfinished = _UNFINISHED.search(text)
+        unfinished = _UNFINISHED.search(text.replace(GAP, ""))  # gaps of drafts are listed apart
         found.require(unfinished is None, f"{name}: it is unfinished ({unfinished and unfinished.group()})")
     if not specification.contract and not domain.self_reported:
         found.fail("contract: it does not say what the examiner asks")
@@ -109,7 +119,7 @@ def check_stubs(domain: Domain, found: Findings) -> None:
         place = f"{module}.py, backend {backend}"
         try:
             stub = domain.module_text(module, backend=backend, start="stub")
-            tree = ast.parse(stub)
+            tree = parse(stub)
         except (DomainError, SyntaxError) as error:
             found.fail(f"{place}: {error}")
             continue
@@ -256,8 +266,8 @@ def _check_entry(setting: Setting, entry: baselines.Baseline, found: Findings, l
     elif distance < least_errors * error:
         found.warn(f"{place}: the baseline is better than the floor by {distance / error:.2f} standard errors only")
     most_s = _MOST_S.get(setting.scale)
-    if most_s is not None and entry.seconds.mean > most_s:
-        found.warn(f"{place}: an exam takes {entry.seconds.mean:.0f} s, more than {most_s:.0f}")
+    if most_s is not None and entry.work_s > most_s:
+        found.warn(f"{place}: an exam takes {entry.work_s:.0f} s, more than {most_s:.0f}")
 
 
 def standard_error(entry: baselines.Baseline) -> float:
@@ -284,13 +294,30 @@ def check_candidates(domain: Domain, found: Findings) -> None:
     found.looked_at = counted(len(candidates), "candidate")
 
 
+def check_ladder(domain: Domain, found: Findings) -> None:
+    """Each known method is a module that a learner can import; what was measured of it is of its present text."""
+    ladders = ladder_of(domain)
+    for module, ladder in ladders.items():
+        for name in ladder.methods:
+            place = f"ladder/{module}/{name}.py"
+            try:
+                imports = _imports(method_text(domain, module, name), "discoenv")
+                found.require(not imports, f"{place}: it imports discoenv, which no learner can")
+            except SyntaxError as error:
+                found.fail(f"{place}: not valid Python: line {error.lineno}: {error.msg}")
+    lacking = [module for module in domain.modules if module not in ladders]
+    if lacking:
+        found.warn(f"ladder: no known methods for {', '.join(lacking)}")
+    found.looked_at = counted(sum(len(ladder.methods) for ladder in ladders.values()), "known method")
+
+
 def check_exploits(domain: Domain, found: Findings) -> None:
     """The exploits that can be tried on the domain are Python, those of its ``exploits.py`` included."""
     exploits = exploits_of(domain)
     for exploit in exploits:
         for code in (exploit.code, exploit.after):
             try:
-                ast.parse(textwrap.dedent(code))
+                parse(textwrap.dedent(code))
             except SyntaxError as error:
                 found.fail(f"exploit {exploit.name!r}: not valid Python: line {error.lineno}: {error.msg}")
     found.looked_at = counted(len(exploits), "exploit")
@@ -337,7 +364,7 @@ def _says(function: _Function) -> str | None:
 
 def _imports(text: str, package: str) -> bool:
     """Whether Python code imports a package."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parse(text)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         if any(name.partition(".")[0] == package for name in names):

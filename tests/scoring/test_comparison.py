@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from discoenv.scoring import comparison
@@ -118,6 +118,7 @@ def test_runs_that_are_the_same_are_neither_better_nor_worse() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-10, 10), st.floats(-10, 10)), min_size=2, max_size=8))
+@example([(0.0, 0.0), (0.0, 8e-132)])
 def test_an_interval_holds_the_difference_and_turns_with_the_order(values: list[tuple[float, float]]) -> None:
     one, other = (worths([[pair[index] for pair in values]]) for index in (0, 1))
     found, turned = compare(one, other), compare(other, one)

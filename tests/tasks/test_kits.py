@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -193,3 +194,24 @@ def test_a_kit_imports_nothing_of_ours_and_what_its_domains_require(kit: str) ->
             for imported in {each.partition(".")[0] for each in names}:
                 allowed = imported in sys.stdlib_module_names or imported in known | optional
                 assert allowed, f"{path} imports {imported}"
+
+
+def test_importing_a_kit_compiles_nothing() -> None:
+    """What fixed files compile while they are imported looks, to the module that comes next, like others' program."""
+    pytest.importorskip("jax")
+    light = {"__future__", "flax", "jax", "numpy", "optax", *sys.stdlib_module_names}
+    modules = []
+    for kit in kits.kits():
+        for path, text in kits.kit_files(kit).items():
+            nodes = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
+            absolute = [node for node in nodes if isinstance(node, ast.Import) or not node.level]
+            names = {alias.name for node in absolute for alias in node.names if isinstance(node, ast.Import)}
+            names |= {str(node.module) for node in absolute if isinstance(node, ast.ImportFrom)}
+            if {name.partition(".")[0] for name in names} <= light and path.endswith(".py") and "/" in path:
+                modules.append(f"discoenv.kits.{path.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}")
+    assert {"discoenv.kits.marl_jax.particles", "discoenv.kits.worlds.grids"} <= set(modules)
+    program = f"import importlib\nfor name in {modules}:\n    importlib.import_module(name)"
+    environment = {**os.environ, "JAX_LOG_COMPILES": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Compiling" not in done.stderr

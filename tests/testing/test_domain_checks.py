@@ -97,6 +97,10 @@ FAULTS: list[tuple[str, str, Change | None, Mapping[str, str | None]]] = [
         "candidates/03_new/modle.py": MODEL}),
     ("candidates", "candidates/03_new/model.py: not valid Python: line 1", None, {
         "candidates/03_new/model.py": "class Model\n"}),
+    ("ladder", "ladder/model/huber.py: not valid Python: line 1", None, {
+        "ladder/model/huber.py": "def :",
+    }),
+    ("ladder", "ladder/model/huber.py: it imports discoenv", None, {"ladder/model/huber.py": "import discoenv\n"}),
     ("candidates", "candidates/03_new: there is no module in it", None, {"candidates/03_new/README.md": "Empty."}),
     ("candidates", "candidates/03_new/model.py: it imports discoenv", None, {
         "candidates/03_new/model.py": f"from discoenv.env import DiscoGenEnv\n{MODEL}"}),
@@ -149,7 +153,7 @@ def test_what_deserves_a_look_is_a_warning_unless_asked_otherwise(make_variant: 
     assert "quick: it is missing" in found["lists"].detail
     assert "discobench: it is missing" in found["lists"].detail
     assert {check.state for check in problems(domain, sandbox, strict=True).values()} == {"failed"}
-    with pytest.raises(DomainError, match=r"Variant fails 3 of 13 checks\n\nbreadth: 2 modules.*\n.*\n→ add some"):
+    with pytest.raises(DomainError, match=r"Variant fails 3 of 14 checks\n\nbreadth: 2 modules.*\n.*\n→ add some"):
         check_domain(domain, sandbox=sandbox, exams=False, strict=True)
 
 

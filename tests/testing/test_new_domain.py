@@ -117,7 +117,7 @@ def test_a_new_domain_changes_no_other_file(checkout: Checkout) -> None:
 
 def test_a_new_domain_passes_all_checks_and_its_own_tests(checkout: Checkout) -> None:
     printed = checkout.run("-m", "discoenv.cli.main", "validate", NAME)
-    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("<!-- validate:")[2]
+    guide = (ROOT / "docs/adding_a_domain.md").read_text(encoding="utf-8").partition("<!-- validate:")[2]
     assert comparable(printed) == comparable(guide.split("```")[3])
     assert "passed" in checkout.pytest(f"discoenv/domains/{NAME}/tests")
     for command in (["check"], ["format", "--check"]):
@@ -129,6 +129,7 @@ def test_a_new_domain_withstands_the_brief_audit(checkout: Checkout, sandbox_nam
     assert checkout.run(*command).strip().endswith(" 0 gain.")
 
 
+@pytest.mark.long
 def test_a_new_domain_breaks_no_test_that_looks_at_all_domains(checkout: Checkout) -> None:
     assert NAME in checkout.run("-m", "pytest", "-q", "--collect-only", "-m", "not slow", "-k", NAME)
     others = [path.name for path in (ROOT / "discoenv" / "domains").glob("[A-Z]*")]

@@ -95,7 +95,7 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="Put the table into the domain's results.md.")] = False,
 ) -> None:
     """Print the table, and put it into the page of results."""
-    console = Console(stderr=True)
+    console = Console(emoji=False, stderr=True)
     domain = get_domain("BayesianOptimisation")
     chosen: Scale = next(name for name in ("tiny", "small", "full") if name == scale)
     found = {}

@@ -169,7 +169,7 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="Put the table into the domain's results.md.")] = False,
 ) -> None:
     """Print the table, and put it into the page of results."""
-    console = Console(stderr=True)
+    console = Console(emoji=False, stderr=True)
     domain = get_domain("ContinualLearning")
     offline = [name for name, entry in domain.specification.datasets.items() if entry.source == "offline"]
     found: dict[str, dict[Method, list[dict[str, float]]]] = {}

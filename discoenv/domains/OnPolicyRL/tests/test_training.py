@@ -198,10 +198,10 @@ def test_a_better_module_raises_the_score_and_a_worse_one_lowers_it() -> None:
     scores = {}
     for name, targets in modules.items():
         with import_learner(DOMAIN, modules={"targets": targets} if targets else {}) as code:
-            config = code.run_config.get_config(BREAKOUT | {"NUM_SEEDS": 4})
-            four = OnPolicyRLExaminer("MinAtar/Breakout", "tiny", BREAKOUT | {"NUM_SEEDS": 4})
+            config = code.run_config.get_config(BREAKOUT | {"NUM_SEEDS": 2})
+            two = OnPolicyRLExaminer("MinAtar/Breakout", "tiny", BREAKOUT | {"NUM_SEEDS": 2})
             state = handed_over(code, config)
-            scores[name] = np.mean([examined(four, code.answer, state, seed)["return_mean"] for seed in range(3)])
+            scores[name] = np.mean([examined(two, code.answer, state, seed)["return_mean"] for seed in range(3)])
     assert scores["better"] > scores["base"] > 2 + scores["worse"]
 
 

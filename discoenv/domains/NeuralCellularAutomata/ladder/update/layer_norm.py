@@ -1,0 +1,33 @@
+"""What is perceived is normalised. Ba, Kiros and Hinton 2016, Layer normalization."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+
+def alive(states, config):
+    """Which cells are alive, bool[N, H, W, 1]: the largest alpha (channel 3) of the nine cells is above 0.1."""
+    alpha = states[..., 3:4]
+    alpha = jnp.maximum(jnp.maximum(jnp.roll(alpha, 1, axis=1), alpha), jnp.roll(alpha, -1, axis=1))
+    return jnp.maximum(jnp.maximum(jnp.roll(alpha, 1, axis=2), alpha), jnp.roll(alpha, -1, axis=2)) > 0.1
+
+
+class Update(nn.Module):
+    """The base network behind a normalisation of each cell's perception."""
+
+    config: dict
+
+    @nn.compact
+    def __call__(self, states, perception, noise):
+        """States after one step, float32[N, H, W, CHANNELS]."""
+        config = self.config
+        hidden = nn.relu(nn.Dense(config["HIDDEN"])(nn.LayerNorm()(perception)))
+        change = nn.Dense(config["CHANNELS"], use_bias=False, kernel_init=nn.initializers.zeros)(hidden)
+        new = states + change * (noise < config["FIRE_RATE"])
+        if config["ALIVE"]:
+            new = new * (alive(states, config) & alive(new, config))
+        return new
+
+
+def create_update(config):
+    """A flax.linen module that maps states, perceptions and noise to the next states."""
+    return Update(config)

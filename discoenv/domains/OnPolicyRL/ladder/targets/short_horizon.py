@@ -1,0 +1,24 @@
+"""Generalised advantage estimation with a discount factor that regularises. Amit, Meir and Ciosek 2020."""
+
+import jax
+import jax.numpy as jnp
+
+GAMMA = 0.95
+
+
+def get_targets(traj_batch, last_val, config):
+    """Advantages and targets float32[NUM_STEPS, NUM_ENVS], with a discount factor of at most GAMMA."""
+    gamma, lambda_ = min(config["GAMMA"], GAMMA), config["GAE_LAMBDA"]
+
+    def step(carry, transition):
+        next_advantage, next_value = carry
+        next_value = jnp.where(transition.truncated, transition.final_value, next_value)
+        next_value = jnp.where(transition.terminated, 0.0, next_value)
+        goes_on = ~(transition.terminated | transition.truncated)
+        delta = transition.reward + gamma * next_value - transition.value
+        advantage = delta + gamma * lambda_ * goes_on * next_advantage
+        return (advantage, transition.value), advantage
+
+    start = (jnp.zeros_like(last_val), last_val)
+    _, advantages = jax.lax.scan(step, start, traj_batch, reverse=True, unroll=16)
+    return advantages, advantages + traj_batch.value
