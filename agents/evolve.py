@@ -22,6 +22,7 @@ from discoenv.experiment.directory import RunDirectory
 
 @command
 def main(
+    context: typer.Context,
     search: EvolutionOptions,
     llm: OperatorModelOptions,
     resume: Resume = None,
@@ -32,7 +33,7 @@ def main(
     runs: RunsFolder = Path("runs"),
 ) -> None:
     """Evolve the modules of one task, and submit the best."""
-    settings = search.settings(sandbox, llm.model) if resume is None else search.resumed(resume)
+    settings = search.settings(sandbox, llm.model) if resume is None else search.resumed(resume, context)
     directory = resume or RunDirectory.create(runs, f"evolve-{settings.task['domain']}").path
     operator, chat = make_operator(settings, directory, llm)
     display = EvolutionDisplay()

@@ -23,6 +23,7 @@ from discoenv.experiment.directory import RunDirectory
 
 @command
 def main(
+    context: typer.Context,
     study: StudyOptions,
     llm: AgentModelOptions,
     resume: Resume = None,
@@ -33,9 +34,8 @@ def main(
     runs: RunsFolder = Path("runs"),
 ) -> None:
     """Improve an agent's prompt over sampled tasks, and test it on held-out ones."""
-    settings = new_settings(study, llm) if resume is None else resumed_settings(resume)
-    display = StudyDisplay()
-    display.budget(settings)
+    settings = new_settings(study, llm) if resume is None else resumed_settings(resume, context)
+    (display := StudyDisplay()).budget(settings)
     if dry_run:
         return
     directory = resume or RunDirectory.create(runs, "prompt").path

@@ -29,6 +29,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from discoenv import __version__
+from discoenv.asynchronous import ExamCounts
 from discoenv.env import DiscoGenEnv
 from discoenv.exams.spec import Progress
 from discoenv.tools import TOOLS, Tool, ToolResult, ToolSession
@@ -60,55 +61,6 @@ _MARKDOWN: Final = "text/markdown"
 _COOKIE: Final = "discoenv-client"
 
 Context = ServerRequestContext[Any, Any]
-
-
-class _Exams:
-    """The exams of the step that goes on, for notifications of progress."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.begin()
-
-    def begin(self) -> None:
-        """A step begins."""
-        with self._lock:
-            self._running: list[Progress] = []
-            self._finished: dict[str, int] = {}  # by side: a last run is followed by the submission
-            self._total: dict[str, int] = {}
-
-    def take(self, progress: Progress) -> None:
-        """An exam begins or ends; as the environment's ``on_progress``."""
-        side = progress.spec.side
-        with self._lock:
-            if not progress.reference:  # exams of the base modules are named, and do not count
-                self._total[side] = progress.total
-            if progress.result is None:
-                self._running.append(progress)
-                return
-            self._running = [
-                each for each in self._running if (each.spec, each.reference) != (progress.spec, progress.reference)
-            ]
-            if progress.reference:
-                return
-            self._finished[side] = self._finished.get(side, 0) + 1
-
-    def state(self, waiting: int) -> tuple[int, int | None, str]:
-        """Number of finished exams, of all exams (None: not known yet), and the same in words.
-
-        Args:
-            waiting: how many exams wait for a core.
-        """
-        with self._lock:
-            finished, total = sum(self._finished.values()), sum(self._total.values())
-            doing = ", ".join(dict.fromkeys(each.spec.dataset for each in self._running))
-        known = [f"{finished} of {total} exams finished"] if total else []
-        if doing:
-            known.append(f"training: {doing}")
-        elif waiting:
-            known.append("waiting for a core: exams of other processes hold all of this machine's")
-        elif not total:
-            known.append("preparing")
-        return finished, total or None, "; ".join(known)
 
 
 @dataclass(eq=False)
@@ -181,7 +133,7 @@ class ServedEpisode:
         self._changes: list[_Change] = []
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._present: _Job | None = None
-        self._exams = _Exams()
+        self._exams = ExamCounts()
         self._on_end = on_end
         self._closing = threading.Lock()
         self._closed = False

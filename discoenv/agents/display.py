@@ -50,7 +50,7 @@ class ChatDisplay:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or Console(emoji=False)
         self._live: Live | None = None
 
     def begin(self, session: ToolSession, name: str, model: str) -> None:
@@ -145,7 +145,7 @@ class EpisodeDisplay:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or Console(emoji=False)
         self._live: Live | None = None
         self._training: dict[str, str] = {}
 
@@ -262,7 +262,7 @@ class EvolutionDisplay:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or Console(emoji=False)
 
     def begin(self, directory: Path, settings: EvolutionSettings) -> None:
         """What is searched, and how."""
@@ -308,7 +308,7 @@ class StudyDisplay:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or Console(emoji=False)
 
     def budget(self, settings: StudySettings) -> None:
         """The most that the study can spend."""

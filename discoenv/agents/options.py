@@ -105,6 +105,11 @@ class EnvOptions:
     sandbox: SandboxName = "auto"
     seed: Annotated[int | None, typer.Option(help="Seed of the episode.")] = None
     max_steps: Annotated[int, typer.Option(min=1, help="Runs and the submission together.")] = 10
+    objective: Annotated[str, typer.Option(help="What the reward is about; default: the task's.")] = ""
+    reference: Annotated[
+        str, typer.Option(help="Scores are compared with shipped baselines, or with paired ones of the same exams.")
+    ] = "shipped"
+    transform: Annotated[str, typer.Option(help="What exams are worth: ordered or linear.")] = "ordered"
     runs: RunsFolder = Path("runs")
 
     def make(self, on_progress: Callable[[Progress], None] | None = None, **changes: Any) -> gym.Env[Any, Any]:
@@ -115,6 +120,9 @@ class EnvOptions:
             "scale": cast(Scale, self.scale) or None,
             "sandbox": self.sandbox,
             "max_steps": self.max_steps,
+            "objective": self.objective or None,
+            "reference": self.reference,
+            "transform": self.transform,
             "runs_dir": self.runs,
             "on_progress": on_progress,
         }

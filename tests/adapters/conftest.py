@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from mcp_types import CallToolResult, TextContent
 
 from discoenv.sandbox.base import Sandbox
+from tests.adapters.playing import REAL, Played, base_of, real_task
 from tests.conftest import TOY
 
 TASK = (
@@ -22,10 +23,25 @@ TASK = (
 )
 
 
+if TYPE_CHECKING:
+    from mcp_types import CallToolResult
+
+
 def text(result: CallToolResult) -> str:
+    from mcp_types import TextContent  # only where the package is
+
     (content,) = result.content
     assert isinstance(content, TextContent)
     return content.text
+
+
+@pytest.fixture(params=["toy", *REAL])
+def played(request: pytest.FixtureRequest) -> Played:
+    """The toy task with better modules, and a task of each of three domains with its base modules."""
+    if request.param == "toy":
+        return Played(request.getfixturevalue("task"), request.getfixturevalue("good"))
+    task = real_task(request.param)
+    return Played(task, base_of(task))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from mcp_types import Implementation, TextContent, TextResourceContents
 
 from discoenv.adapters import mcp
 from discoenv.env import DiscoGenEnv
+from discoenv.episodes.record import EpisodeRecord
 from discoenv.episodes.transcript import read_calls
 from discoenv.exams.spec import ExamSpec, Progress
 from discoenv.sandbox.base import Sandbox
@@ -252,3 +253,21 @@ def test_wrong_arguments_of_the_command_are_one_message(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert "OnPolicyRL_loss" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_command_says_what_scores_are_compared_with(sandbox: Sandbox, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "discoenv.cli.main", "mcp", "--sandbox", sandbox.name]
+    chosen = ["--reference", "paired", "--transform", "linear", "--objective", "time"]
+
+    def serve(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, check=False, input="")
+
+    done = serve("--domain", "GreenhouseGasPrediction", "--scale", "tiny", *chosen)
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    setup = EpisodeRecord.load(run).setup
+    assert (setup.reference, setup.transform) == ("paired", "linear")
+    assert Task.from_yaml((run / "task.yaml").read_text()).objective == "time"
+    done = serve("--resume", str(run), *chosen)
+    assert done.returncode != 0
+    assert "beside --resume" in done.stderr

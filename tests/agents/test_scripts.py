@@ -59,7 +59,7 @@ def test_a_script_describes_its_options(script: Any, invoke: Callable[..., Resul
 
 
 def test_react_plays_an_episode_and_prints_it(tmp_path: Path) -> None:
-    module = (ROOT / "discoenv/domains/GreenhouseGasPrediction/candidates/01_harmonics/model.py").read_text()
+    module = (ROOT / "discoenv/domains/GreenhouseGasPrediction/candidates/02_harmonics/model.py").read_text()
     task = tmp_path / "task.yaml"
     task.write_text(
         "domain: GreenhouseGasPrediction\nmodules: [model]\nmeta_train: [BoxModel/N2O]\nmeta_test: [BoxModel/SF6]\n"
@@ -118,6 +118,8 @@ def test_the_exit_status_says_that_nothing_was_submitted(
         (["--task", "OnPolicyRL_lost"], "OnPolicyRL_loss"),
         (["--base-url", ""], "set OPENAI_API_KEY"),
         (["--max-calls", "0"], "--max-calls"),
+        (["--reference", "mine"], "'mine'"),
+        (["--objective", "tim"], "did you mean 'time'"),
     ],
 )
 def test_wrong_options_of_react_are_one_message(
@@ -191,6 +193,7 @@ def test_a_killed_run_of_evolution_goes_on_from_the_command_line(tmp_path: Path,
     [
         (["--operator", "magic"], "known are ast and llm"),
         (["-r", "nowhere"], "evolve.json is missing"),
+        (["-r", "nowhere", "--children", "3", "--runs", "x"], "--children, --runs has no effect beside --resume"),
         (["--operator", "llm", "--domain", "Toy", "--scale", "tiny"], "needs --model"),
     ],
 )
@@ -198,7 +201,7 @@ def test_wrong_options_of_evolution_are_explained(
     arguments: list[str], message: str, toy: Any, invoke: Callable[..., Result]
 ) -> None:
     result = invoke(evolve, *arguments)
-    assert result.exit_code == 2
+    assert result.exit_code == (1 if "no effect" in message else 2)  # an error of ours, or one of Typer's
     assert message in " ".join(result.output.replace("│", " ").split())
 
 
@@ -208,7 +211,7 @@ def test_the_budget_is_stated_and_nothing_is_spent_on_a_dry_run(
     (tmp_path / "task.yaml").write_text(task.to_yaml())
     study = {"study": True, "rounds": 4, "domain": ["Toy"], "scale": "tiny", "held_out": [str(tmp_path / "task.yaml")]}
     llm = {"model": "fake", "max_calls": 10, "max_tokens": 1000, "context_tokens": 2000}
-    prompt_optimiser.main(**study, **llm, dry_run=True, runs=tmp_path / "runs")
+    prompt_optimiser.main(**study, **llm, context=None, dry_run=True, runs=tmp_path / "runs")
     searches = [most_episodes(k, rounds=4, minibatch=3) for k in (1, 5, 10, 30)]
     assert searches == [1 + 4 * 3, 5 + 4 * 11, 10 + 4 * 16, 30 + 4 * 36]
     episodes = sum(searches) + 5
@@ -221,11 +224,16 @@ def test_the_budget_is_stated_and_nothing_is_spent_on_a_dry_run(
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "--model is needed"), (["--model", "m", "--agent", "x"], "known are react"), (["-r", "no"], "not a run")],
+    [
+        ([], "--model is needed"),
+        (["--model", "m", "--agent", "x"], "known are react"),
+        (["-r", "no"], "not a run"),
+        (["-r", "no", "--rounds", "3"], "--rounds has no effect beside --resume"),
+    ],
 )
 def test_wrong_options_of_the_prompt_optimiser_are_explained(
     arguments: list[str], message: str, invoke: Callable[..., Result]
 ) -> None:
     result = invoke(prompt_optimiser, *arguments)
-    assert result.exit_code == 2
+    assert result.exit_code == (1 if "no effect" in message else 2)  # an error of ours, or one of Typer's
     assert message in " ".join(result.output.replace("│", " ").split())

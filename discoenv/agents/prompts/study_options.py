@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -13,6 +13,7 @@ from discoenv.agents import options
 from discoenv.agents.llm import best_of_n, react
 from discoenv.agents.prompts.episodes import Assignment, sample_assignments
 from discoenv.agents.prompts.study import StudySettings
+from discoenv.arguments import require_effect
 from discoenv.scoring import baselines
 from discoenv.tasks import discobench
 from discoenv.tasks.reading import read_task
@@ -131,12 +132,15 @@ def _plain(assignment: Assignment) -> dict[str, Any]:
     return {"task": assignment.task.model_dump(mode="json"), "seed": assignment.seed}
 
 
-def resumed_settings(directory: Path) -> StudySettings:
+def resumed_settings(directory: Path, context: typer.Context) -> StudySettings:
     """Settings of an existing run.
 
     Raises:
+        ArgumentError: an option of a new run was typed.
         typer.BadParameter: the folder is not a run of this program.
     """
+    own = {*(each.name for each in fields(StudyOptions)), *_PLAYING, "runs"}
+    require_effect(context, own, "beside --resume: it goes on with what the run began with")
     try:
         return StudySettings.load(directory)
     except (OSError, TypeError, ValueError) as error:

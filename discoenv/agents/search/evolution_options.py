@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from discoenv.agents import options
 from discoenv.agents.llm.chat import ChatModel
 from discoenv.agents.search.evolution import EvolutionSettings, sampled_task
 from discoenv.agents.search.operators import AstOperator, LlmOperator, Operator
+from discoenv.arguments import require_effect
 from discoenv.episodes.transcript import CallRecorder
 from discoenv.tasks.task import Task
 
@@ -68,12 +69,15 @@ class EvolutionOptions:
             operator={"name": self.operator, **chosen},
         )
 
-    def resumed(self, directory: Path) -> EvolutionSettings:
+    def resumed(self, directory: Path, context: typer.Context) -> EvolutionSettings:
         """Settings of an existing run, which gets another number of generations if one is given.
 
         Raises:
+            ArgumentError: another option of a new run was typed.
             typer.BadParameter: the folder is not a run of evolution.
         """
+        own = {each.name for each in fields(self)} - {"generations"} | {"model", "runs"}
+        require_effect(context, own, "beside --resume: it goes on with what the run began with")
         try:
             settings = EvolutionSettings.load(directory)
         except (FileNotFoundError, TypeError, ValueError) as error:

@@ -15,6 +15,8 @@ from typing import Final
 
 import numpy as np
 
+from discoenv.python_text import tree_of
+
 Rng = np.random.Generator
 
 #: Numbers are multiplied by up to this factor, or divided by it, log-uniformly.
@@ -152,11 +154,8 @@ def mutate(
 
 def sites(source: str, configuration: Mapping[str, object] | None = None) -> list[Site]:
     """The places of a module that can be changed, in a fixed order; none if it is not valid Python."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
-        return []
-    return list(_Sites(source, tree, configuration or {}).find())
+    tree = tree_of(source)
+    return [] if tree is None else list(_Sites(source, tree, configuration or {}).find())
 
 
 class _Sites:
@@ -217,12 +216,15 @@ class _Sites:
         if not isinstance(node.args[0], (ast.List, ast.Tuple)) or len(node.args[0].elts) < 2:
             return
         terms = [self._text(each) for each in node.args[0].elts]
+        single = [self._text(each) for each in node.args[0].elts if not isinstance(each, ast.Starred)]
+        if not single:
+            return
 
         def draw(rng: Rng) -> str:
             if rng.random() < 0.25 and len(terms) > 2:
                 dropped = int(rng.integers(len(terms)))
                 return f"[{', '.join(term for index, term in enumerate(terms) if index != dropped)}]"
-            added = _pick(_NEW_TERMS, rng).format(n=base, t=_pick(terms, rng))
+            added = _pick(_NEW_TERMS, rng).format(n=base, t=_pick(single, rng))
             return f"[{', '.join([*terms, added])}]"
 
         yield self._site(node.args[0], draw, 4.0)

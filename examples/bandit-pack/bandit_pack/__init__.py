@@ -1,0 +1,6 @@
+"""Domains for discoenv."""
+
+from pathlib import Path
+
+#: The folder of the domains, a folder each.
+DOMAINS = Path(__file__).parent / "domains"

@@ -1,0 +1,1 @@
+"""Bandits: fit a function of one number from a few noisy values."""
