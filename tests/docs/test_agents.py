@@ -1,4 +1,4 @@
-"""What docs/agents.md says is true: tools, options and events exist, configurations are valid, code runs."""
+"""docs/agents.md and docs/mcp.md are true: tools, options and events exist, configurations are valid, code runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from discoenv.tools import TOOLS
 ROOT = Path(__file__).resolve().parents[2]
 #: Commands of ``discoenv`` that the page shows.
 COMMANDS = (["mcp"], ["bench", "run"])
-GUIDE = (ROOT / "docs/agents.md").read_text(encoding="utf-8")
+GUIDE = "".join((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("agents", "mcp"))
 
 
 def block(language: str) -> str:

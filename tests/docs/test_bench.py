@@ -1,4 +1,4 @@
-"""What docs/bench.md says is true: options, agents and files exist, and its code runs."""
+"""What docs/bench.md and docs/verification.md say is true: options, agents and files exist, and its code runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from discoenv.experiment.cluster import slurm_arguments
 from tests.bench.conftest import MakeBenchmark
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDE = (ROOT / "docs/bench.md").read_text(encoding="utf-8")
+GUIDE = "".join((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("bench", "verification"))
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md names exists, and its example runs."""
+"""What CONTRIBUTING.md and docs/adding_a_domain.md name exists, and their example runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from discoenv.cli.main import Commands
 from discoenv.tasks import new_domain, registry
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PAGES = ("CONTRIBUTING.md", "docs/adding_a_domain.md")
+TEXT = "".join((ROOT / name).read_text(encoding="utf-8") for name in PAGES)
 
 
 def test_its_commands_exist() -> None:

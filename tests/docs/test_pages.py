@@ -76,7 +76,7 @@ def test_the_rules_of_a_domain_are_those_of_its_declaration(pages: ModuleType, l
 def test_audits_are_of_exploits_that_exist(listed: list[Domain]) -> None:
     for domain in listed:
         audits = audit_of(domain), audit_of(domain, DOCKER_FILE)
-        assert audits[0] is not None, f"{domain.name}: run discoenv audit {domain.name} (see CONTRIBUTING.md)"
+        assert audits[0] is not None, f"{domain.name}: run discoenv audit {domain.name} (see docs/adding_a_domain.md)"
         known = {
             *(each.name for each in exploits_of(domain)),
             *(each.name for each in ACTIONS),

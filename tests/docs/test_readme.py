@@ -33,7 +33,25 @@ def test_the_ten_lines_run(tmp_path: Path) -> None:
         [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^-?\d+\.\d+ runs/", done.stdout, flags=re.MULTILINE)
+    (reward,) = re.findall(r"^(-?\d+\.\d+) runs/", done.stdout, flags=re.MULTILINE)
+    assert float(reward) > 0
+
+
+def table(page: str) -> list[list[str]]:
+    """The cells of the table that has a column for MLS-Bench, its heads first."""
+    lines = [line for line in page.partition("| | discoenv | DiscoGen |")[2].splitlines() if line.startswith("|")]
+    rows = [line for line in lines if not line.startswith("|---")]
+    return [["heads"], *([cell.strip() for cell in row.strip("|").split("|")] for row in rows[:4])]
+
+
+def test_each_cell_of_the_comparison_has_its_evidence() -> None:
+    coming_from = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    compared, evidence = table(README)[1:], table(coming_from)[1:]
+    assert len(compared) == 4
+    assert [row[0] for row in evidence] == [row[0] for row in compared]
+    for row, places in zip(compared, evidence, strict=True):
+        assert len(row) == len(places) == 7
+        assert all(re.search(r"\]\([^)]+\)$", place) for place in places[1:]), row[0]
 
 
 def test_the_readme_is_short() -> None:
