@@ -24,8 +24,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(PIP_INSTALL) -c constraints.txt --build-constraint constraints.txt
 
 .DEFAULT_GOAL := demo
-.PHONY: help demo test test-all lint types format bench gpu calibrate audit lock newest clean \
-  ci-demo ci-lint ci-docker ci-viewer ci-discogen ci-bench ci-newest ci-tests
+.PHONY: help demo test test-all test-long lint types format bench docs gpu calibrate audit lock newest adapters clean \
+  ci-demo ci-lint ci-wheel ci-docker ci-viewer ci-discogen ci-bench ci-newest ci-tests
 
 help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,15 +34,19 @@ help: ## List the targets
 demo: $(VENV)/.demo ## Play one episode with hand-written candidates
 	@$(BIN)/discoenv doctor --fix --quiet
 	@umask 077; printf '%064d\n' 0 > $(VENV)/demo.secret
-	@DISCOENV_SECRET_FILE=$(VENV)/demo.secret $(BIN)/python agents/scripted.py --domain GreenhouseGasPrediction --scale small --seed 0
+	@DISCOENV_SECRET_FILE=$(VENV)/demo.secret $(BIN)/python agents/scripted.py --domain GreenhouseGasPrediction --scale small --seed 2
 
 test: $(VENV)/.dev ## Run the default tests
 	@$(BIN)/discoenv doctor --fix --quiet
 	$(BIN)/python -m pytest $(JOBS) -m "not slow"
 
-test-all: $(VENV)/.dev ## Run all tests, the slow ones too
+test-all: $(VENV)/.dev ## Run the slow tests too
 	@$(BIN)/discoenv doctor --fix --quiet
-	$(BIN)/python -m pytest $(JOBS)
+	$(BIN)/python -m pytest $(JOBS) -m "not long"
+
+test-long: $(VENV)/.dev ## Run what takes longest, and train every known method of every domain once
+	@$(BIN)/discoenv doctor --fix --quiet
+	$(BIN)/python -m pytest $(JOBS) -m long
 
 lint: $(VENV)/.dev ## Check style and format
 	$(BIN)/ruff check .
@@ -59,6 +63,9 @@ bench: $(VENV)/.dev ## Run the benchmarks of speed; BENCH="--only startup" choos
 	@$(BIN)/discoenv doctor --fix --quiet
 	$(BIN)/python -m benchmarks $(BENCH)
 
+docs: $(VENV)/.dev ## Build the site into build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 gpu: $(VENV)/.dev ## Try everything about GPUs, in ten minutes: writes gpu-results.json
 	$(BIN)/python -m benchmarks.gpu
 
@@ -71,7 +78,7 @@ audit: $(VENV)/.dev ## Try every exploit on every domain, and on three in contai
 
 lock: | $(BIN)/python ## Choose again which versions are installed: writes constraints.txt
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt uv
-	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest $(LOCK) --all-extras \
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest $(LOCK) --extra dev \
 	  --no-annotate --custom-compile-command "make lock" --output-file constraints.txt pyproject.toml constraints.in
 
 # But not of torch, whose newest build can come with gigabytes of CUDA.
@@ -88,6 +95,10 @@ newest: ## Try the newest versions that pyproject.toml allows, in a separate env
 	$(NEWEST)/bin/python -m pytest -q $(JOBS) -m "not slow" $(NEWEST_TESTS) || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "With the newest versions, this fails:$$failed"; exit 1; }
 
+# Frameworks that exclude each other, or what the lock holds: an environment for each.
+adapters: ## Test the adapters of other frameworks; ADAPTERS="inspect trl" chooses
+	@.ci/adapters $(CI_DIR)/adapters $(PYTHON) $(ADAPTERS)
+
 clean: ## Remove environments and caches
 	rm -rf $(VENV) build/ci .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -97,9 +108,12 @@ ci-demo: ## The demo in its own minimal environment beats the baseline
 	@$(MAKE) --no-print-directory demo VENV=$(CI_DIR)/demo
 	@$(CI_DIR)/demo/bin/python .ci/reward.py
 
-ci-lint: lint types ## Style, types and generated pages are clean, and what is installed is what is locked
+ci-lint: lint types docs ## Style, types, the site and generated pages are clean, and what is installed is what is locked
 	$(BIN)/python docs/pages.py --check
 	$(BIN)/python .ci/locked.py
+
+ci-wheel: ## sdist and wheel are made; the wheel works in a fresh environment, away from the checkout
+	@.ci/wheel $(CI_DIR)/wheel $(PYTHON)
 
 ci-docker: $(VENV)/.dev ## Containers work, with an engine that is started if none answers
 	@$(BIN)/discoenv doctor --fix --quiet

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -27,8 +29,8 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 secrets.write(_folder / "secret", Secret(bytes(range(SIZE))))
 os.environ[VARIABLE] = str(_folder / "secret")
 
-#: It is no domain; its tests run in domains that are made from it.
-collect_ignore = ["discoenv/domains/_template"]
+#: The first is no domain; its tests run in domains that are made from it. The second is data of other tests.
+collect_ignore = ["discoenv/domains/_template", "tests/data"]
 
 
 #: Seconds that a domain's own tests should take, on an idle core: the default ones, and the slow ones.
@@ -51,6 +53,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 f"{domain}: its {kind} tests took {seconds:.0f} s; on an idle machine they should take at most "
                 f"{BUDGETS_S[kind]:.0f} s"
             )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_old_programs() -> Iterator[None]:
+    """Let JAX forget the programs of a file once that has been tested.
+
+    It keeps all that it compiled as long as a process lives: some GiB in tests of all domains. A process that runs out
+    of memory or of mappings (65,530 by default) ends in the midst of a test, which then looks as if it had failed.
+    """
+    yield
+    jax = sys.modules.get("jax")
+    if jax:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

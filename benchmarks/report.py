@@ -7,15 +7,17 @@ JSON; ``tables(figures)`` shows them; ``bounds(figures)`` says which limits are 
 from __future__ import annotations
 
 import datetime
+import json
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import rich.table
+from rich.console import Console
 
 from discoenv.machine import atomic, hardware, packages
 from discoenv.machine.sections import replace_section
@@ -210,3 +212,20 @@ def marks(benchmark: str) -> tuple[str, str]:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def print_figures(title: str, figures: Mapping[str, Mapping[str, float]], *, scale: str, out: Path | None) -> None:
+    """Print a table with a row per domain, and the machine; write both to a JSON file, if one is named."""
+    table = rich.table.Table(title=title)
+    table.add_column("domain", no_wrap=True)
+    columns = list(next(iter(figures.values())))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for name, row in figures.items():
+        table.add_row(name, *(f"{row[column]:.2f}" for column in columns))
+    console = Console()
+    console.print(table)
+    machine = hardware.hardware()
+    console.print(", ".join(f"{key}: {value}" for key, value in machine.items()), highlight=False)
+    if out is not None:
+        out.write_text(json.dumps({"hardware": machine, "scale": scale, "figures": figures}, indent=1) + "\n")

@@ -21,7 +21,7 @@ from discoenv.machine import atomic
 from discoenv.tasks.registry import get_domain
 
 #: In the order in which they run: those that take seconds first.
-NAMES: Final = ("startup", "generation", "sandboxes", "rl_speed", "throughput", "overhead")
+NAMES: Final = ("startup", "generation", "sandboxes", "rl_speed", "lm_speed", "throughput", "overhead")
 
 
 #: Columns that the widest table needs.

@@ -6,7 +6,6 @@ process, and their rewards must be equal. On a machine that does other things at
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from pathlib import Path
@@ -14,13 +13,11 @@ from typing import Annotated, Any
 
 import gymnasium as gym
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import discoenv  # noqa: F401 - registers the environment
+from benchmarks import report
 from benchmarks.overhead import base_task
 from discoenv.exams.host import Host
-from discoenv.machine import hardware
 from discoenv.machine.cores import usable_cores
 from discoenv.sandbox import get_sandbox
 from discoenv.sandbox.base import Sandbox
@@ -98,21 +95,8 @@ def main(
         task = base_task(name, scale).model_copy(update={"train_seeds": 1, "test_seeds": 1})  # type: ignore[arg-type]
         figures[name] = measure(task, num_envs, provider, repeats, exams_at_once)
     provider.close()
-    table = Table(
-        title=f"{num_envs} episodes at {scale}, {exams_at_once or usable_cores()} exams at once, median of {repeats}"
-    )
-    table.add_column("domain", no_wrap=True)
-    columns = list(next(iter(figures.values())))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for name, row in figures.items():
-        table.add_row(name, *(f"{row[column]:.2f}" for column in columns))
-    console = Console()
-    console.print(table)
-    machine = hardware.hardware()
-    console.print(", ".join(f"{key}: {value}" for key, value in machine.items()), highlight=False)
-    if out is not None:
-        out.write_text(json.dumps({"hardware": machine, "scale": scale, "figures": figures}, indent=1) + "\n")
+    title = f"{num_envs} episodes at {scale}, {exams_at_once or usable_cores()} exams at once, median of {repeats}"
+    report.print_figures(title, figures, scale=scale, out=out)
 
 
 if __name__ == "__main__":

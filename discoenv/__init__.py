@@ -7,6 +7,7 @@ What is where. A folder imports only from those that come before it in this list
 
     errors.py         every error, as one tree
     text.py           text of others, made safe to write and to print
+    python_text.py    Python of others, read as a syntax tree
     machine/          this computer: processes, cores, GPUs, locks, caches, packages
     module_code.py    what the text of a module shows: imports, reflection, size
     arguments.py      arguments of public functions, checked
@@ -26,6 +27,7 @@ What is where. A folder imports only from those that come before it in this list
     utils.py          DiscoGen's functions under their old path
     env.py            the Gymnasium environment
     vector.py         many episodes at once
+    asynchronous.py   steps that nothing waits for, and the environment for asyncio
     tools/            the tools that language models play with
     experiment/       configurations × seeds, in a pool of processes or on Dask
     audit/            exploits, and the auditor that tries them
@@ -47,6 +49,7 @@ from typing import TYPE_CHECKING, Any
 from discoenv.registration import register
 
 if TYPE_CHECKING:
+    from discoenv.asynchronous import AsyncDiscoGenEnv
     from discoenv.discogen.api import create_config, create_discobench, create_task, get_modules, sample_task_config
     from discoenv.env import DiscoGenEnv
     from discoenv.episodes.action import Action, Edit
@@ -64,6 +67,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Action": "discoenv.episodes.action",
     "Array": "discoenv.exams.examiner",
+    "AsyncDiscoGenEnv": "discoenv.asynchronous",
     "DiscoGenEnv": "discoenv.env",
     "DiscoenvError": "discoenv.errors",
     "Domain": "discoenv.tasks.domain",
@@ -86,6 +90,7 @@ _HOMES = {
 __all__ = [
     "Action",
     "Array",
+    "AsyncDiscoGenEnv",
     "DiscoGenEnv",
     "DiscoenvError",
     "Domain",

@@ -18,6 +18,7 @@ from discoenv.errors import ArgumentError
 from discoenv.text import shown
 
 if TYPE_CHECKING:
+    import typer
     from _typeshed import DataclassInstance
 
     _Settings = TypeVar("_Settings", bound=DataclassInstance)
@@ -221,3 +222,26 @@ def _bounds(least: float | None, most: float | None) -> str:
 
 def _wrong(name: str, value: Any, allowed: str, why: str = "") -> ArgumentError:
     return ArgumentError(f"{name} is {shown(value)}; {why or f'it must be {allowed}'}")
+
+
+def require_effect(context: typer.Context, void: Iterable[str], because: str) -> None:
+    """Refuse options that were typed although another one, or its absence, leaves them without effect.
+
+    Args:
+        context: of the command.
+        void: names of the command's parameters that have no effect.
+        because: what makes them void, such as ``beside --resume``.
+
+    Raises:
+        ArgumentError: one of them was typed.
+    """
+    without = set(void)
+    typed = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name in without
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if typed:
+        raise ArgumentError(f"{', '.join(typed)} has no effect {because}; leave one of the two out")

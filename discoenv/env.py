@@ -11,6 +11,7 @@ from typing import Any, SupportsFloat, cast
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import seeding
 
 from discoenv import arguments, objectives
 from discoenv.episodes.episode import Episode, EpisodeLimits, Info
@@ -19,7 +20,7 @@ from discoenv.episodes.restoring import restored
 from discoenv.errors import ArgumentError
 from discoenv.exams.host import Host
 from discoenv.exams.secrets import Secret
-from discoenv.exams.spec import Progress
+from discoenv.exams.spec import Progress, RunningExam
 from discoenv.machine import devices, scratch
 from discoenv.machine.devices import Device, DeviceChoice
 from discoenv.sandbox import SandboxChoice
@@ -194,7 +195,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             return self.restore(options["restore"], trust=options.get("trust") is True)
         self._end_episode()
         chosen = options.get("task")
-        self.task = self._parsed(chosen) if chosen is not None else self._task or self._sample()
+        self.task = self._parsed(chosen) if chosen is not None else self._task or self._sample(self.np_random)
         self._episode = Episode(
             self.task,
             self.host,
@@ -221,6 +222,19 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         later run of the same files.
         """
         return self._episode is not None and self._episode.stop_run()
+
+    @property
+    def running(self) -> list[RunningExam]:
+        """The exams of the step that another thread takes, with the last lines of their output; none between steps."""
+        return [] if self._episode is None else self._episode.running
+
+    def task_of(self, seed: int) -> Task:
+        """The task that ``reset(seed=seed)`` plays, without starting an episode.
+
+        Raises:
+            As :meth:`reset`, if no task can be sampled.
+        """
+        return self._task or self._sample(seeding.np_random(arguments.integer("seed", seed, least=0))[0])
 
     def save(self, path: str | Path) -> Path:
         """Save the episode as it is now, so that :meth:`restore` can go on from here, in another process, too.
@@ -338,6 +352,13 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         """Where the present or last episode is recorded; None without a record."""
         return self._episode.run_directory if self._episode else None
 
+    def leave(self) -> None:
+        """End the episode where it is, from any thread: without a reward, unless it is over. It can be reset.
+
+        A step that another thread carries out raises :class:`EpisodeLeft`.
+        """
+        self._end_episode()
+
     def close(self) -> None:
         """End the episode, its processes and its temporary files. Run directories stay. Safe to call again."""
         self._end_episode()
@@ -363,7 +384,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         objectives.get(parsed.objective)
         return parsed
 
-    def _sample(self) -> Task:
+    def _sample(self, rng: np.random.Generator) -> Task:
         """A task whose datasets all have baselines that can be told from their floors, and whose imports are there."""
         offers = offered.usable(self._scale, lambda setting: self.host.device(setting.wants_gpu).name)
 
@@ -372,7 +393,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             return found and offers(domain, backend, dataset)
 
         return sample_task(
-            self.np_random,
+            rng,
             domains=self._domains,
             scale=self._scale,
             objectives=self._objectives,

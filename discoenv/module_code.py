@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from discoenv.python_text import tree_of
+
 #: Modules of the standard library that any module may import: computing, data structures and types.
 STANDARD: Final = frozenset(
     [
@@ -130,7 +132,7 @@ def flags(text: str, name: str) -> list[str]:
     Returns:
         ``loss.py:12: reflection: sys.modules``, for example; each once, in order. None if the text is not Python.
     """
-    tree = _tree(text)
+    tree = tree_of(text)
     if tree is None:
         return []
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -152,7 +154,7 @@ def size(text: str) -> int:
     Comments, layout and the packing of code into strings do not make it smaller. A text that is not Python counts its
     bytes of UTF-8.
     """
-    tree = _tree(text)
+    tree = tree_of(text)
     if tree is None:
         return len(text.encode())
     for node in ast.walk(tree):
@@ -161,19 +163,12 @@ def size(text: str) -> int:
     return len(zlib.compress(ast.dump(tree, annotate_fields=False).encode(), 9))
 
 
-def _tree(text: str) -> ast.Module | None:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
 def _aliases(node: ast.AST) -> list[ast.alias]:
     return node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else []
 
 
 def _imports(text: str) -> Iterator[tuple[int, str]]:
-    tree = _tree(text)
+    tree = tree_of(text)
     for node in [] if tree is None else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)

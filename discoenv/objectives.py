@@ -48,7 +48,7 @@ def ordered(normalised: float) -> float:
     It keeps the order of scores, has no corner at 0 and none at 1, and lies above :data:`FAILED` for every number, so
     that no module gains anything by failing on purpose, and no exam outweighs the others by exploding.
 
-    Example:
+    Examples:
         >>> [round(ordered(n), 3) for n in (-1e6, -1.0, 0.0, 0.5, 1.0, 10.0)]
         [-1.0, -0.5, 0.0, 0.5, 1.0, 3.303]
     """

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 #: Folders of a domain that are no part of the library: learners' files, agents' modules, tests, and studies.
-APART = {"templates", "datasets", "candidates", "tests", "studies"}
+APART = {"templates", "datasets", "candidates", "ladder", "tests", "studies"}
 #: What the examiner, the pictures and the exploits of a domain may import of discoenv.
 FOR_DOMAINS = (
     "discoenv.exams.examiner",
@@ -101,6 +101,11 @@ def test_a_domain_imports_little_of_discoenv(name: str) -> None:
     own = ".".join(name.split(".")[:3])
     foreign = [other for other in IMPORTS[name] if not f"{other}.".startswith((f"{own}.", *FOR_DOMAINS))]
     assert foreign == []
+
+
+def test_python_is_read_in_one_place() -> None:
+    reading = [name for name, path in MODULES.items() if re.search(r"\bast\.parse\(", path.read_text(encoding="utf-8"))]
+    assert reading == ["discoenv.python_text"]
 
 
 def test_kits_import_nothing_of_discoenv() -> None:

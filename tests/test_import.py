@@ -11,7 +11,10 @@ import pytest
 
 import discoenv
 
-HEAVY = ("gymnasium", "numpy", "jax", "torch", "flax", "sklearn", "pydantic", "yaml", "docker", "openai", "typer")
+HEAVY = (
+    *("gymnasium", "numpy", "jax", "torch", "flax", "sklearn", "pydantic", "yaml", "docker", "openai", "typer"),
+    *("mcp", "gepa", "inspect_ai", "harbor", "openenv", "trl", "nemo_gym"),
+)
 MAKE = "env = gymnasium.make({!r}, sandbox='process', runs_dir=None); print(env.spec.id); env.close()"
 
 

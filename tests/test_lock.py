@@ -10,6 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from discoenv.adapters.frameworks import FRAMEWORKS
+
 ROOT = Path(__file__).resolve().parents[1]
 LINES = [
     line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
@@ -32,9 +34,14 @@ NUMERICAL = (
 )
 
 
+#: Extras that some others exclude, or that bring much that nothing else needs; what they install is not pinned.
+APART = {framework.extra for framework in FRAMEWORKS.values()} - {"agents"} | {"kinetix", "libribrain"}
+
+
 def wanted() -> list[str]:
     """What pyproject.toml and constraints.in ask for."""
-    extras = [each for extra in PROJECT["project"]["optional-dependencies"].values() for each in extra]
+    optional = PROJECT["project"]["optional-dependencies"]
+    extras = [each for extra in optional.keys() - APART for each in optional[extra]]
     chosen = [line.partition("#")[0].strip() for line in CHOICES]
     return [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"], *extras, *filter(None, chosen)]
 
@@ -73,5 +80,6 @@ def test_packages_that_decide_scores_have_one_version_everywhere(name: str) -> N
 def test_the_extra_all_is_all_of_users_and_dev_is_on_top_of_it() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     (everything,) = extras["all"]
-    assert Requirement(everything).extras == extras.keys() - {"all", "dev", "docs"}
-    assert "discoenv[all]" in extras["dev"]
+    assert Requirement(everything).extras == extras.keys() - {"all", "dev", "docs"} - APART
+    assert extras.keys() > APART
+    assert "discoenv[all,docs]" in extras["dev"]

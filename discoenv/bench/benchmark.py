@@ -280,6 +280,7 @@ class Benchmark:
             client=client,
             resources=resources,
             verbose=False,
+            pickles=False,  # the folder may come from someone else
             on_finished=finished,
         )
         return self.progress()

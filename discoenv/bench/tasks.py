@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from discoenv.errors import BenchError, DatasetUnavailable
+from discoenv.errors import BenchError, DatasetUnavailable, UnknownName
 from discoenv.machine import devices
 from discoenv.scoring import baselines, offered
 from discoenv.scoring.seeds import of_side
@@ -56,12 +56,11 @@ def parse_tasks(
             for name in discobench.get_discobench_tasks():
                 if domains and discobench.domain_of(name) not in domains:
                     continue
-                task = discobench.discobench_task(name, scale=scale)
-                reason = obstacle(task, device) if here else ""
-                if reason:
-                    left_out[name] = reason
+                found = _of_discobench(name, scale, device, here=here)
+                if isinstance(found, Task):
+                    tasks.append(found)
                 else:
-                    tasks.append(task)
+                    left_out[name] = found
         elif text.startswith("sampled:"):
             tasks += _sampled(text, scale=scale, domains=domains, device=device, seed=seed)
         elif text:
@@ -94,6 +93,15 @@ def obstacle(task: Task, device: str = "auto") -> str:
         if not baselines.has_entry(setting, chosen.name):
             return f"{name} has no baseline at scale {task.scale}: discoenv calibrate {domain.name} --local"
     return ""
+
+
+def _of_discobench(name: str, scale: Scale, device: str, *, here: bool) -> Task | str:
+    """A task of DiscoBench at a scale, or why there is none."""
+    try:
+        task = discobench.discobench_task(name, scale=scale)
+    except UnknownName as error:  # one of its datasets has no such scale
+        return str(error)
+    return (obstacle(task, device) if here else "") or task
 
 
 def _sampled(text: str, *, scale: Scale, domains: Sequence[str], device: str, seed: int) -> list[Task]:

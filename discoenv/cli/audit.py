@@ -43,7 +43,7 @@ def audit(
 ) -> None:
     """Try every known exploit on a domain. The exit code is 1 if one of them gains anything."""
     found = get_domain(domain)
-    console, log = Console(), Console(stderr=True)
+    console, log = Console(emoji=False), Console(emoji=False, stderr=True)
     provider = get_sandbox(sandbox)
     if not provider.isolated:
         raise typer.BadParameter(f"{provider.name} does not isolate: the exploits would hit this machine")

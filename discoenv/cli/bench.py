@@ -19,6 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from discoenv.arguments import require_effect
 from discoenv.cli.options import (
     REFERENCE_HELP,
     TRANSFORM_HELP,
@@ -27,7 +28,6 @@ from discoenv.cli.options import (
     ScaleName,
     ScaleOption,
     TransformName,
-    require_effect,
 )
 from discoenv.errors import BenchError
 from discoenv.tasks.names import domain_name
@@ -166,7 +166,7 @@ def run(
         test_seeds=test_seeds,
         here=dask in ("", "local"),
     )
-    console = Console()
+    console = Console(emoji=False)
     console.print(
         f"{len(known)} agents × {len(chosen)} tasks × {seeds} seeds = {len(known) * len(chosen) * seeds} cells"
     )
@@ -223,7 +223,7 @@ def status(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.
     from discoenv.bench.benchmark import Benchmark
 
     benchmark = Benchmark(directory)
-    console = Console()
+    console = Console(emoji=False)
     progress = benchmark.progress()
     console.print(_table(progress))
     for line in benchmark.problems():
@@ -237,7 +237,7 @@ def report(directory: Annotated[Path, typer.Argument(help="A benchmark's folder.
     """Write a report of a benchmark: tables, intervals, plots."""
     from discoenv.bench.report.build import report as write
 
-    Console().print(str(write(directory)), highlight=False, markup=False, soft_wrap=True)
+    Console(emoji=False).print(str(write(directory)), highlight=False, markup=False, soft_wrap=True)
 
 
 @bench.command()
@@ -256,7 +256,7 @@ def verify(
     from discoenv.bench import verification
     from discoenv.bench.benchmark import Benchmark
 
-    console, errors = Console(), Console(stderr=True, highlight=False, soft_wrap=True)
+    console, errors = Console(emoji=False), Console(emoji=False, stderr=True, highlight=False, soft_wrap=True)
     benchmark = Benchmark(directory)
     found = verification.matching(benchmark, secret)
     chosen = verification.sample(benchmark, cells)
@@ -299,7 +299,7 @@ def reveal(
     from discoenv.bench.benchmark import Benchmark
     from discoenv.exams import secrets
 
-    benchmark, console = Benchmark(directory), Console(highlight=False, markup=False, soft_wrap=True)
+    benchmark, console = Benchmark(directory), Console(emoji=False, highlight=False, markup=False, soft_wrap=True)
     if out is None:
         console.print(str(secrets.found_at(benchmark.commitment)))
         return
@@ -322,7 +322,7 @@ def _show_plan(console: Console, agents: list[str], tasks: list[str], means: _Me
 
 def _run(benchmark: Benchmark, means: _Means) -> None:
     """Run a benchmark to its end and show its progress. The exit code is 1 if cells are left to the next attempt."""
-    console, commitment = Console(), benchmark.commitment
+    console, commitment = Console(emoji=False), benchmark.commitment
     console.print(f"in {benchmark.directory}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"SHA-256 of its secret: {commitment}", highlight=False, soft_wrap=True)
     again = f"discoenv bench resume {shlex.quote(str(benchmark.directory))}"

@@ -30,8 +30,8 @@ _UNATTENDED: Final = {
 }
 #: Packages whose import takes long.
 _LARGE: Final = ("numpy", "sklearn", "torch", "jax")
-_console = Console()
-_errors = Console(stderr=True)
+_console = Console(emoji=False)
+_errors = Console(emoji=False, stderr=True)
 
 
 def doctor(

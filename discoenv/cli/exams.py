@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 
 from discoenv import objectives
-from discoenv.cli.options import DatasetsOption, DeviceName, DeviceOption, SandboxOption, ScaleName, ScaleOption
+from discoenv.arguments import require_effect
+from discoenv.cli.options import (
+    DatasetsOption,
+    DeviceName,
+    DeviceOption,
+    SandboxOption,
+    ScaleName,
+    ScaleOption,
+)
 from discoenv.errors import InfraError, NoBaseline, UnknownName
 from discoenv.tasks.names import dataset_names, domain_name
 
@@ -20,11 +28,12 @@ if TYPE_CHECKING:
     from discoenv.exams.secrets import Secret
     from discoenv.tasks.task import Setting
 
-_console = Console(highlight=False, soft_wrap=True)
-_errors = Console(stderr=True, highlight=False)
+_console = Console(emoji=False, highlight=False, soft_wrap=True)
+_errors = Console(emoji=False, stderr=True, highlight=False)
 
 
 def calibrate(
+    context: typer.Context,
     domain: Annotated[str, typer.Argument(help="Domain, or 'all'.", callback=domain_name)],
     dataset: DatasetsOption = None,
     backend: Annotated[list[str] | None, typer.Option(help="Only these backends.")] = None,
@@ -33,10 +42,23 @@ def calibrate(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Exams per dataset.")] = 3,
     local: Annotated[bool, typer.Option("--local", help="Write to this machine's cache, not to the domain.")] = False,
+    ladder: Annotated[
+        bool, typer.Option("--ladder", help="Measure the known methods of the domain's ladder instead, at small.")
+    ] = False,
+    method: Annotated[
+        list[str] | None, typer.Option(help="With --ladder: only these methods, as MODULE or MODULE/METHOD.")
+    ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="With --ladder: only what was not measured as it is now.")
+    ] = False,
     device: DeviceOption = DeviceName.AUTO,
     sandbox: SandboxOption = "auto",
 ) -> None:
     """Measure floors and baselines, and write them where tasks look for them."""
+    if ladder:
+        require_effect(context, ["local"], "with --ladder")
+    else:
+        require_effect(context, ["method", "missing"], "without --ladder")
     from discoenv.exams.host import Host  # runs exams, and so needs NumPy
     from discoenv.tasks.registry import get_domain, get_domains
     from discoenv.tasks.sampling import available_datasets
@@ -48,12 +70,18 @@ def calibrate(
             found = get_domain(name)
             known = [ScaleName(each) for each in SCALES if any(each in found.scales(one) for one in found.datasets)]
             usual = [each for each in known if each is not ScaleName.FULL] or known
+            if ladder:
+                usual = [ScaleName.SMALL] if ScaleName.SMALL in known else known[:0]
             for chosen in scale or usual:
                 if chosen not in known:
                     found.require_scale(found.datasets[0], chosen.value)
                 for one_backend in backend or found.backends:
                     for one in dataset_names(dataset, found) or available_datasets(found, chosen.value, gpu=True):
                         found.require(dataset=one, backend=one_backend)
+                        if ladder:
+                            setting = Setting(found, one_backend, one, chosen.value)
+                            _climb(host, setting, seeds, method or [], missing=missing)
+                            continue
                         here = local or found.self_reported  # whose baselines are those that it publishes
                         _calibrate(host, Setting(found, one_backend, one, chosen.value), seeds, local=here)
 
@@ -78,6 +106,29 @@ def _calibrate(host: Host, setting: Setting, seeds: int, *, local: bool) -> None
         f"[bold]{label}[/]: floor {entry.floor.mean:.4g} ± {entry.floor.std:.2g}, "
         f"baseline {entry.baseline.mean:.4g} ± {entry.baseline.std:.2g}, {entry.seconds.mean:.1f} s per exam"
     )
+
+
+def _climb(host: Host, setting: Setting, seeds: int, chosen: list[str], *, missing: bool) -> None:
+    """Measure the methods of a ladder on one setting, those chosen as ``MODULE`` or ``MODULE/METHOD`` only."""
+    from discoenv.scoring import ladders
+    from discoenv.tasks.ladder import ladder_of, methods_of
+
+    domain = setting.domain
+    every = [f"{module}/{name}" for module, each in ladder_of(domain).items() for name in each.methods]
+    for name in chosen:
+        if name not in every and name not in ladder_of(domain):
+            raise UnknownName("method", name, [*ladder_of(domain), *every], f"the ladder of {domain.name}")
+    for module, name in methods_of(domain, setting.backend):
+        if chosen and module not in chosen and f"{module}/{name}" not in chosen:
+            continue
+        if missing and ladders.rung(module, name, setting) is not None:
+            continue
+        found = ladders.measure(host, setting, module, name, seeds=range(seeds), gpu=setting.wants_gpu)
+        ladders.write(domain, module, name, setting, found)
+        one = ladders.standing(module, name, setting)
+        values = ", ".join("failed" if value is None else f"{value:.4g}" for value in found.values)
+        score = "no baseline" if one is None else f"{one.score:.2f} ± {one.error:.2f}"
+        _console.print(f"{domain.name} {setting.key} {module}/{name}: {score} ({values})", markup=False)
 
 
 def rehearse(

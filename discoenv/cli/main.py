@@ -48,19 +48,26 @@ class Commands(DeferredGroup):
         ),
         "view": Deferred("runs:view", "Look at recorded runs, finished or still running, in a browser."),
         "export": Deferred(
-            "runs:export", "Write a run as one HTML file that opens anywhere, without discoenv and without network."
+            "export:export", "Write a run as one HTML file or as a trajectory, or tasks as folders of Harbor."
+        ),
+        "score": Deferred("score:score", "Score a folder of modules on the meta-test datasets of a task."),
+        "serve-exams": Deferred(
+            "score:serve_exams", "Hold exams on the meta-train side of a task for an agent in another container."
         ),
         "bench": Deferred("bench:bench", "Compare agents on tasks."),
         "audit": Deferred(
             "audit:audit", "Try every known exploit on a domain. The exit code is 1 if one of them gains anything."
         ),
-        "study": Deferred("study:study", "Measure how noisy the rewards of a domain are."),
+        "study": Deferred(
+            "study:study", "Measure how noisy the rewards of a domain are, and what known methods reach."
+        ),
         "mcp": Deferred(
             "mcp:serve",
             "Serve one episode over MCP, for Claude Code, Codex, Cursor, Goose and others (see docs/agents.md).",
         ),
         "new-domain": Deferred(
-            "domains:new_domain", "Make a domain to start from: a small one that works, under a new name."
+            "domains:new_domain",
+            "Make a domain to start from: one that works, under a new name; or the draft of one, from a script.",
         ),
         "validate": Deferred(
             "domains:validate",

@@ -14,14 +14,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from discoenv.cli.options import SandboxOption, ScaleName, require_effect
+from discoenv.arguments import require_effect
+from discoenv.cli.options import (
+    REFERENCE_HELP,
+    TRANSFORM_HELP,
+    ReferenceName,
+    SandboxOption,
+    ScaleName,
+    TransformName,
+)
 from discoenv.errors import TaskError
 from discoenv.tasks.names import domain_name, task_name
 
 if TYPE_CHECKING:
     from discoenv.tools import ToolSession
 
-_errors = Console(stderr=True)
+_errors = Console(emoji=False, stderr=True)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -37,6 +45,15 @@ def serve(
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Runs and the submission together.", show_default="10")
     ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="What the reward is about.", show_default="the task's, else performance")
+    ] = None,
+    reference: Annotated[
+        ReferenceName, typer.Option(help=REFERENCE_HELP, case_sensitive=False)
+    ] = ReferenceName.SHIPPED,
+    transform: Annotated[
+        TransformName, typer.Option(help=TRANSFORM_HELP, case_sensitive=False)
+    ] = TransformName.ORDERED,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the episode of this run directory, which was left or cut off.")
     ] = None,
@@ -66,6 +83,7 @@ def serve(
         void = [f"--{name}" for name, value in given.items() if value not in (None, "")]
         if void:
             raise typer.BadParameter(f"--resume goes on with what the run was begun with: leave out {', '.join(void)}")
+        require_effect(context, ["objective", "reference", "transform"], "beside --resume")
         max_steps = EpisodeRecord.load(resume, events=False).setup.max_steps
 
     def make_session(on_progress: Callable[[Any], None]) -> ToolSession:
@@ -75,6 +93,9 @@ def serve(
             scale=scale.value if scale else None,
             sandbox=sandbox,
             max_steps=max_steps,
+            objective=objective,
+            reference=reference.value,
+            transform=transform.value,
             runs_dir=runs.resolve(),
             on_progress=on_progress,
         )

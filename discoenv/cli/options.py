@@ -5,14 +5,12 @@ Choices are enumerations, because Typer has no lists of ``Literal``. The library
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discoenv.errors import ArgumentError
 from discoenv.tasks.names import domain_name, sandbox_name
 
 if TYPE_CHECKING:
@@ -20,29 +18,6 @@ if TYPE_CHECKING:
     from discoenv.objectives import Transform
     from discoenv.scoring.scores import Reference
     from discoenv.tasks.specification import Scale, Split
-
-
-def require_effect(context: typer.Context, void: Iterable[str], because: str) -> None:
-    """Refuse options that were typed although another one, or its absence, leaves them without effect.
-
-    Args:
-        context: of the command.
-        void: names of the command's parameters that have no effect.
-        because: what makes them void, such as ``beside --resume``.
-
-    Raises:
-        ArgumentError: one of them was typed.
-    """
-    without = set(void)
-    typed = [
-        parameter.opts[-1]
-        for parameter in context.command.params
-        if parameter.name in without
-        and (source := context.get_parameter_source(parameter.name)) is not None
-        and source.name == "COMMANDLINE"
-    ]
-    if typed:
-        raise ArgumentError(f"{', '.join(typed)} has no effect {because}; leave one of the two out")
 
 
 class ScaleName(StrEnum):

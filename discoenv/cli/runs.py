@@ -1,4 +1,4 @@
-"""Commands about recorded runs, and about what killed ones left behind: replay, draw, view, export and gc."""
+"""Commands about recorded runs, and about what killed ones left behind: replay, draw, view and gc."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ TrustOption = Annotated[
 ]
 #: Where the viewer listens by default: always the same port, so that bookmarks of runs stay valid.
 PORT: Final = 8642
-_console = Console(highlight=False, soft_wrap=True)
-_errors = Console(stderr=True, highlight=False)
+_console = Console(emoji=False, highlight=False, soft_wrap=True)
+_errors = Console(emoji=False, stderr=True, highlight=False)
 
 
 def replay(
@@ -198,17 +198,6 @@ def view(
             server.serve_forever()
         except KeyboardInterrupt:
             _console.print("ended")
-
-
-def export(
-    run: RunArgument,
-    html: Annotated[Path, typer.Option("--html", help="The file to write.", show_default=False)],
-) -> None:
-    """Write a run as one HTML file that opens anywhere, without discoenv and without network."""
-    from discoenv.viewer import export as exporter  # only this command needs the page
-
-    exporter.export(run, html)
-    _console.print(f"{html}: {html.stat().st_size / 1e6:.1f} MB", markup=False)
 
 
 def gc() -> None:

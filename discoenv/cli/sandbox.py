@@ -18,7 +18,7 @@ from discoenv.sandbox.base import Command, Limits
 from discoenv.sandbox.containers import apptainer, images
 from discoenv.sandbox.containers.engine import Engine, talking
 
-_console = Console()
+_console = Console(emoji=False)
 image = typer.Typer(
     help="Images of learners, for the docker and podman sandboxes.", no_args_is_help=True, add_completion=False
 )

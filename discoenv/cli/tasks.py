@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discoenv import objectives
-from discoenv.cli.options import ScaleName, SplitName, require_effect
+from discoenv.arguments import require_effect
+from discoenv.cli.options import ScaleName, SplitName
 from discoenv.errors import TaskError
 from discoenv.tasks.names import domain_name, task_name
 from discoenv.tasks.registry import get_domains
@@ -195,11 +196,12 @@ def show(
         "start": f"{found.start}: {start}",
         "scale": found.scale,
         "scored by": _metrics(found),
+        **_best_known(found),
         **_doubts(found),
     }
     for key, value in rows.items():
         table.add_row(key, value)
-    Console().print(table, markup=False)
+    Console(emoji=False).print(table, markup=False)
 
 
 def count_tasks(
@@ -230,7 +232,7 @@ def count_tasks(
         table.add_row(name, *(f"{value:,}" for value in row.values()))
     table.add_section()
     table.add_row("all", "", "", "", "", f"{sum(row['tasks'] for row in sizes.values()):,}")
-    console = Console()
+    console = Console(emoji=False)
     console.print(table)
     console.print(
         "tasks = (2^M − 1) · (3^D − 2·2^D + 1) · B · O · 2\n"
@@ -259,7 +261,7 @@ def _print_doubted(scale: Scale) -> None:
         text = "\n".join(
             [f"\nNot sampled at scale {scale}, because a better module can hardly be told from luck:", *lines]
         )
-        Console().print(text, highlight=False, markup=False, soft_wrap=True)
+        Console(emoji=False).print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _title(task: Selection, name: str) -> str:
@@ -290,6 +292,23 @@ def _doubts(task: TaskSide | Task) -> dict[str, str]:
     doubted = offered.doubted(domain, task.scale)
     lines = [f"{name}: {doubted[task.backend, name]}" for name in datasets if (task.backend, name) in doubted]
     return {"scores that mean little": "\n".join(lines)} if lines else {}
+
+
+def _best_known(task: TaskSide | Task) -> dict[str, str]:
+    """The best known method for an editable module on each of a task's datasets, where any is better than the base."""
+    from discoenv.scoring import ladders
+    from discoenv.tasks.ladder import ladder_of
+    from discoenv.tasks.task import Setting, TaskSide
+
+    domain = task.resolve()
+    datasets = task.datasets if isinstance(task, TaskSide) else (*task.meta_train, *task.meta_test)
+    lines = []
+    for name in datasets:
+        best = ladders.best_known(Setting(domain, task.backend, name, task.scale), task.modules)
+        if best is not None:
+            title = ladder_of(domain)[best.module].methods[best.method].title
+            lines.append(f"{name}: {title} ({best.module}), {best.score:.2f} ± {best.error:.2f}")
+    return {"best known method": "\n".join(lines)} if lines else {}
 
 
 def _objective(task: Selection) -> str:

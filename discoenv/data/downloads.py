@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from discoenv.errors import DatasetUnavailable
 from discoenv.machine import cache
 
-__all__ = ["File", "cache_root", "fetch", "folder"]
+__all__ = ["DatasetUnavailable", "File", "cache_root", "fetch", "folder"]
 
 _SCHEMES: Final = ("https", "http", "file")
 _TIMEOUT_S: Final = 30.0

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from discoenv.python_text import tree_of
+
 #: Packages whose use in ``download_dataset`` shows that nothing is fetched. Everything else may reach the network.
 _LOCAL = frozenset({"jax", "numpy", "scipy", *sys.stdlib_module_names}) - {
     *("asyncio", "ftplib", "http", "imaplib", "nntplib", "poplib", "smtplib", "socket", "ssl", "subprocess"),
@@ -124,7 +126,4 @@ def _files_of(name: str, files: Mapping[str, str]) -> list[str]:
 
 
 def _parsed(text: str) -> ast.Module:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError):
-        return ast.Module(body=[], type_ignores=[])
+    return tree_of(text) or ast.Module(body=[], type_ignores=[])

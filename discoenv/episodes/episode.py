@@ -32,7 +32,7 @@ from discoenv.episodes.recorder import Recorder
 from discoenv.errors import ActionError, EpisodeLeft, InfraError, RewardFailed
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.spec import Progress
+from discoenv.exams.spec import Progress, RunningExam
 from discoenv.machine import forks
 from discoenv.machine.hardware import fingerprint
 from discoenv.scoring import comparison
@@ -338,6 +338,11 @@ class Episode:
     def stop_run(self) -> bool:
         """Stop the ``run`` that goes on, from any thread; it counts as an action. Whether there was one to stop."""
         return self._evaluation.stop()
+
+    @property
+    def running(self) -> list[RunningExam]:
+        """The exams of the action that another thread takes; none between actions."""
+        return self._evaluation.running
 
     def end(self) -> None:
         """End what runs. The episode can be looked at, and cannot go on. Safe to call again.

@@ -14,7 +14,7 @@ from discoenv.errors import InfraError
 from discoenv.exams.compile_cache import CompileCache, of_base
 from discoenv.exams.host import ExamGroup, Host
 from discoenv.exams.result import ExamResult
-from discoenv.exams.spec import ExamSpec, Progress
+from discoenv.exams.spec import ExamSpec, Progress, RunningExam
 from discoenv.machine import scratch
 from discoenv.scoring import baselines, budgets, calibration, references
 from discoenv.scoring.scores import Score, Scoring, is_valid, score
@@ -183,6 +183,11 @@ class Evaluation:
         run.stopped = True
         run.group.cancel()
         return True
+
+    @property
+    def running(self) -> list[RunningExam]:
+        """The exams that go on, from any thread."""
+        return self._group.running
 
     def is_known(self, modules: Mapping[str, str], datasets: Sequence[str] = (), seeds: int | None = None) -> bool:
         """Whether all these meta-train exams have been held, so that :meth:`examine` runs none and measures nothing."""

@@ -28,6 +28,7 @@ from discoenv.errors import SecretError, TaskError, UnknownName
 from discoenv.exams import secrets
 from discoenv.exams.secrets import Secret
 from discoenv.machine import user_state
+from discoenv.python_text import parse, tree_of
 from discoenv.tasks.workspace import initial_modules
 
 FindingKind = Literal[
@@ -193,10 +194,10 @@ def _printed_scores(text: str) -> set[str]:
 def _only_prints(before: str, after: str) -> bool:
     """Whether two texts are the same code but for what they print."""
     try:
-        trees = [ast.parse(text) for text in (before, after)]
+        trees = [parse(text) for text in (before, after)]
         whole = [ast.dump(tree) for tree in trees]
         rest = [ast.dump(_WithoutPrints().visit(tree)) for tree in trees]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, RecursionError):  # the latter by walking
         return False
     return bool(before) and whole[0] != whole[1] and rest[0] == rest[1]
 
@@ -209,11 +210,9 @@ class _WithoutPrints(ast.NodeTransformer):
 
 
 def _calls(text: str) -> Iterator[ast.Call]:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) in _PRINTING)
+    tree = tree_of(text)
+    nodes = ast.walk(tree) if tree else ()
+    yield from (node for node in nodes if isinstance(node, ast.Call) and _called(node) in _PRINTING)
 
 
 def _called(call: ast.Call) -> str:

@@ -282,14 +282,7 @@ class PolicyExaminer(Examiner):
         The number is the learner's own, so it finds mistakes, not lies; what bounds a liar is the compute budget.
         """
         state.require_keys(*self.handed_over, "env_steps")
-        steps = state.arrays.get("env_steps")
-        if steps is None or steps.shape != () or steps.dtype.kind not in "iu":
-            raise ProtocolError("state 'env_steps' must be an integer: the number of environment steps of training")
-        if steps > self._allowed_steps:
-            raise RuleBroken(
-                f"training took {int(steps):,} environment steps; the configuration allows {self._allowed_steps:,}: "
-                "take fewer in train.py"
-            )
+        require_env_steps(state, self._allowed_steps)
 
     def examine(self, learner: Learner, seed: int) -> dict[str, float]:
         """Play the episodes: in one program if the agents' networks are ours, else one question per time step.
@@ -362,6 +355,22 @@ class PolicyExaminer(Examiner):
 
     def _episode_seed(self, seed: int) -> int:
         return int(self.generator(seed, "evaluation").integers(2**31))
+
+
+def require_env_steps(state: State, allowed: int) -> None:
+    """Refuse a state whose ``env_steps`` is no integer, or more than the environment steps that are allowed.
+
+    Raises:
+        ProtocolError, RuleBroken: it is so.
+    """
+    steps = state.arrays.get("env_steps")
+    if steps is None or steps.shape != () or steps.dtype.kind not in "iu":
+        raise ProtocolError("state 'env_steps' must be an integer: the number of environment steps of training")
+    if steps > allowed:
+        raise RuleBroken(
+            f"training took {int(steps):,} environment steps; the configuration allows {allowed:,}: "
+            "take fewer in train.py"
+        )
 
 
 def summary(returns: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any]) -> dict[str, float]:

@@ -24,7 +24,7 @@ from discoenv.exams.jobs import run_jobs
 from discoenv.exams.result import ExamResult
 from discoenv.exams.runner import ExamPlace, ExamRun
 from discoenv.exams.secrets import Secret
-from discoenv.exams.spec import ExamSpec, Progress
+from discoenv.exams.spec import ExamSpec, Progress, RunningExam
 from discoenv.machine import devices, streams
 from discoenv.machine.cores import Cores, WaitEnded
 from discoenv.machine.devices import Device, DeviceChoice
@@ -55,6 +55,13 @@ class ExamGroup:
     def cancelled(self) -> bool:
         """Whether this group, or one that it belongs to, was cancelled."""
         return self._event.is_set() or any(parent.cancelled for parent in self._parents)
+
+    @property
+    def running(self) -> list[RunningExam]:
+        """The exams that go on, those that have run for longest first."""
+        with self._lock:
+            runs = list(self._runs)
+        return sorted((run.now() for run in runs), key=lambda exam: -exam.elapsed_s)
 
     def cancel(self) -> None:
         """End the exams of the group. Safe to call again."""

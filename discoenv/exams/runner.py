@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from discoenv.exams.examiner_client import (
 )
 from discoenv.exams.output import last_lines
 from discoenv.exams.result import WORKSPACE, ExamResult, verdict
-from discoenv.exams.spec import ExamSpec
+from discoenv.exams.spec import ExamSpec, RunningExam
 from discoenv.machine import scratch
 from discoenv.machine.cores import usable_cores
 from discoenv.machine.devices import CPU, Device
@@ -37,6 +38,7 @@ from discoenv.machine.gpus import Lease
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox
 from discoenv.sandbox.cpu_clock import CpuClock
 from discoenv.tasks.task import Setting
+from discoenv.text import printable
 
 _EXAM = "/exam"
 #: The examiner's own work is not charged to the learner, so a learner lives for longer than its budget. This is more
@@ -116,6 +118,7 @@ class ExamRun:
         self._running: list[Running] = []
         self._cancelled = threading.Event()
         self._again = False
+        self._began = time.monotonic()
 
     def run(self, *, again: bool = False) -> ExamResult:
         """Train with the modules of the workspace and examine the result. It can be run again if it fails.
@@ -137,7 +140,7 @@ class ExamRun:
         self._again = again
         place = self._place
         try:
-            directory = scratch.make()
+            directory = scratch.make(for_sockets=True)
             try:
                 with place.device.lease(alone=place.measured, give_up=self._cancelled.is_set) as lease:
                     try:
@@ -153,6 +156,12 @@ class ExamRun:
             raise InfraError(f"the sandbox failed: {error}") from error
         except OSError as error:
             raise InfraError(f"the machine failed: {error}") from error
+
+    def now(self) -> RunningExam:
+        """How it stands, for another thread than the one that runs it."""
+        spec, learners = self.spec, list(self._running)
+        line = learners[-1].last_line() if learners and spec.side == "meta_train" else ""
+        return RunningExam(spec.dataset, spec.side, spec.number, time.monotonic() - self._began, printable(line))
 
     def cancel(self) -> None:
         """Kill the learner and end its examiner: :meth:`run` ends with an InfraError. Safe to call again."""
@@ -475,7 +484,11 @@ class ExamRun:
             if on_gpu or record.spent_s < spec.budget_s or not self._again:
                 raise LearnerStarved(_starvation(record))
         reported_itself = self._domain.self_reported  # whose files need not all be run
-        if record.status == "gone" and not reported_itself and _perhaps_imports(record.last.stderr):
+        if (
+            record.status == "gone"
+            and not reported_itself
+            and not _of_a_module(record.last.stderr, self._domain.modules)
+        ):
             imports.require(self._place.sandbox, self._domain, self._workspace / spec.dataset)
         if _killed(record) and not self._again:
             raise InfraError("the learner was killed by SIGKILL, by whom is not known")
@@ -590,9 +603,10 @@ def _fields(clock: CpuClock | None) -> dict[str, object] | None:
     return None if clock is None else dict(vars(clock))
 
 
-def _perhaps_imports(stderr: str) -> bool:
-    """Whether a learner may have ended because an import failed; that is its own word, and only a reason to look."""
-    return "Traceback" not in stderr or "ImportError" in stderr or "ModuleNotFoundError" in stderr
+def _of_a_module(stderr: str, modules: Collection[str]) -> bool:
+    """Whether a learner says that it failed in a module that agents write: its own word, and a reason not to look."""
+    imports_failed = "ImportError" in stderr or "ModuleNotFoundError" in stderr
+    return not imports_failed and any(f'/{name}.py", line ' in stderr for name in modules)
 
 
 def _killed(record: _Record) -> bool:

@@ -39,6 +39,26 @@ class ExamSpec:
 
 
 @dataclass(frozen=True)
+class RunningExam:
+    """An exam that goes on, as it is at the moment.
+
+    Attributes:
+        dataset: id of the dataset.
+        side: the side of its task that the dataset is on.
+        number: which of the exams of its dataset in an episode, from 0.
+        elapsed_s: seconds since it began.
+        last_line: the last line that its learner has written, at most 2,000 bytes; empty on the meta-test side, whose
+            data an agent must not see, and where the sandbox shows output only at the end.
+    """
+
+    dataset: str
+    side: Side
+    number: int
+    elapsed_s: float
+    last_line: str = ""
+
+
+@dataclass(frozen=True)
 class Progress:
     """An exam begins (``result`` is None) or has ended.
 

@@ -133,10 +133,13 @@ class ExperimentFolder:
 
     Args:
         directory: the folder.
+        pickles: whether configurations are kept and read as a pickle, too, which runs what its writer wants; otherwise
+            they are plain values.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, pickles: bool = True) -> None:
         self.directory = Path(directory).absolute()
+        self._pickles = pickles
 
     def job(self, number: int, seed: int) -> Path:
         """Folder of one configuration and seed."""
@@ -149,10 +152,12 @@ class ExperimentFolder:
 
     def recorded(self) -> list[dict[str, Any]]:
         """Configurations of an earlier run, draws included; none if there was none."""
-        path = self.directory / "configs.pkl"
+        path = self.directory / ("configs.pkl" if self._pickles else "configs.json")
         if not path.is_file():
             return []
         try:
+            if not self._pickles:
+                return _plain_configs(json.loads(path.read_text(encoding="utf-8")))
             configs: list[dict[str, Any]] = cloudpickle().loads(path.read_bytes())
         except Exception as error:
             raise ExperimentError(f"{path} cannot be read ({error!r}); use on_exists='backup' to start anew") from error
@@ -230,7 +235,8 @@ class ExperimentFolder:
             folder.mkdir(exist_ok=True)
             text = yaml.safe_dump(plain(dict(config)), sort_keys=False, allow_unicode=True)
             atomic.write_text(folder / "config.yml", text)
-        atomic.write_bytes(self.directory / "configs.pkl", dumps([dict(config) for config in configs]))
+        if self._pickles:
+            atomic.write_bytes(self.directory / "configs.pkl", dumps([dict(config) for config in configs]))
         content = {"seed": seed, "seeds": list(seeds), "configs": [plain(dict(config)) for config in configs]}
         atomic.write_text(self.directory / "configs.json", json.dumps(content, indent=1) + "\n")
 
@@ -265,10 +271,22 @@ def write_result(directory: Path, result: Any) -> bool:
     return True
 
 
-def read_result(directory: Path) -> Any:
-    """The result of a job that is done, equal to what its function returned."""
+def _plain_configs(content: Any) -> list[dict[str, Any]]:
+    """The configurations in ``configs.json``.
+
+    Raises:
+        ValueError: they have another form.
+    """
+    configs = content.get("configs") if isinstance(content, dict) else None
+    if not isinstance(configs, list) or not all(isinstance(each, dict) and "ID" in each for each in configs):
+        raise ValueError("there is no list of configurations, each with an ID, under 'configs'")
+    return configs
+
+
+def read_result(directory: Path, *, pickles: bool = True) -> Any:
+    """The result of a job that is done, equal to what its function returned; without pickles, as JSON has it."""
     pickled = directory / "result.pkl"
-    if pickled.is_file():
+    if pickles and pickled.is_file():
         return cloudpickle().loads(pickled.read_bytes())
     return json.loads((directory / "result.json").read_text(encoding="utf-8"))
 

@@ -105,6 +105,7 @@ def run_experiment(
     client: Any = None,
     resources: Mapping[str, float] | None = None,
     verbose: bool = True,
+    pickles: bool = True,
     on_finished: Callable[[Finished], None] = lambda finished: None,
 ) -> list[Any]:
     """Call ``run(config, seed, device, logdir)`` for every configuration and seed.
@@ -132,6 +133,8 @@ def run_experiment(
         client: a ``distributed.Client`` whose workers do the jobs; they need ``log_dir`` under the same path.
         resources: what a job needs of a Dask worker, such as ``{"GPU": 1, "MEMORY": 4e9}``.
         verbose: whether workers print a line per job.
+        pickles: whether pickles of an earlier run in ``log_dir`` are loaded. A pickle runs what its writer wants:
+            False if the folder may be another's. Configurations and results have to be plain values then.
         on_finished: called, in this process, when a job has ended for good.
 
     Returns:
@@ -151,7 +154,7 @@ def run_experiment(
         raise ValueError(
             "job_timeout_s: jobs on Dask cannot be killed one by one; give the cluster's jobs a time limit"
         )
-    folder = ExperimentFolder(Path(log_dir))
+    folder = ExperimentFolder(Path(log_dir), pickles=pickles)
     with contextlib.ExitStack() as stack:
         folder.make_way(on_exists)
         stack.enter_context(folder.locked())
@@ -179,7 +182,7 @@ def run_experiment(
         driver = _Driver(pool, terms, retries, job_timeout_s, on_finished)
         stack.callback(pool.close)
         driver.drive([_Chunk(to_do[start : start + chunksize]) for start in range(0, len(to_do), chunksize)])
-    return _results(jobs, raise_on_error)
+    return _results(jobs, raise_on_error, pickles=pickles)
 
 
 def _configs(
@@ -227,11 +230,11 @@ def _wait_for_orphans(jobs: Sequence[Job]) -> None:
             time.sleep(_POLL_S)
 
 
-def _results(jobs: Sequence[Job], raise_on_error: bool) -> list[Any]:
+def _results(jobs: Sequence[Job], raise_on_error: bool, *, pickles: bool) -> list[Any]:
     results, failures = [], []
     for job in jobs:
         status = JobStatus.read(job.logdir)
-        results.append(read_result(job.logdir) if status.state == "done" else None)
+        results.append(read_result(job.logdir, pickles=pickles) if status.state == "done" else None)
         if status.state != "done":
             failures.append(Finished(job.config, job.seed, job.logdir, status.state, status.message))
     if failures and raise_on_error:

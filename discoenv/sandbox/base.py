@@ -135,6 +135,13 @@ class Running(ABC):
         """Where the tree's CPU seconds can be read while it runs; None if only the outcome reports them."""
         return None
 
+    def last_line(self) -> str:
+        """The last line with text that the command has written so far, to its standard output if there is one there.
+
+        Empty if it has written nothing, or if the provider shows output only at the end.
+        """
+        return ""
+
     @abstractmethod
     def poll(self) -> bool:
         """Whether the command is still running (also enforces the limits that need watching)."""

@@ -6,7 +6,6 @@ environment's ``max_steps``, an agent can spend all but the last on runs.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
 import mimetypes
@@ -26,6 +25,7 @@ from discoenv.episodes.episode import compared
 from discoenv.episodes.record import RunRecord, StepRecord, best_run
 from discoenv.episodes.transcript import CallRecorder, read_calls
 from discoenv.errors import ActionError, EpisodeLeft, ToolError
+from discoenv.python_text import parse
 from discoenv.tasks.workspace import DISCOVERED
 from discoenv.text import printable, shown
 from discoenv.tools import registry
@@ -553,9 +553,8 @@ def _syntax_warning(name: str, text: str) -> str:
     if not name.endswith(".py"):
         return ""
     try:
-        ast.parse(text, filename=name)
+        parse(text, filename=name)
     except SyntaxError as error:
-        return f"\nWarning: it is not valid Python: line {error.lineno}: {error.msg}."
-    except (ValueError, RecursionError, MemoryError) as error:
-        return f"\nWarning: it cannot be parsed as Python: {type(error).__name__}."
+        where = "" if error.lineno is None else f"line {error.lineno}: "
+        return f"\nWarning: it is not valid Python: {where}{error.msg}."
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from discoenv.bench.benchmark import Benchmark
 from discoenv.bench.cell import read_result, read_status
 from discoenv.bench.report.build import report
 from discoenv.cli.main import main
-from discoenv.errors import BenchError
+from discoenv.errors import BenchError, ExperimentError
 from tests.bench.conftest import MakeBenchmark
 from tests.damaging import changed, holding
 
@@ -62,6 +63,39 @@ def test_agents_and_arguments_are_checked_before_cells_are_played(make_benchmark
     assert not list(benchmark.directory.glob("cells/*/*/result.json"))
     with pytest.raises(BenchError, match="environment: device is 'tpu'"):
         make_benchmark("baseline", device="tpu")
+
+
+class Running:
+    """Its pickle makes a file where it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_no_pickle_of_a_folder_that_someone_sent_is_loaded(make_benchmark: MakeBenchmark, tmp_path: Path) -> None:
+    benchmark = make_benchmark("baseline", "unchanged")
+    benchmark.run()
+    loaded = tmp_path / "loaded"
+    cells = benchmark.directory / "cells"
+    assert not list(cells.rglob("*.pkl"))
+    for path in (cells / "configs.pkl", cells / "0/0/result.pkl", cells / "1/0/resume_checkpoint"):
+        path.write_bytes(pickle.dumps(Running(loaded)))
+    (cells / "1/0/status.json").unlink()
+    assert Benchmark(benchmark.directory).run().states == {"done": 2}
+    report(benchmark.directory)
+    assert not loaded.exists()
+
+
+@pytest.mark.parametrize("text", ["[", "[]", '{"configs": 3}', '{"configs": [{}]}'])
+def test_configurations_that_cannot_be_read_are_named(make_benchmark: MakeBenchmark, text: str) -> None:
+    benchmark = make_benchmark("baseline")
+    (benchmark.directory / "cells").mkdir(exist_ok=True)
+    (benchmark.directory / "cells/configs.json").write_text(text)
+    with pytest.raises(ExperimentError, match=r"configs\.json cannot be read"):
+        benchmark.run()
 
 
 def test_one_pack_is_one_pack(make_benchmark: MakeBenchmark, toy_pack: Path) -> None:

@@ -32,7 +32,7 @@ def test_checks_are_printed_in_order(toy: Domain, sandbox: Sandbox) -> None:
     assert lines[0] == "✓ names         2 modules, 4 datasets, 1 backend"
     names = [line.split("  ")[0] for line in lines if line[0] in "✓!✗"]
     assert names[-3:] == ["✓ imports", "✓ exams", "✓ stub exams"]
-    assert lines[-2:] == ["15 checks: 0 failed, 2 with warnings.", "Next: discoenv audit Toy"]
+    assert lines[-2:] == ["16 checks: 0 failed, 2 with warnings.", "Next: discoenv audit Toy"]
     at = lines.index("! lists         discobench: it is missing, so the domain has no DiscoBench task and no example")
     assert lines[at + 1] == " " * 16 + "→ name other datasets in domain.yaml, or calibrate these"
 
@@ -48,7 +48,7 @@ def test_what_failed_is_printed_with_what_to_do(make_variant: MakeVariant, sandb
         " " * 16 + "→ write what an agent needs to get it right at the first try",
     ]
     assert any(line.endswith("importing interval.py raises ZeroDivisionError: division by zero") for line in lines)
-    assert lines[-1] == "11 checks: 2 failed, 1 with warnings."
+    assert lines[-1] == "12 checks: 2 failed, 1 with warnings."
 
 
 def test_names_between_colons_are_printed_as_they_are(make_variant: MakeVariant, sandbox: Sandbox) -> None:

@@ -117,7 +117,7 @@ TRICKS = {
 }
 
 
-@pytest.mark.parametrize("domain", TRAINED)
+@pytest.mark.parametrize("domain", trained_domains(LONG, pytest.mark.long))
 def test_tricks_gain_nothing(domain: str, make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tiny_module(domain)
     source = base_source(domain, module)
@@ -183,6 +183,8 @@ def test_nothing_hidden_can_be_read_inside(domain: str, make_env: MakeEnv, monke
     packages = Path(np.__file__).parent.parent
     for hidden in found.specification.hidden_packages:
         files = [path for path in [packages / hidden, *(packages / hidden).rglob("*")] if path.is_file()]
+        if not files and not (packages / hidden).exists():
+            continue  # of an extra that is not installed
         content = max(files, key=lambda path: path.stat().st_size).read_bytes()
         needles.append(content[len(content) // 2 :][:60])
     source = SEARCH.replace("NEEDLES", repr([needle[::-1].hex() for needle in needles]))
@@ -227,4 +229,4 @@ def test_baselines_stand_well_above_their_floors(domain: str) -> None:
         assert count >= 3
         gain = found.specification.metric.sign * (entry.baseline.mean - entry.floor.mean)
         assert gain >= 5 * standard_error, (dataset, entry.baseline, entry.floor)
-        assert entry.seconds.mean <= 120.0, (dataset, entry.seconds)  # the scale's limit
+        assert entry.work_s <= 120.0, (dataset, entry.work_s)  # the scale's limit

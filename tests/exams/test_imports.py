@@ -63,6 +63,42 @@ def test_a_package_that_only_the_agent_s_module_needs_is_its_own_fault(
     assert (result.status, result.message) == ("error", f"ModuleNotFoundError: No module named '{only_here}'")
 
 
+BROKEN = 'raise OSError("the driver does not answer")\n'
+
+
+@pytest.mark.parametrize("before", ["import numpy\n", "import exam\n"])
+def test_what_fails_before_the_first_line_of_agent_code_is_no_score(
+    make_variant: MakeVariant, examine: Callable[..., ExamResult], before: str
+) -> None:
+    domain = make_variant("Toy", files={"templates/default/main.py": f"{before}{BROKEN}{MAIN}"})
+    message = "Toy: main.py of Line fails in the .* sandbox before it imports a module: OSError: the driver does not"
+    with pytest.raises(InfraError, match=message):
+        examine(domain, BROKEN)
+
+
+def test_what_fails_in_a_module_or_because_of_it_is_scored(
+    make_variant: MakeVariant, examine: Callable[..., ExamResult], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Command] = []
+    run = sandbox.run
+
+    def noted(command: Command, limits: Limits) -> Outcome:
+        tried.append(command)
+        return run(command, limits)
+
+    monkeypatch.setattr(sandbox, "run", noted)
+    domain = make_variant("Toy", files={"templates/default/main.py": f"# of this test\n{MAIN}"})
+    result = examine(domain, BROKEN)
+    assert (result.status, result.message) == ("error", "OSError: the driver does not answer")
+    assert tried == []  # the agent's module is in the traceback
+    words = "import os, sys\nprint('OSError: the driver does not answer', file=sys.stderr)\nos._exit(1)\n"
+    assert examine(domain, words).status == "error"
+    first = len(tried)
+    assert first >= 1  # what comes before the module was tried, and works
+    assert examine(domain, words).status == "error"
+    assert len(tried) == first  # once
+
+
 def test_needed_packages_are_those_that_files_cannot_do_without(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(
         "import os, numpy.linalg\nfrom sklearn.pipeline import Pipeline\nfrom . import near\nimport helper, kit\n"

@@ -433,12 +433,21 @@ def test_an_examiner_that_crashes_is_an_infrastructure_error_and_the_learner_is_
         host.close()
 
 
-def test_a_temporary_folder_whose_path_is_too_long_for_a_socket_is_reported(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_temporary_folder_whose_path_is_too_long_for_a_socket_is_not_used_for_sockets(
+    before_model: Callable[..., ExamResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep = tmp_path / ("x" * 80)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
+    assert before_model("").status == "ok"
+    assert list(deep.iterdir()) == []
+
+
+def test_sockets_that_fit_nowhere_are_reported(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("x" * 80)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    monkeypatch.setattr("discoenv.machine.scratch._SHORT", ())
     with pytest.raises(InfraError, match="too long for a socket; set TMPDIR to a folder with a shorter path"):
         host.run(tmp_path, line())
     assert list(deep.iterdir()) == []

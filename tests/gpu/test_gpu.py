@@ -96,7 +96,9 @@ def test_work_takes_energy_and_memory() -> None:
     assert peak > int(done.stdout)
 
 
-@pytest.mark.parametrize("domain", ["ComputerVisionClassification", "NeuralCellularAutomata", "OnPolicyRL"])
+@pytest.mark.parametrize(
+    "domain", ["ComputerVisionClassification", "LanguageModelling", "NeuralCellularAutomata", "OnPolicyRL"]
+)
 def test_an_exam_trains_on_the_gpu(domain: str, host: Host, tmp_path: Path) -> None:
     missing = packages.missing(packages.names(get_domain(domain).specification.requirements))
     if missing:

@@ -21,6 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from discoenv.episodes.record import EventRecord, ExamRecord, ResultRecord, ScoreRecord, SetupRecord, StepRecord
 from discoenv.episodes.recorder import Recorder
 from discoenv.tasks.task import Task
+from discoenv.viewer.episode import EpisodeView
 from discoenv.viewer.export import export
 from discoenv.viewer.server import ViewerServer
 from tests.viewer import recorded
@@ -141,12 +142,35 @@ def test_a_run_shows_its_reward_chart_steps_and_changes(
     page.says(".detail h2", "Step 3")
     added = [line.text for line in page.all(".codeline.added code")]
     written = (scripted_run / "files" / "step_003" / "model.py").read_text().splitlines()
-    assert "MEMORY = 0.6" in added
+    assert "    return np.column_stack([t, t**2, *harmonics])" in added
     assert {line.strip() for line in added} <= {line.strip() for line in written} | {
         line.strip() for line in (scripted_run / "files" / "step_003" / "data_processing.py").read_text().splitlines()
     }
     page.one("input[value=start]").click()
     page.wait(lambda: len(page.all(".codeline.added")) > len(added))
+
+
+def test_the_evidence_says_which_runs_really_differ(
+    page: Page, server: ViewerServer, runs: Path, scripted_run: Path
+) -> None:
+    page.open(address(server, scripted_run, runs))
+    page.one("summary[data-key=evidence]").click()
+    rows = page.wait(lambda: page.all(".evidence tbody tr"))
+    view = EpisodeView(scripted_run)
+    view.update()
+    history = view.history()
+    assert len(rows) == len(history) == 4
+    assert [row.text.splitlines()[0].startswith(f"run {n}") for n, row in enumerate(rows, 1)] == [True] * 4
+    assert [n for n, row in enumerate(rows) if "best" in row.text] == [
+        n for n, run in enumerate(history) if run["is_best"]
+    ]
+    others = [run for run in history if run["difference"]]
+    assert others
+    for run in others:
+        row = rows[run["run"] - 1].text
+        assert f"{run['difference']['difference']:+.3f}".replace("+0.000", "0.000") in row
+    rows[1].find_element(By.CSS_SELECTOR, "a").click()
+    page.says(".detail h2", f"Step {history[1]['step']}")
 
 
 def test_a_step_has_an_address_and_keys_turn_the_steps(

@@ -31,7 +31,10 @@ PYTHON = "/opt/learner/bin/python"
 
 _PYTHON_MINORS = range(11, 20)
 _CORE = ("numpy", "pyyaml")
-_OWN_EXTRAS = {"docker", "gpu", "plots", "agents", "mcp", "bench", "all", "dev", "dask", "docs"}
+_OWN_EXTRAS = {
+    *("docker", "gpu", "plots", "agents", "mcp", "bench", "all", "dev", "dask", "docs"),
+    *("inspect", "harbor", "openenv", "trl", "nemo-gym"),
+}
 
 
 class ImageMissing(SandboxUnavailable):

@@ -14,6 +14,8 @@ from discoenv.machine import streams
 from discoenv.sandbox.base import EndReason, Limits, Outcome, Running
 
 CHUNK_BYTES = 1 << 16
+#: Most bytes of a line that is shown while the command runs.
+_LINE_BYTES = 2000
 FIRST_SAMPLE_S, SLOWEST_SAMPLE_S = 0.002, 0.05
 
 
@@ -33,6 +35,11 @@ class Tail:
     def _forget(self) -> None:
         if len(self._kept) > self._size:
             del self._kept[: len(self._kept) - self._size]
+
+    def last_line(self) -> str:
+        """The last line that is not blank; the end of it where it is long. Any thread may ask."""
+        lines = bytes(self._kept[-_LINE_BYTES:]).decode("utf-8", errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.strip()), "")
 
     def text(self) -> str:
         """What is kept, undecodable bytes replaced."""
@@ -98,6 +105,10 @@ class Supervised(Running):
     def started(self) -> float:
         """``time.monotonic()`` immediately before the command is started, in seconds."""
         return self._started
+
+    def last_line(self) -> str:
+        """The last line of standard output so far, or of standard error."""
+        return self._tails[0].last_line() or self._tails[1].last_line()
 
     def poll(self) -> bool:
         """Whether the command is still running."""

@@ -74,6 +74,7 @@ class EpisodeView {
         : null,
       this.figures(),
       h("div", { class: "overview" }, this.chart(), this.reward()),
+      this.evidence(),
       this.pictures(),
     );
     this.drawTimeline();
@@ -281,6 +282,22 @@ class EpisodeView {
         ),
       ],
       { aside: h("small", {}, "on datasets the agent never saw"), className: "reward-card" },
+    );
+  }
+
+  /** What the agent knew of its runs: which of them really differ. */
+  evidence() {
+    const runs = this.run.history || [];
+    if (runs.length < 2) return null;
+    const step = (run) => this.run.list.findIndex((each) => each.step === run.step);
+    return section(
+      "Evidence",
+      disclosure(
+        `${runs.length} runs, compared with the best`,
+        () => evidenceTable(runs, (run) => runHref(this.id, step(run))),
+        { key: "evidence" },
+      ),
+      { aside: h("small", {}, "in the exams that both have had; 95 %") },
     );
   }
 

@@ -132,6 +132,55 @@ function scoresTable(scores, colour) {
   );
 }
 
+const VERDICTS = { better: "better", worse: "worse", alike: "within noise", unknown: "too few exams" };
+
+/** Runs of an episode, each compared with the best one in the exams that both have had. */
+function evidenceTable(runs, href) {
+  const heads = ["run", "datasets", "exams", "score", "to the best", "interval", "chance of being better", ""];
+  const rows = runs.map((run) => {
+    const found = run.difference;
+    const known = found && typeof found.low === "number";
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, h("a", { href: href(run) }, `run ${run.run}`)),
+      h("td", {}, chips(run.datasets, 4)),
+      h("td", { class: "number" }, String(run.exams)),
+      h("td", { class: "number" }, format.score(run.score)),
+      h("td", { class: "number" }, found ? signed(found.difference) : ""),
+      h("td", { class: "number" }, known ? `${signed(found.low)} … ${signed(found.high)}` : ""),
+      h("td", { class: "number" }, known ? `${Math.round(100 * found.probability)} %` : ""),
+      h(
+        "td",
+        {},
+        run.is_best ? h("b", {}, "best") : run.same_as ? `same as run ${run.same_as}` : found ? VERDICTS[found.verdict] : "",
+      ),
+    );
+  });
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      { class: "scores evidence" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          heads.map((head, index) => h("th", { class: index > 1 && index < 7 ? "number" : null }, head)),
+        ),
+      ),
+      h("tbody", {}, rows),
+    ),
+  );
+}
+
+function signed(value) {
+  return typeof value === "number" && value > 0 ? `+${format.score(value)}` : format.score(value);
+}
+
 function scoreRow(name, record, colour, most) {
   const exams = record.exams;
   const failed = exams.map((exam) => exam.status).filter((status) => status !== "ok");
