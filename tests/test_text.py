@@ -45,7 +45,7 @@ def test_a_guarded_stream_takes_any_text(monkeypatch: pytest.MonkeyPatch, encodi
     [
         ["--help"],
         ["bench", "run", "--help"],
-        ["doctor"],
+        ["doctor", "--help"],
         ["show", "BayesianOptimisation_all"],
         ["count-tasks"],
         ["show", "BayesianOptimisation_\udcff"],
@@ -64,6 +64,17 @@ def test_commands_print_to_any_terminal(encoding: str, arguments: list[str]) -> 
     if "\udcff" in arguments[-1]:
         assert done.returncode == 1
         assert "error: no DiscoBench task is called" in written
+
+
+def test_the_doctor_prints_to_any_terminal() -> None:  # once, because it tries the imports of every domain
+    done = subprocess.run(
+        [sys.executable, "-m", "discoenv.cli.main", "doctor"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert b"Traceback" not in done.stdout + done.stderr
+    assert len(done.stdout) > 100
 
 
 def test_scripts_of_agents_print_to_any_terminal() -> None:
