@@ -173,7 +173,7 @@ def test_what_had_finished_is_shown_and_not_repeated(
 
         monkeypatch.setattr(cast(Any, made.session.env.unwrapped)._episode._evaluation, "_on_progress", note)
         together(made, main, "tester")
-    assert sorted(begun) == ["Line", "Steps"]
+    assert begun.count("Line") == 1  # and the other may have begun or not when it was stopped
 
 
 def test_a_submission_goes_on_when_its_client_does_not_wait(
