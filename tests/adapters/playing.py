@@ -35,8 +35,8 @@ class Call(NamedTuple):
 #: Domains that every framework plays: scikit-learn, JAX, and PyTorch.
 REAL = (
     "GreenhouseGasPrediction",
-    pytest.param("OnPolicyRL", marks=pytest.mark.slow),
-    pytest.param("ContinualLearning", marks=pytest.mark.slow),
+    pytest.param("OnPolicyRL", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+    pytest.param("ContinualLearning", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
 )
 
 

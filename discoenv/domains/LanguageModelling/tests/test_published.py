@@ -8,7 +8,10 @@ import http.server
 import itertools
 import json
 import re
+import shutil
+import sys
 import threading
+import types
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from discoenv.data import downloads
 from discoenv.domains.LanguageModelling import published
 from discoenv.domains.LanguageModelling.examiner import LanguageModellingExaminer
+from discoenv.domains.LanguageModelling.studies import fetch
 from discoenv.domains.LanguageModelling.tests.learners import DOMAIN, learner
 from discoenv.errors import DatasetUnavailable
 
@@ -67,8 +73,11 @@ def stories(count: int, start: int = 0) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_tokenizer(tmp_path)
+    monkeypatch.setenv(published.VARIABLE, str(tmp_path / "shards"))
+    for corpus in published.CORPORA.values():
+        published.write_shards(stories(300), published.tokenizer(tmp_path), published.folder(corpus.dataset))
     vocabulary = 317
     draw = np.random.default_rng(0)
     write_shard(tmp_path / "fineweb_train_000001.bin", draw.integers(vocabulary, size=5000))
@@ -171,6 +180,101 @@ def test_a_published_text_is_trained_on_and_examined(dataset: str, folder: Path)
     lengths = exam_.token_bytes()[following].sum()
     assert found["bits_per_byte"] == pytest.approx(8 * np.log2(317) / lengths)
     assert exam_.floor(0)["bits_per_byte"] > 0
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    pyarrow = pytest.importorskip("pyarrow")
+    path = tmp_path / "corpus.parquet"
+    rows = {"url": ["a"] * 305, "text": [*stories(300), "", None, *stories(3)]}
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(rows), path, row_group_size=50)
+    return path
+
+
+def test_shards_of_a_corpus_hold_each_document_on_one_side(folder: Path, corpus: Path) -> None:
+    tokenizer = published.tokenizer(folder)
+    counts = published.write_shards(published.parquet(corpus), tokenizer, folder / "made")
+    sides = {}
+    for part, count in counts.items():
+        tokens = published.shard(folder / "made" / f"{part}.bin").tolist()
+        assert len(tokens) == count
+        sides[part] = [decoded(run, folder) for run in runs(tokens, tokenizer.end) if run]
+    assert sorted([*sides["train"], *sides["validation"]]) == sorted([*stories(300), *stories(3)])
+    assert not set(sides["train"]) & set(sides["validation"])
+    assert 15 <= len(sides["validation"]) <= 65
+    assert {path.name for path in (folder / "made").iterdir()} == {"train.bin", "validation.bin"}
+    fewer = published.write_shards(published.parquet(corpus), tokenizer, folder / "made", most=500)
+    assert 500 <= fewer["train"] < 700
+    assert len(published.shard(folder / "made/train.bin")) == fewer["train"]
+
+
+def test_a_stopped_tokenisation_leaves_the_old_shards(folder: Path) -> None:
+    def broken() -> Iterator[str]:
+        yield STORY
+        raise ValueError("cut")
+
+    place = published.folder("OPCFineWebCode")
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    with pytest.raises(ValueError, match="cut"):
+        published.write_shards(broken(), published.tokenizer(folder), place)
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+
+
+def test_a_damaged_corpus_is_named(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "no.parquet").write_text("<html>")
+    with pytest.raises(ValueError, match=r"no\.parquet: no Parquet file .* fetch it again"):
+        list(published.parquet(tmp_path / "no.parquet"))
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"url": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match="no column text; its columns are url"):
+        list(published.parquet(tmp_path / "other.parquet"))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="pip install pyarrow"):
+        list(published.parquet(corpus))
+
+
+def test_the_command_makes_shards_of_a_file_that_is_here(
+    folder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(DOMAIN), "fetch", lambda self, dataset: folder)
+    monkeypatch.setenv(published.VARIABLE, str(folder / "elsewhere"))
+    exam_ = examiner("OPCFineWebMath", folder)
+    with pytest.raises(FileNotFoundError, match=r"studies\.fetch OPCFineWebMath, or set DISCOENV_LANGUAGE to a folder"):
+        exam_.training_data(0)
+    app = typer.Typer()
+    app.command()(fetch.main)
+    done = CliRunner().invoke(app, ["OPCFineWebMath", "--file", str(corpus)])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"OPCFineWebMath: .*elsewhere/OPCFineWebMath: [\d,]+ tokens for train, [\d,]+ tokens", done.output)
+    assert len(exam_.training_data(0)["train"]) == 300
+    assert CliRunner().invoke(app, ["FineWeb"]).exit_code == 2
+
+
+def test_the_first_file_of_a_repository_is_downloaded(
+    folder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def download(repository: str, name: str, repo_type: str, local_dir: Path) -> str:
+        asked.append((repository, name, repo_type))
+        return str(shutil.copy(corpus, local_dir / "downloaded.parquet"))
+
+    hub = types.ModuleType("huggingface_hub")
+    names = ["data/b.parquet", "README.md", "data/a.parquet"]
+    monkeypatch.setattr(hub, "list_repo_files", lambda repository, repo_type: names, raising=False)
+    monkeypatch.setattr(hub, "hf_hub_download", download, raising=False)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setattr(type(DOMAIN), "fetch", lambda self, dataset: folder)
+    counts = fetch.make("OPCFineWebCode", None, 10**6)
+    assert min(counts.values()) > 100
+    assert asked == [("OpenCoder-LLM/opc-fineweb-code-corpus", "data/a.parquet", "dataset")]
+    assert {path.name for path in published.folder("OPCFineWebCode").iterdir()} == {"train.bin", "validation.bin"}
+    names[:] = ["README.md"]
+    with pytest.raises(ValueError, match="has no Parquet file any more; pass one with --file"):
+        fetch.make("OPCFineWebCode", None, 10**6)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match="pip install huggingface_hub"):
+        fetch.make("OPCFineWebCode", None, 10**6)
 
 
 def test_held_out_stories_are_in_no_other_part(folder: Path) -> None:
