@@ -1,19 +1,22 @@
 """DiscoBench: fixed tasks by which agents are compared, so nothing may be optimised on them.
 
 A domain whose ``domain.yaml`` has the key ``discobench`` has one task for each module, ``<domain>_<module>``, and one
-with all modules, ``<domain>_all``, all with the same datasets. It has an example task with these datasets too. Those of
-packs are called ``<pack>/<domain>_<module>``.
+with all modules, ``<domain>_all``, all with the same datasets. It has an example task with these datasets too. Where
+the domain says so, there are two more with all modules: ``<domain>_shift``, whose meta-test datasets are of other
+families than those of meta-train, and ``<domain>_scale``, where they are larger. Those of packs are called
+``<pack>/<domain>_<module>``.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from discoenv.errors import UnknownName
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.registry import get_domain, get_domains
+from discoenv.tasks.specification import Sides
 from discoenv.tasks.task import Task
 
 #: Suffix of the task with all modules.
@@ -23,9 +26,16 @@ _ALL = "all"
 Identity = tuple[frozenset[str], frozenset[str], frozenset[str]]
 
 
+class _Row(NamedTuple):
+    """What a task's name stands for."""
+
+    modules: tuple[str, ...]
+    sides: Sides
+
+
 def get_discobench_tasks() -> list[str]:
     """Names of the DiscoBench tasks of all domains, sorted."""
-    return sorted({f"{name}_{suffix}" for name in get_domains() for suffix in _modules(get_domain(name))})
+    return sorted({f"{name}_{suffix}" for name in get_domains() for suffix in _rows(get_domain(name))})
 
 
 def domain_of(name: str) -> str:
@@ -50,7 +60,7 @@ def discobench_task(name: str, **settings: Any) -> Task:
         TaskError: a setting is wrong.
     """
     domain, suffix = _find(name)
-    return _task(domain, _modules(domain)[suffix], settings, name)
+    return _task(domain, _rows(domain)[suffix], settings, name)
 
 
 def example_task(domain: str, **settings: Any) -> Task:
@@ -61,12 +71,12 @@ def example_task(domain: str, **settings: Any) -> Task:
         TaskError: a setting is wrong.
     """
     found = get_domain(domain)
-    if found.specification.discobench is None:
+    bench = found.specification.discobench
+    if bench is None:
         having = [name for name in get_domains() if get_domain(name).specification.discobench is not None]
         raise UnknownName("example task", domain, having)
-    example = found.specification.discobench.example
-    modules = tuple(module for module in found.modules if module in example)
-    return _task(found, modules, settings, f"example of {domain}")
+    modules = tuple(module for module in found.modules if module in bench.example)
+    return _task(found, _Row(modules, bench), settings, f"example of {domain}")
 
 
 def identity(modules: Iterable[str], meta_train: Iterable[str], meta_test: Iterable[str]) -> Identity:
@@ -77,32 +87,30 @@ def identity(modules: Iterable[str], meta_train: Iterable[str], meta_test: Itera
 @functools.cache
 def identities(domain: Domain) -> frozenset[Identity]:
     """Identities of a domain's DiscoBench tasks; none if it has no such tasks."""
-    split = domain.specification.discobench
-    if split is None:
-        return frozenset()
-    return frozenset(identity(modules, split.meta_train, split.meta_test) for modules in _modules(domain).values())
+    return frozenset(identity(row.modules, row.sides.meta_train, row.sides.meta_test) for row in _rows(domain).values())
 
 
-def _modules(domain: Domain) -> dict[str, tuple[str, ...]]:
-    """The modules of each of a domain's tasks, by the suffix of its name."""
-    if domain.specification.discobench is None:
+def _rows(domain: Domain) -> dict[str, _Row]:
+    """A domain's tasks, by the suffixes of their names."""
+    bench = domain.specification.discobench
+    if bench is None:
         return {}
-    return {**{module: (module,) for module in domain.modules}, _ALL: tuple(domain.modules)}
+    every = tuple(domain.modules)
+    alone = {module: _Row((module,), bench) for module in every}
+    return {**alone, _ALL: _Row(every, bench), **{kind: _Row(every, sides) for kind, sides in bench.splits.items()}}
 
 
 def _find(name: str) -> tuple[Domain, str]:
     """The domain of a task and the suffix of its name. A name that fits two domains belongs to the longer one."""
     for domain in sorted(get_domains(), key=len, reverse=True):
         suffix = name.removeprefix(f"{domain}_")
-        if suffix != name and suffix in _modules(get_domain(domain)):
+        if suffix != name and suffix in _rows(get_domain(domain)):
             return get_domain(domain), suffix
     raise UnknownName("DiscoBench task", name, get_discobench_tasks())
 
 
-def _task(domain: Domain, modules: tuple[str, ...], settings: dict[str, Any], source: str) -> Task:
-    split = domain.specification.discobench
-    assert split is not None
-    sides = {"meta_train": split.meta_train, "meta_test": split.meta_test, "scale": domain.default_scale}
-    task = Task.parse({**sides, **settings, "domain": domain.name, "modules": modules}, source)
+def _task(domain: Domain, row: _Row, settings: dict[str, Any], source: str) -> Task:
+    sides = {"meta_train": row.sides.meta_train, "meta_test": row.sides.meta_test, "scale": domain.default_scale}
+    task = Task.parse({**sides, **settings, "domain": domain.name, "modules": row.modules}, source)
     task.resolve()
     return task

@@ -174,19 +174,36 @@ class Exam(_Record):
         return self.kind != "interactive"
 
 
-class DiscoBench(_Record):
+class Sides(_Record):
+    """Datasets of both sides of a task.
+
+    Attributes:
+        meta_train, meta_test: at least one each.
+    """
+
+    meta_train: tuple[str, ...] = Field(min_length=1)
+    meta_test: tuple[str, ...] = Field(min_length=1)
+
+
+class DiscoBench(Sides):
     """The domain's part of DiscoBench (see :mod:`discoenv.tasks.discobench`).
 
     Its tasks have the same datasets, split by hand: those of meta-test differ from those of meta-train in kind.
 
     Attributes:
-        meta_train, meta_test: datasets of both sides.
         example: the editable modules of the domain's example task, which has the same datasets.
+        shift: datasets of the task whose meta-test has none of the families of its meta-train.
+        scale: datasets of the task whose meta-test has larger datasets than its meta-train.
     """
 
-    meta_train: tuple[str, ...] = Field(min_length=1)
-    meta_test: tuple[str, ...] = Field(min_length=1)
     example: tuple[str, ...] = Field(min_length=1)
+    shift: Sides | None = None
+    scale: Sides | None = None
+
+    @property
+    def splits(self) -> dict[str, Sides]:
+        """Sides of the tasks that ask for a kind of generalisation, by its name."""
+        return {name: sides for name, sides in (("shift", self.shift), ("scale", self.scale)) if sides is not None}
 
 
 class Length(_Record):
@@ -279,13 +296,7 @@ class Specification(_Record):
             if entry.inherits not in self.backends or self.backends[entry.inherits].inherits != "default":
                 raise ValueError(f"backends.{backend}.inherits: {entry.inherits!r} is not a backend on top of default")
         self._check_datasets()
-        if self.discobench is not None:
-            if "all" in self.modules:
-                raise ValueError("modules: 'all' names the DiscoBench task with all modules; rename the module")
-            bench = self.discobench
-            sides = {"meta_train": bench.meta_train, "meta_test": bench.meta_test}
-            self._check_names("discobench", "dataset", sides, self.datasets)
-            self._check_names("discobench", "module", {"example": bench.example}, self.modules)
+        self._check_discobench()
         if self.quick is not None:
             sides = {"meta_train": (self.quick.meta_train,), "meta_test": (self.quick.meta_test,)}
             self._check_names("quick", "dataset", sides, self.datasets)
@@ -321,6 +332,36 @@ class Specification(_Record):
         if bool(self.size_unit) != any(dataset.size is not None for dataset in self.datasets.values()):
             raise ValueError("size_unit: datasets with a size need it, and others have none")
 
+    def _check_discobench(self) -> None:
+        """Its tasks have names of their own, and their datasets are what the kind of the task asks for."""
+        bench = self.discobench
+        if bench is None:
+            return
+        taken = sorted({"all", *bench.splits} & set(self.modules))
+        if taken:
+            raise ValueError(f"modules: {taken[0]!r} names a DiscoBench task with all modules; rename the module")
+        self._check_names("discobench", "module", {"example": bench.example}, self.modules)
+        for section, sides in {
+            "discobench": bench,
+            **{f"discobench.{key}": each for key, each in bench.splits.items()},
+        }.items():
+            lists = {"meta_train": sides.meta_train, "meta_test": sides.meta_test}
+            self._check_names(section, "dataset", lists, self.datasets)
+        if bench.shift is not None:
+            train, test = (
+                {self.datasets[name].family or name for name in names}
+                for names in (bench.shift.meta_train, bench.shift.meta_test)
+            )
+            if train & test:
+                raise ValueError(f"discobench.shift: the family {min(train & test)} is on both sides")
+        if bench.scale is not None:
+            smaller, larger = (
+                [self.datasets[name].size or 0.0 for name in names]
+                for names in (bench.scale.meta_train, bench.scale.meta_test)
+            )
+            if max(smaller) >= min(larger) or not min(smaller):
+                raise ValueError("discobench.scale: all of meta-train must have a size, and be smaller than meta-test")
+
     def _check_kits(self) -> None:
         """Bases are in kits that the domain has, and no kit hides a file."""
         for name, module in self.modules.items():
@@ -333,7 +374,7 @@ class Specification(_Record):
             raise ValueError(f"kits: {', '.join(hidden)} is a file of the domain and would not be imported")
 
     @staticmethod
-    def _check_names(section: str, kind: str, lists: dict[str, tuple[str, ...]], known: Container[str]) -> None:
+    def _check_names(section: str, kind: str, lists: Mapping[str, tuple[str, ...]], known: Container[str]) -> None:
         """Every name is known, and is there only once in all lists of the section."""
         seen: dict[str, str] = {}
         for key, names in lists.items():

@@ -205,6 +205,8 @@ def check_lists(domain: Domain, found: Findings) -> None:
         found.warn("discobench: it is missing, so the domain has no DiscoBench task and no example")
     else:
         lists.append(("discobench", (*bench.meta_train, *bench.meta_test), "small"))
+        for kind, sides in bench.splits.items():
+            lists.append((f"discobench.{kind}", (*sides.meta_train, *sides.meta_test), "small"))
     for key, datasets, scale in lists:
         for dataset in datasets:
             place = f"{key}: {dataset}"

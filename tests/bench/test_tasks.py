@@ -26,7 +26,7 @@ def test_discobench_is_all_its_tasks_that_can_be_run_here() -> None:
 def test_discobench_of_one_domain() -> None:
     tasks, _ = parse_tasks(["DiscoBench"], scale="tiny", domains=["GreenhouseGasPrediction"], test_seeds=5)
     names = [name for name in get_discobench_tasks() if name.startswith("GreenhouseGasPrediction")]
-    assert len(tasks) == len(names) == 3
+    assert len(tasks) == len(names) == 5
     assert {(task.domain, task.test_seeds) for task in tasks} == {("GreenhouseGasPrediction", 5)}
 
 

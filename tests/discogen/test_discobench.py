@@ -10,12 +10,14 @@ import pytest
 from discoenv import get_discobench_tasks as as_in_the_guide
 from discoenv.discogen.api import create_config, task_from_config
 from discoenv.discogen.config import discobench_config, example_config
-from discoenv.errors import TaskError, UnknownName
+from discoenv.errors import DomainError, TaskError, UnknownName
+from discoenv.scoring.offered import doubted
 from discoenv.tasks import discobench
 from discoenv.tasks.discobench import discobench_task, example_task, get_discobench_tasks
 from discoenv.tasks.domain import Domain
 from discoenv.tasks.reading import read_task
 from discoenv.tasks.registry import BUILTIN, get_domain, get_domains, load_pack
+from discoenv.tasks.specification import DiscoBench
 from tests.conftest import MakeVariant
 from tests.discogen.discobench_ids import PATH
 
@@ -27,8 +29,17 @@ def with_split(content: dict[str, Any]) -> None:
     content["discobench"] = SPLIT
 
 
+def bench_of(domain: Domain) -> DiscoBench:
+    assert domain.specification.discobench is not None
+    return domain.specification.discobench
+
+
 def test_there_is_one_task_per_module_and_one_with_all() -> None:
-    expected = {f"{name}_{suffix}" for name in DOMAINS for suffix in (*get_domain(name).modules, "all")}
+    expected = {
+        f"{name}_{suffix}"
+        for name in DOMAINS
+        for suffix in (*get_domain(name).modules, "all", *bench_of(get_domain(name)).splits)
+    }
     assert get_discobench_tasks() == as_in_the_guide() == sorted(expected)
 
 
@@ -44,7 +55,10 @@ def test_a_task_is_valid_and_has_exactly_its_modules(name: str) -> None:
     domain = get_domain(discobench.domain_of(name))
     suffix = name.removeprefix(f"{domain.name}_")
     assert task.domain == domain.name
-    assert task.modules == (tuple(domain.modules) if suffix == "all" else (suffix,))
+    assert task.modules == ((suffix,) if suffix in domain.modules else tuple(domain.modules))
+    sides = bench_of(domain).splits.get(suffix, bench_of(domain))
+    assert (task.meta_train, task.meta_test) == (sides.meta_train, sides.meta_test)
+    assert not {("default", dataset) for dataset in task.meta_train + task.meta_test} & set(doubted(domain, "small"))
     assert (task.backend, task.scale, task.objective, task.start) == ("default", "small", "performance", "stub")
     # Everybody can run it: without network and without a GPU, at the default scale.
     for dataset in task.meta_train + task.meta_test:
@@ -58,10 +72,42 @@ def test_a_task_is_valid_and_has_exactly_its_modules(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-def test_all_tasks_of_a_domain_have_the_same_datasets(name: str) -> None:
-    identities = discobench.identities(get_domain(name))
-    assert len({(meta_train, meta_test) for _, meta_train, meta_test in identities}) == 1
-    assert len(identities) == (1 if len(get_domain(name).modules) == 1 else len(get_domain(name).modules) + 1)
+def test_every_domain_asks_for_other_families_and_where_it_has_sizes_for_larger_problems(name: str) -> None:
+    specification = get_domain(name).specification
+    splits = bench_of(get_domain(name)).splits
+    assert set(splits) == ({"shift", "scale"} if specification.size_unit else {"shift"})
+    assert all(sides != specification.discobench for sides in splits.values())
+
+
+FAMILIES = {"Line": {"family": "a"}, "Steps": {"family": "b"}, "Wave": {"family": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (
+            {"shift": {"meta_train": ["Line"], "meta_test": ["Wave"]}},
+            "discobench.shift: the family a is on both sides",
+        ),
+        ({"shift": {"meta_train": ["Line"], "meta_test": ["Line"]}}, "Line is in discobench.shift.meta_train too"),
+        ({"scale": {"meta_train": ["Line"], "meta_test": ["Steps"]}}, "must have a size, and be smaller"),
+    ],
+)
+def test_a_split_that_is_none_is_refused(make_variant: MakeVariant, split: dict[str, Any], message: str) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["discobench"] = {**SPLIT, **split}
+        for name, more in FAMILIES.items():
+            content["datasets"][name] = {**content["datasets"][name], **more}
+
+    with pytest.raises(DomainError, match=message):
+        make_variant("Variant", change=change)
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_all_tasks_of_a_domain_but_those_of_a_split_have_the_same_datasets(name: str) -> None:
+    identities, splits = discobench.identities(get_domain(name)), bench_of(get_domain(name)).splits
+    assert len({(meta_train, meta_test) for _, meta_train, meta_test in identities}) == 1 + len(splits)
+    assert len(identities) == len(get_domain(name).modules) + 1 + len(splits)
 
 
 @pytest.mark.parametrize("name", DOMAINS)
