@@ -68,6 +68,11 @@ _LIBRARY: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
     ),
 }
 _LINK: Final = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
+_MERMAID: Final = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_ROLE: Final = re.compile(r":(?:attr|class|data|exc|func|meth|mod|obj):<code>~?")
+#: A script that the theme's offline search needs, where the theme has it from, and where it lies here.
+_SHIM: Final = "https://unpkg.com/iframe-worker/shim"
+_OWN_SHIM: Final = "assets/iframe-worker.js"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -86,7 +91,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made |= {f"domains/{domain.name}.md": functools.partial(domain_page, domain) for domain in _domains()}
     made |= {name: functools.partial(_library_page, *what) for name, what in _LIBRARY.items()}
     made |= {"reference/commands.md": commands_page, "reference/domain_yaml.md": declaration_page}
-    shown = _notebooks()
+    shown = _beside("notebooks")
     for file in shown.names():
         made[f"notebooks/{Path(file).stem}.md"] = functools.partial(shown.page, file)
     for name, text in made.items():
@@ -95,7 +100,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links to files of the repository into links within the site."""
+    """Turn links to files of the repository into links within the site, and draw diagrams."""
     own = page.file.src_uri
     source = ROOT / _ELSEWHERE[own] if own in _ELSEWHERE else ROOT / "docs" / own
     folder = BUILTIN / Path(own).stem if own.startswith("domains/") else source.parent
@@ -114,14 +119,31 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             files.append(File.generated(config, uri, content=copied))
         return f"{before}{posixpath.relpath(uri, posixpath.dirname(own) or '.')}{hash_mark}{anchor}{after}"
 
+    draw: Callable[[str], str] = _beside("sequence_diagrams").svg
+    markdown = _MERMAID.sub(lambda match: draw(match[1]), markdown)
     parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
     return "".join(part if part.startswith("```") else _LINK.sub(within, part) for part in parts)
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Leave out what only Sphinx reads in docstrings: the role of a name, and the colons before a block of code."""
+    return _ROLE.sub("<code>", html).replace("<p>::</p>\n", "").replace("::</p>", ":</p>")
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Load the one script that the theme takes from elsewhere from the site."""
+    return output.replace(_SHIM, posixpath.relpath(_OWN_SHIM, posixpath.dirname(page.file.dest_uri) or "."))
+
+
+def on_post_template(output: str, template_name: str, config: MkDocsConfig) -> str:
+    """The same for the page that is shown where there is none."""
+    return output.replace(_SHIM, _OWN_SHIM)
+
+
 @functools.cache
-def _notebooks() -> ModuleType:
-    """``docs/notebooks.py``; this folder is no package."""
-    spec = importlib.util.spec_from_file_location("notebooks", ROOT / "docs/notebooks.py")
+def _beside(name: str) -> ModuleType:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -83,6 +83,9 @@ def audit(
     provider.close()
     gaining = [finding for finding in findings if finding.gains]
     console.print(f"{len(findings)} exploits, {len(gaining)} gain.", highlight=False)
+    for finding in gaining:
+        again = shlex.join(["discoenv", "audit", domain, "--only", finding.exploit.name])
+        console.print(f"{again}\n    {report.outcome(finding)}", highlight=False, markup=False, soft_wrap=True)
     if gaining:
         raise typer.Exit(1)
 

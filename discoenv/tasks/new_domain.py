@@ -171,6 +171,7 @@ def next_steps(folder: Path) -> str:
         (f"$EDITOR {place}/domain.yaml", "then description.md, examiner.py, templates/ and datasets/; validate again"),
         (f"discoenv validate {place} --no-baselines", "while baselines.json is that of the template"),
         (f"rm {place}/baselines.json && discoenv calibrate {name} --seeds 5", "measures floors and baselines"),
+        (f"discoenv calibrate {name} --ladder --seeds 3", "measures the known methods in ladder/"),
         (f"python -m pytest {place}/tests", "after tests/test_domain.py is about the new domain"),
         (f"discoenv audit {name} --brief", "tries to cheat; then without --brief"),
     ]

@@ -140,4 +140,4 @@ def _is_name(text: str) -> bool:
     """Whether a text is meant as the name of a DiscoBench task rather than as a path."""
     if text.endswith((".yaml", ".yml")) or Path(text).exists():
         return False
-    return "/" not in text or any(text.startswith(f"{domain}_") for domain in get_domains())
+    return "/" not in text or any(text == domain or text.startswith(f"{domain}_") for domain in get_domains())

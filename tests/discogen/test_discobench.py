@@ -160,6 +160,10 @@ def test_a_domain_of_a_pack_may_have_tasks_too(make_variant: MakeVariant, monkey
     assert read_task("mine/Variant_model", {"scale": "tiny"}) == discobench_task("mine/Variant_model", scale="tiny")
     with pytest.raises(UnknownName, match="did you mean 'mine/Variant_model'"):
         read_task("mine/Variant_modle")
+    with pytest.raises(
+        UnknownName, match="no DiscoBench task is called 'mine/Variant'; did you mean 'mine/Variant_all'"
+    ):
+        read_task("mine/Variant")
 
 
 def test_what_does_not_exist_is_reported(toy: Domain) -> None:

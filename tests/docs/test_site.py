@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from discoenv.cli.main import Commands
@@ -39,7 +41,29 @@ def test_the_site_is_built_strictly(tmp_path: Path) -> None:
         assert (tmp_path / "site" / f"{page}.html").is_file(), page
     text = (tmp_path / "site/reference/environment.html").read_text(encoding="utf-8")
     assert "DiscoGenEnv" in text
-    assert "fonts.googleapis" not in text
+    assert "::</p>" not in (tmp_path / "site/reference/experiments.html").read_text(encoding="utf-8")
+    pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "site").rglob("*.html")]
+    loaded = {
+        place for page in pages for place in re.findall(r"<(?:script|link|img)[^>]* (?:src|href)=\"?([^\" >]+)", page)
+    }
+    assert {place for place in loaded if place.startswith(("http", "//"))} == set()
+    assert any(place.endswith("assets/iframe-worker.js") for place in loaded)
+    assert not [page for page in pages if re.search(r":(class|func|meth|mod|attr|data|exc):<code>", page)]
+    architecture = (tmp_path / "site/architecture.html").read_text(encoding="utf-8")
+    assert architecture.count('<svg width="') == 3
+    assert "sequenceDiagram" not in architecture
+
+
+def test_a_diagram_in_an_unknown_language_is_refused() -> None:
+    spec = importlib.util.spec_from_file_location("sequence_diagrams", ROOT / "docs/sequence_diagrams.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    drawn = module.svg("sequenceDiagram\nparticipant a as A < B\nparticipant b\na->>b: ask\nb-->>a: tell")
+    assert "A &lt; B" in drawn
+    assert drawn.count("stroke-dasharray") == 1
+    with pytest.raises(ValueError, match="'loop twice' is not known"):
+        module.svg("sequenceDiagram\nloop twice\nend")
 
 
 def test_no_page_is_longer_than_1500_words_but_references() -> None:

@@ -83,12 +83,17 @@ def test_its_wheel_brings_the_domain(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == ["bandit_pack/Bandits"]
 
 
-def test_a_new_pack_is_made_with_a_domain_that_works(tmp_path: Path, sandbox: Sandbox) -> None:
+def test_a_new_pack_is_made_with_a_domain_that_works(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registered", {})  # `validate` makes the pack known
     result = invoke("new-domain", "FlowMatching", "--pack", tmp_path / "flow-pack")
     assert result.exit_code == 0, result.output
     assert "pip install -e " in result.stdout
     assert "DISCOENV_PACKS" not in result.stdout
     made = tmp_path / "flow-pack/flow_pack/domains/FlowMatching"
+    assert "noisy" not in (made / "__init__.py").read_text()  # nothing of the template stays
+    assert "discoenv calibrate flow_pack/FlowMatching --ladder" in result.stdout
     result = invoke("validate", made, "--no-exams", "--sandbox", sandbox.name)
     assert result.exit_code == 0, result.output
 
@@ -115,6 +120,16 @@ def test_packs_that_cannot_be_are_refused(name: str, message: str, tmp_path: Pat
 def test_a_domain_goes_to_one_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = fails(capsys, "new-domain", "Flow", "--pack", tmp_path / "a", "--into", tmp_path)
     assert message == "--pack and --into both say where the domain goes: give one of them\n"
+
+
+@pytest.mark.usefixtures("bandits")
+def test_the_command_that_shows_the_example_works() -> None:
+    (task,) = re.findall(r"^discoenv show (\S+)$", (PACK / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    result = invoke("show", task)
+    assert result.exit_code == 0, result.output
+    assert "Multi-armed bandits" in result.stdout
+    (played,) = re.findall(r"--tasks (\S+)", GUIDE)
+    assert played == task
 
 
 def test_the_guide_is_about_the_example(bandits: Domain, capsys: pytest.CaptureFixture[str]) -> None:

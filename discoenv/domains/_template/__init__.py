@@ -1,1 +1,1 @@
-"""Template: fit a function of one number from a few noisy values."""
+"""The domain Template: description.md and domain.yaml say what it is about."""
