@@ -473,6 +473,26 @@ class TestFailures:
         ):
             examine(workspace, domain, "A")
 
+    @pytest.mark.parametrize(
+        "before", ["raise OSError('no disk')\n", "import os\nos._exit(3)\n", "print('{}')\nexit()\n"]
+    )
+    def test_whatever_else_fails_before_it_is_not(self, make_pack: MakePack, folder: Path, before: str) -> None:
+        domain = load(make_pack({"templates/default/main.py": before + MAIN}))
+        workspace = create_task(GUESS, config_dict=CONFIG)
+        (workspace / "discovered" / "guess.py").write_text("raise OSError('of the agent')\n")
+        with pytest.raises(InfraError, match=r"main\.py of A fails in the .* before any module of an agent is read: "):
+            examine(workspace, domain, "A")
+
+    def test_what_fails_in_a_program_that_it_starts_is_scored(self, make_pack: MakePack, folder: Path) -> None:
+        main = (
+            "import pathlib, subprocess, sys\nsubprocess.run([sys.executable, '-c', 'from guess import guess'],\n"
+            "               cwd=pathlib.Path(__file__).parent, check=True)\n"
+        )
+        domain = load(make_pack({"templates/default/main.py": main}))
+        workspace = create_task(GUESS, config_dict=CONFIG)
+        (workspace / "discovered" / "guess.py").write_text("raise OSError('of the agent')\n")
+        assert examine(workspace, domain, "A").status == "error"
+
     @pytest.mark.parametrize("text", ["import no_such_package\n", "from json import guess_what\n", "x = 1\n"])
     def test_an_import_of_the_agents_module_is(self, make_pack: MakePack, folder: Path, text: str) -> None:
         domain = load(make_pack())
