@@ -194,6 +194,15 @@ def test_a_killed_run_of_evolution_goes_on_from_the_command_line(tmp_path: Path,
         (["--operator", "magic"], "known are ast and llm"),
         (["-r", "nowhere"], "evolve.json is missing"),
         (["-r", "nowhere", "--children", "3", "--runs", "x"], "--children, --runs has no effect beside --resume"),
+        (["-r", "nowhere", "--budget-scale", "3"], "--budget-scale has no effect beside --resume"),
+        (
+            ["--domain", "Toy", "--scale", "tiny", "--temperature", "1"],
+            "--temperature has no effect beside --operator ast",
+        ),
+        (
+            ["--operator", "llm", "--model", "m", "--changes", "3", "--domain", "Toy", "--scale", "tiny"],
+            "--changes has no effect beside --operator llm",
+        ),
         (["--operator", "llm", "--domain", "Toy", "--scale", "tiny"], "needs --model"),
     ],
 )
