@@ -62,7 +62,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             DiscoBench task. What it leaves out comes from ``scale``, the first ``objective``, and the seeds of
             ``sampling``; where it contradicts them, that is an error. None samples a task at each reset.
         packs: packs of further domains, see :func:`discoenv.load_pack`: a path or several, ``<path>=<interpreter>``
-            for one that needs another Python.
+            for one that needs another Python, ``<path>=docker://<image>`` for one that needs an image.
         scale: scale of tasks: ``tiny``, ``small`` or ``full``; None: that of the task, else ``small``, and for domains
             of packs the one that they have.
         objective: objective of tasks, or several to draw from (see :mod:`discoenv.objectives`); None: that of the task,

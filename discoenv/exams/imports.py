@@ -81,16 +81,17 @@ def failing(
     family: str,
     hidden: Collection[str] = (),
     python: Path | None = None,
+    image: str = "",
 ) -> dict[str, str]:
     """Those of the modules that cannot be imported in a sandbox, each with the reason. What works is tried once.
 
-    ``python`` is the interpreter; None: the sandbox's own choice.
+    ``python`` is the interpreter and ``image`` the image; None and empty: the sandbox's own choice.
 
     Raises:
         InfraError: Python itself does not start inside.
         SandboxError: the sandbox cannot be made.
     """
-    key = (str(python), family, *sorted(hidden), "", *sorted(modules))
+    key = (str(python), image, family, *sorted(hidden), "", *sorted(modules))
     known = _known.setdefault(sandbox, {})
     if key in known:
         return known[key]
@@ -102,6 +103,7 @@ def failing(
             hidden_packages=tuple(hidden),
             family=family,
             python=python,
+            image=image,
         ),
         Limits(wall_s=_PATIENCE_S),
     )
@@ -125,9 +127,12 @@ def require(sandbox: Sandbox, domain: Domain, folder: Path) -> None:
     specification = domain.specification
     modules = needed_by(fixed_files(folder))
     hidden = specification.hidden_packages
-    failed = failing(sandbox, modules, family=specification.extra, hidden=hidden, python=domain.python)
+    failed = failing(
+        sandbox, modules, family=specification.extra, hidden=hidden, python=domain.python, image=domain.image
+    )
     if failed:
-        raise InfraError(f"{domain.name}: {reason(sandbox, failed)}; {fix(failed, domain.python)}")
+        what_to_do = fix(failed, domain.python, image=domain.image)
+        raise InfraError(f"{domain.name}: {reason(sandbox, failed)}; {what_to_do}")
 
 
 def reason(sandbox: Sandbox, failed: dict[str, str]) -> str:
@@ -137,7 +142,9 @@ def reason(sandbox: Sandbox, failed: dict[str, str]) -> str:
     return f"{names} cannot be imported in the {sandbox.name} sandbox ({first})"
 
 
-def fix(failed: Collection[str], python: Path | None = None) -> str:
+def fix(failed: Collection[str], python: Path | None = None, *, image: str = "") -> str:
     """What to type so that modules can be imported inside: only what is installed with the interpreter is seen."""
     names = " ".join(packages.provider(name) for name in failed)
+    if image:
+        return f"the image {image} is to have {names}"
     return f"install into the environment of this interpreter: {python or sys.executable} -m pip install {names}"

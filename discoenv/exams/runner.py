@@ -143,6 +143,7 @@ class ExamRun:
         self._again = again
         place = self._place
         try:
+            place.sandbox.require_image(self._domain.image)
             directory = scratch.make(for_sockets=True)
             try:
                 with place.device.lease(alone=place.measured, give_up=self._cancelled.is_set) as lease:
@@ -380,6 +381,7 @@ class ExamRun:
             preload=self._preload(),
             env_after_preload=tuple(own),
             python=self._domain.python,
+            image=self._domain.image,
         )
 
     def _command(self, exam: Path, programs: CompileCache | None) -> Command:
@@ -400,10 +402,11 @@ class ExamRun:
             preload=self._preload(),
             env_after_preload=tuple(own),
             python=self._domain.python,
+            image=self._domain.image,
         )
 
     def _preload(self) -> tuple[str, ...]:
-        if self._place.measured or self._domain.python is not None:
+        if self._place.measured or self._domain.python is not None or self._domain.image:
             return ()
         return learner_environment.preloaded(self._domain.specification.requirements)
 
@@ -443,6 +446,7 @@ class ExamRun:
             mounts=tuple(mounts),
             family=self._domain.specification.extra,
             python=self._domain.python,
+            image=self._domain.image,
         )
         meter = self._meter(lease)
         meter.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,15 @@ from discoenv.discogen.config import discobench_config, example_config
 from discoenv.discogen.domain import WORST
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import EpisodeRecord
-from discoenv.errors import DatasetUnavailable, InfraError, SamplingFailed, TaskError, UnknownName
+from discoenv.errors import (
+    ArgumentError,
+    DatasetUnavailable,
+    InfraError,
+    SamplingFailed,
+    SandboxUnavailable,
+    TaskError,
+    UnknownName,
+)
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec
@@ -459,6 +468,70 @@ class TestInterpreters:
         main += "except (ImportError, AttributeError):\n    pass\n"
         domain = load(make_pack({"templates/default/main.py": main}), python)
         assert examine(create_task(GUESS, config_dict=CONFIG), domain, "A").metrics == {"losses.mse": 4.0}
+
+
+class TestImages:
+    @pytest.mark.parametrize(
+        "image", ["learners", "learners:1.0", "registry.example:5000/a/b:v2", "a/b@sha256:" + "0" * 64]
+    )
+    def test_a_pack_names_one_wherever_it_is_named(
+        self, make_pack: MakePack, image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        from discoenv.tasks import registry
+
+        pack, other = make_pack(), tmp_path / "other"
+        (other / "domains").mkdir(parents=True)
+        (pack / "domains" / "Guess").rename(other / "domains" / "Guess")
+        pack = make_pack()
+        for named in (f"{pack}=docker://{image}", Path(f"{pack}=docker://{image}")):
+            load_packs(named)
+            domain = get_domain(GUESS)
+            assert (domain.image, domain.python) == (image, None)
+        assert spelling(domain) == f"{pack / 'domains'}=docker://{image}"
+        assert get_domain(load_pack(pack, image=image)[0]).image == image
+        monkeypatch.setattr(registry, "_registered", {})
+        monkeypatch.setenv(registry.VARIABLE, f"{pack}=docker://{image}:{other}")
+        registry.load_configured_packs.cache_clear()
+        try:
+            assert registry.load_configured_packs() == [GUESS, "other/Guess"]
+            assert (get_domain(GUESS).image, get_domain("other/Guess").image) == (image, "")
+        finally:
+            registry.load_configured_packs.cache_clear()
+
+    def test_it_has_one_or_an_interpreter(self, make_pack: MakePack) -> None:
+        with pytest.raises(ArgumentError, match=r"a pack has an interpreter .* or an image \(learners\), not both"):
+            load_pack(make_pack(), python="/usr/bin/python3", image="learners")
+
+    def test_nothing_that_it_requires_is_asked_of_the_host(
+        self, make_pack: MakePack, discoenv_command: Command
+    ) -> None:
+        load_pack(make_pack({"templates/default/main.py": f"import only_there\n{MAIN}"}), image="learners")
+        domain = get_domain(GUESS)
+        assert domain.missing_requirements() == domain.missing_for_training("A") == []
+        assert "only_there" not in discoenv_command("doctor").out
+
+    def test_a_sandbox_that_runs_no_images_says_so_before_the_first_step(self, make_pack: MakePack) -> None:
+        load_pack(make_pack(), image="learners:1")
+        with (
+            contextlib.closing(
+                DiscoGenEnv(task=CONFIG | {"domain": GUESS}, sandbox="bubblewrap", runs_dir=None)
+            ) as env,
+            pytest.raises(
+                SandboxUnavailable, match="image learners:1, which the bubblewrap sandbox cannot run: use sa"
+            ),
+        ):
+            env.reset(seed=0)
+
+    def test_without_an_engine_the_message_says_so(
+        self, make_pack: MakePack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+        load_pack(make_pack(), image="learners:1")
+        with (
+            contextlib.closing(DiscoGenEnv(task=CONFIG | {"domain": GUESS}, sandbox="docker", runs_dir=None)) as env,
+            pytest.raises(SandboxUnavailable, match=r"the docker engine at unix://.*none\.sock does not answer"),
+        ):
+            env.reset(seed=0)
 
 
 class TestFailures:
