@@ -35,6 +35,7 @@ from discoenv.experiment import sealed
 from discoenv.machine import atomic
 from discoenv.machine.locks import try_lock, unlock
 from discoenv.machine.owner import is_abandoned
+from discoenv.machine.regular import require_text
 from discoenv.text import encoded
 
 OnExists = Literal["error", "resume", "clean", "backup"]
@@ -43,6 +44,7 @@ OnExists = Literal["error", "resume", "clean", "backup"]
 JobState = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 CHECKPOINT: Final = "resume_checkpoint"
 _LARGEST_SOURCE: Final = 1 << 20
+_LARGEST_CONFIGS: Final = 1 << 28
 _LOCK_ATTEMPTS: Final = 10
 
 
@@ -73,7 +75,7 @@ class JobStatus:
     def read(cls, directory: Path) -> JobStatus:
         """The status in a job's folder; ``pending`` if there is none that can be read."""
         try:
-            content = json.loads((directory / "status.json").read_text(encoding="utf-8"))
+            content = json.loads(require_text(directory / "status.json"))
             known = {each.name for each in fields(cls)}
             found = cls(**{key: value for key, value in content.items() if key in known})
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -155,11 +157,11 @@ class ExperimentFolder:
     def recorded(self) -> list[dict[str, Any]]:
         """Configurations of an earlier run, draws included; none if there was none."""
         path = self.directory / ("configs.pkl" if self._pickles else "configs.json")
-        if not path.is_file():
+        if not os.path.lexists(path):
             return []
         try:
             if not self._pickles:
-                return _plain_configs(json.loads(path.read_text(encoding="utf-8")))
+                return _plain_configs(json.loads(require_text(path, _LARGEST_CONFIGS)))
             configs: list[dict[str, Any]] = sealed.read(path, cloudpickle().loads)
         except ExperimentError as error:
             raise ExperimentError(f"{error}; on_exists='backup' starts anew") from error
@@ -170,7 +172,7 @@ class ExperimentFolder:
     def recorded_seed(self) -> int | None:
         """Seed of the recorded draws."""
         with contextlib.suppress(OSError, ValueError, KeyError):
-            seed = json.loads((self.directory / "configs.json").read_text(encoding="utf-8"))["seed"]
+            seed = json.loads(require_text(self.directory / "configs.json", _LARGEST_CONFIGS))["seed"]
             return None if seed is None else int(seed)
         return None
 
@@ -291,12 +293,15 @@ def read_result(directory: Path, *, pickles: bool = True) -> Any:
     """The result of a job that is done, equal to what its function returned; without pickles, as JSON has it.
 
     Raises:
-        ExperimentError: its pickle is not this user's, and was not loaded.
+        ExperimentError: its pickle is not this user's, and was not loaded; or it cannot be read.
     """
     path = directory / "result.pkl"
     if pickles and path.is_file():
         return sealed.read(path, cloudpickle().loads)
-    return json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    try:
+        return json.loads(require_text(directory / "result.json", _LARGEST_CONFIGS))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExperimentError(f"{directory / 'result.json'} cannot be read ({error})") from error
 
 
 def forget_result(directory: Path) -> None:

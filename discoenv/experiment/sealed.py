@@ -16,6 +16,7 @@ from discoenv.errors import ExperimentError
 from discoenv.exams import secrets
 from discoenv.exams.secrets import Secret
 from discoenv.machine import atomic, user_state
+from discoenv.machine.regular import open_regular
 
 _BEGIN: Final = b"discoenv pickle, sealed\n"
 _SEAL_BYTES: Final = 32
@@ -61,9 +62,12 @@ def read(path: Path, loads: Callable[[bytes], Any]) -> Any:
     Raises:
         ExperimentError: it has no seal or another's, and was not loaded; or it cannot be loaded.
         SecretError: as :func:`key`.
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no regular file.
     """
-    content = path.read_bytes()
+    with open_regular(path) as file:
+        if file is None:
+            raise OSError(f"{path}: not a regular file that can be read; links are not followed")
+        content = file.read()
     seal, data = content[len(_BEGIN) :][:_SEAL_BYTES], content[len(_BEGIN) + _SEAL_BYTES :]
     if not content.startswith(_BEGIN) or not hmac.compare_digest(seal, _seal(data)):
         raise ExperimentError(
