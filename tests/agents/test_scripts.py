@@ -95,14 +95,24 @@ def test_react_plays_an_episode_and_prints_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("script", "answer", "status"),
-    [(react, Fail(401, "the key has expired"), 4), (react, Say("Hm."), 5), (best_of_n, Say("Hm."), 6)],
+    [
+        (react, Fail(401, "the key has expired"), 4),
+        (react, Fail(403, "not in your country"), 4),
+        (react, Fail(404, "no such model"), 4),
+        (react, Fail(429, "slow down"), 4),
+        (react, Fail(500, "oops"), 4),
+        (react, Say("Hm."), 5),
+        (best_of_n, Say("Hm."), 6),
+    ],
 )
 def test_the_exit_status_says_that_nothing_was_submitted(
     script: Any, answer: Any, status: int, toy: Any, task: Task, invoke: Callable[..., Result], tmp_path: Path
 ) -> None:
     (tmp_path / "task.yaml").write_text(task.to_yaml())
     with FakeOpenAI([], repeat=answer) as server:
-        done = invoke(script, "--model", "fake", "--base-url", server.url, "--task", str(tmp_path / "task.yaml"))
+        done = invoke(
+            script, "--model", "fake", "--base-url", server.url, "--task", str(tmp_path / "task.yaml"), "--retries", "0"
+        )
     assert done.exit_code == status, done.output
     assert "no reward" in done.output
     assert "nothing was submitted" in " ".join(done.output.split())
