@@ -15,7 +15,12 @@ import typer
 from discoenv.agents.display import EvolutionDisplay
 from discoenv.agents.options import ExamsAtOnce, Resume, RunsFolder, SandboxName, command
 from discoenv.agents.search.evolution import Evolution
-from discoenv.agents.search.evolution_options import EvolutionOptions, OperatorModelOptions, make_operator
+from discoenv.agents.search.evolution_options import (
+    EvolutionOptions,
+    OperatorModelOptions,
+    make_operator,
+    require_operators_options,
+)
 from discoenv.exams.host import Host
 from discoenv.experiment.directory import RunDirectory
 
@@ -29,11 +34,11 @@ def main(
     sandbox: SandboxName = "auto",
     num_envs: Annotated[int, typer.Option(min=1, help="Individuals examined at the same time.")] = 4,
     exams_at_once: ExamsAtOnce = None,
-    budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 2.0,
     runs: RunsFolder = Path("runs"),
 ) -> None:
     """Evolve the modules of one task, and submit the best."""
     settings = search.settings(sandbox, llm.model) if resume is None else search.resumed(resume, context)
+    require_operators_options(settings, context)
     directory = resume or RunDirectory.create(runs, f"evolve-{settings.task['domain']}").path
     operator, chat = make_operator(settings, directory, llm)
     display = EvolutionDisplay()
@@ -46,7 +51,6 @@ def main(
             operator,
             num_envs=num_envs,
             host=host,
-            budget_scale=budget_scale,
             on_generation=display.generation,
         )
         display.end(evolution.run())

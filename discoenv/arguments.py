@@ -12,10 +12,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from discoenv.errors import ArgumentError
 from discoenv.text import shown
+
+#: NumPy, spaces and files hold no larger whole number.
+_LARGEST: Final = 2**63 - 1
 
 if TYPE_CHECKING:
     import typer
@@ -30,7 +33,7 @@ def integer(name: str, value: Any, *, least: int | None = None, most: int | None
     Args:
         name: the argument.
         value: its value.
-        least, most: the bounds, themselves allowed; None: no bound.
+        least, most: the bounds, themselves allowed; None: no bound, but that of 64 bits.
         why: what the error says is needed; default: the bounds.
 
     Raises:
@@ -42,6 +45,8 @@ def integer(name: str, value: Any, *, least: int | None = None, most: int | None
         except TypeError:
             pass
         else:
+            if most is None and number > _LARGEST:
+                raise _wrong(name, value, "a whole number below 2**63")
             if (least is None or number >= least) and (most is None or number <= most):
                 return number
     raise _wrong(name, value, f"a whole number{_bounds(least, most)}", why)

@@ -62,7 +62,7 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             DiscoBench task. What it leaves out comes from ``scale``, the first ``objective``, and the seeds of
             ``sampling``; where it contradicts them, that is an error. None samples a task at each reset.
         packs: packs of further domains, see :func:`discoenv.load_pack`: a path or several, ``<path>=<interpreter>``
-            for one that needs another Python.
+            for one that needs another Python, ``<path>=docker://<image>`` for one that needs an image.
         scale: scale of tasks: ``tiny``, ``small`` or ``full``; None: that of the task, else ``small``, and for domains
             of packs the one that they have.
         objective: objective of tasks, or several to draw from (see :mod:`discoenv.objectives`); None: that of the task,
@@ -251,7 +251,9 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
         Raises:
             ResetNeeded: no episode was started.
             RecordError: the folder cannot be written, or is not empty.
+            ArgumentError: ``path`` is no path.
         """
+        arguments.path("path", path)
         self._begun().save(Path(path))
         return Path(path)
 
@@ -310,11 +312,12 @@ class DiscoGenEnv(gymnasium.Env[Observation, Any]):
             SecretError: its exams come from another secret than this environment's.
             RunError: it is no run directory, the episode was over at that step, or this environment differs from the
                 run's in device, rewards or actions allowed. The message says what to change.
+            ArgumentError: an argument is of the wrong kind.
         """
         episode = restored(
-            Path(path),
-            step=step,
-            trust=trust,
+            arguments.path("path", path),
+            step=None if step is None else arguments.integer("step", step, least=0),
+            trust=arguments.flag("trust", trust),
             host=self.host,
             most_steps=self.limits.max_steps,
             reward_fn=self._reward_fn,

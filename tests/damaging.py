@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,3 +25,15 @@ def holding(content: bytes) -> Callable[[Path], None]:
         path.write_bytes(content)
 
     return change
+
+
+def replaced_by_a_pipe(path: Path) -> None:
+    """Puts a pipe in the place of a file: who opens it waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def linked_to_endless_zeros(path: Path) -> None:
+    """Puts a link to a device in the place of a file: who reads it has no end."""
+    path.unlink()
+    path.symlink_to("/dev/zero")

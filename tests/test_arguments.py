@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import pickle
@@ -75,6 +76,9 @@ def a_coroutine() -> Callable[..., Any]:
         ({"runs_dir": 3}, ["runs_dir is 3", "a path"]),
         ({"runs_dir": "/dev/null/runs"}, ["runs_dir is '/dev/null/runs'", "/dev/null is not a folder"]),
         ({"task": 3}, ["task is 3", "DiscoBench"]),
+        ({"task": ""}, ["task is ''", "DiscoBench"]),
+        ({"max_steps": 10**30}, ["max_steps is 10000", "below 2**63"]),
+        ({"limits": {"max_seeds": 2**63}}, ["max_seeds is 92233", "below 2**63"]),
         ({"render_mode": 3}, ["render_mode is 3", "None and 'ansi'"]),
         ({"packs": 3}, ["packs is 3", "a list of such paths"]),
         ({"reference": "best"}, ["reference is 'best'"]),
@@ -85,6 +89,18 @@ def test_a_wrong_argument_of_make_is_refused_there(toy: Domain, given: dict[str,
         DiscoGenEnv(**({"sandbox": "process", "runs_dir": None} | given))
     assert all(part in str(caught.value) for part in parts), str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [3, "", b"run", "a\0b"])
+def test_what_is_no_path_saves_and_restores_nothing(task: Task, path: Any) -> None:
+    with contextlib.closing(DiscoGenEnv(task=task, sandbox="bubblewrap", runs_dir=None)) as env:
+        env.reset(seed=0)
+        for call in (env.save, env.restore):
+            with pytest.raises(ArgumentError, match="path is "):
+                call(path)
+        for wrong in ({"step": 1.5}, {"step": -1}, {"step": "1"}, {"trust": "yes"}):
+            with pytest.raises(ArgumentError, match=f"{next(iter(wrong))} is "):
+                env.restore("run", **wrong)
 
 
 def test_a_folder_that_cannot_be_written_is_named(toy: Domain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

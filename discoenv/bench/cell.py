@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from discoenv.errors import BenchError
 from discoenv.json_text import loads
 from discoenv.machine import atomic
-from discoenv.machine.regular import read_text
+from discoenv.machine.regular import read_text, require_text
 from discoenv.tasks.yaml_text import load_untrusted
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _without_result(cell: Path, status: CellStatus) -> CellResult:
 
     path = cell.parent / "config.yml"
     try:
-        config = load_untrusted(path.read_text(encoding="utf-8"))
+        config = load_untrusted(require_text(path))
         agent, task, seed = str(config["agent"]), Task.parse(config["task"], f"{path}: task"), int(cell.name)
     except (OSError, ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError) as error:
         raise BenchError(f"{path}: it does not say what the cell is: {error}") from error

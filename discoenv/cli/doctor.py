@@ -57,7 +57,7 @@ def doctor(
         state = f"{len(domain.datasets)} datasets, {len(domain.modules)} modules"
         install = domain.how_to_install if missing else ""
         detail = f"needs {', '.join(missing)}" if missing else state
-        if not missing and sandbox is not None and not (domain.self_reported or domain.python):
+        if not missing and sandbox is not None and not (domain.self_reported or domain.python or domain.image):
             problem, install = _import_problem(sandbox, domain)
             detail = problem or detail
         table.add_row("[red]✗[/]" if install else "[green]✓[/]", name, escape(detail), escape(install))

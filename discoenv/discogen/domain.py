@@ -317,13 +317,15 @@ class DiscogenDomain(Domain):
 
     def missing_for_training(self, dataset: str) -> list[str]:
         """What ``main.py`` of a dataset imports when it starts, with the base modules, and its interpreter lacks."""
-        return interpreters.missing_modules(self._imports[dataset], self.python)
+        return [] if self.image else interpreters.missing_modules(self._imports[dataset], self.python)
 
     def missing_requirements(self) -> list[str]:
         """What any of its datasets imports and its interpreter lacks.
 
         Requirements that no program imports when it starts are not asked for.
         """
+        if self.image:
+            return []
         names = sorted({name for dataset in self.datasets for name in self._imports[dataset]})
         return interpreters.missing_modules(names, self.python)
 
@@ -334,7 +336,7 @@ class DiscogenDomain(Domain):
         return (
             f"The pack lists what it requires in {listed}. Install it for {self.python or sys.executable}; or, if it "
             f"cannot be had beside discoenv, in another environment, ENV, and load the pack as "
-            f"{self.directory.parent}=ENV/bin/python"
+            f"{self.directory.parent}=ENV/bin/python, or in an image: {self.directory.parent}=docker://IMAGE"
         )
 
     def needs_network(self, dataset: str) -> str:

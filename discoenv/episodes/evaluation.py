@@ -90,6 +90,7 @@ class Evaluation:
         self._host = host
         settings = [task.setting(dataset) for dataset in (*task.meta_train, *task.meta_test)]
         self.device = host.device(any(setting.wants_gpu for setting in settings)).name
+        host.sandbox.require_image(self.domain.image)
         if not host.sandbox.own_packages:
             for setting in settings:
                 self.domain.require_packages(setting.dataset)

@@ -29,7 +29,7 @@ from discoenv.tasks.domain import Domain
 from discoenv.tasks.task import Setting
 
 #: Where learners see them, and where they put their own if they see none.
-_INSIDE: Final = "/tmp/programs"  # noqa: S108 - inside
+INSIDE: Final = "/tmp/programs"  # noqa: S108 - inside
 #: As JAX names the files of its cache: the program's name, a SHA-256 of all that it depends on.
 _NAME: Final = re.compile(r"[A-Za-z0-9_.<>-]{1,150}-[0-9a-f]{64}-cache")
 #: Bytes of programs that are taken from one exam.
@@ -50,7 +50,7 @@ class CompileCache:
 
     def mounts(self) -> tuple[Mount, ...]:
         """What the sandbox shows, read-only."""
-        return (Mount(self.used, _INSIDE),) if self.used else ()
+        return (Mount(self.used, INSIDE),) if self.used else ()
 
     def answering(self) -> CompileCache:
         """The same for learners that answer for what another one handed over."""
@@ -64,7 +64,7 @@ class CompileCache:
 def environment() -> dict[str, str]:
     """JAX's settings in a learner, the same for all exams."""
     return {
-        "JAX_COMPILATION_CACHE_DIR": _INSIDE,
+        "JAX_COMPILATION_CACHE_DIR": INSIDE,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "PYTHONWARNINGS": "ignore:Error writing persistent compilation cache entry",  # the folder is read-only

@@ -25,7 +25,7 @@ from discoenv.exams.result import ExamResult
 from discoenv.exams.runner import ExamPlace, ExamRun
 from discoenv.exams.secrets import Secret
 from discoenv.exams.spec import ExamSpec, Progress, RunningExam
-from discoenv.machine import devices, streams
+from discoenv.machine import devices, signals, streams
 from discoenv.machine.cores import Cores, WaitEnded
 from discoenv.machine.devices import Device, DeviceChoice
 from discoenv.sandbox import SandboxChoice, get_sandbox
@@ -143,6 +143,7 @@ class Host:
             arguments.path("secret", secret)
         self._owner = os.getpid()
         streams.fill()
+        signals.heed_children()
         self.cores = exams_at_once if isinstance(exams_at_once, Cores) else Cores(exams_at_once)
         self._devices = {gpu: devices.choose(device, prefer_gpu=gpu, sharers=gpu_sharers) for gpu in (False, True)}
         self.secret = secrets.chosen(secret)

@@ -1,14 +1,13 @@
-"""Whether a learner can begin in the sandbox, before the first line of agent code: if not, no agent is to blame.
+"""Whether a learner can import in the sandbox what its fixed files need: if not, no agent is to blame.
 
-Packages may be importable here, by ``PYTHONPATH``, a ``.pth`` file or a user's site, and still be invisible inside; a
-driver or a file may be broken. So imports, and then the fixed files as far as the first module of an agent, are tried
-where learners run, by programs that hold no code of an agent.
+Packages may be importable here, by ``PYTHONPATH``, a ``.pth`` file or a user's site, and still be invisible inside. So
+imports are tried where learners run, by a program that holds no code of an agent. Whatever else fails before the first
+line of agent code is seen by :mod:`discoenv.exams.beginning`.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import sys
 import weakref
@@ -18,10 +17,9 @@ from typing import Final
 
 from discoenv.errors import InfraError
 from discoenv.exams import learner_environment
-from discoenv.exams.result import WORKSPACE
 from discoenv.machine import packages
 from discoenv.python_text import parse
-from discoenv.sandbox.base import Command, Limits, Mount, Sandbox
+from discoenv.sandbox.base import Command, Limits, Sandbox
 from discoenv.tasks.domain import Domain
 
 # Prints, for each module that cannot be imported, why.
@@ -35,36 +33,7 @@ for name in sys.argv[1:]:
         failed[name] = f"{type(error).__name__}: {error}"
 print("\\n" + json.dumps(failed))
 """
-# Runs main.py until it asks for a module of an agent or of the exam, which ends it with code 0.
-_BEGIN: Final = """
-import importlib.machinery, os, runpy, sys, types
-
-def reached(*arguments, **named):
-    os._exit(0)
-
-class Agents:
-    names = set(sys.argv[1:])
-
-    def find_spec(self, name, path=None, target=None):
-        if name in self.names:
-            reached()
-
-sys.meta_path.insert(0, Agents())
-def of_exam(name):
-    if name.startswith("__"):  # what packages ask of every module
-        raise AttributeError(name)
-    return reached
-
-exam = types.ModuleType("exam")
-exam.__spec__ = importlib.machinery.ModuleSpec("exam", None)
-exam.__getattr__ = of_exam
-sys.modules["exam"] = exam
-sys.path.insert(0, os.getcwd())
-sys.argv = ["main.py"]
-runpy.run_path("main.py", run_name="__main__")
-"""
 _PATIENCE_S: Final = 300.0
-_begun: weakref.WeakKeyDictionary[Sandbox, set[str]] = weakref.WeakKeyDictionary()
 _known: weakref.WeakKeyDictionary[Sandbox, dict[tuple[str, ...], dict[str, str]]] = weakref.WeakKeyDictionary()
 
 
@@ -112,16 +81,17 @@ def failing(
     family: str,
     hidden: Collection[str] = (),
     python: Path | None = None,
+    image: str = "",
 ) -> dict[str, str]:
     """Those of the modules that cannot be imported in a sandbox, each with the reason. What works is tried once.
 
-    ``python`` is the interpreter; None: the sandbox's own choice.
+    ``python`` is the interpreter and ``image`` the image; None and empty: the sandbox's own choice.
 
     Raises:
         InfraError: Python itself does not start inside.
         SandboxError: the sandbox cannot be made.
     """
-    key = (str(python), family, *sorted(hidden), "", *sorted(modules))
+    key = (str(python), image, family, *sorted(hidden), "", *sorted(modules))
     known = _known.setdefault(sandbox, {})
     if key in known:
         return known[key]
@@ -133,6 +103,7 @@ def failing(
             hidden_packages=tuple(hidden),
             family=family,
             python=python,
+            image=image,
         ),
         Limits(wall_s=_PATIENCE_S),
     )
@@ -147,52 +118,21 @@ def failing(
 
 
 def require(sandbox: Sandbox, domain: Domain, folder: Path) -> None:
-    """Raise if the fixed files of a dataset's folder do not begin in the sandbox, whatever an agent has written.
+    """Raise if the fixed files of a dataset's folder cannot be imported in the sandbox, whatever an agent has written.
 
     Raises:
-        InfraError: a package cannot be imported inside; the message names it and the command that installs it. Or
-            ``main.py`` fails before it comes to a module of an agent; the message has its last words.
+        InfraError: a package cannot be imported inside; the message names it and the command that installs it.
         SandboxError: the sandbox cannot be made.
     """
     specification = domain.specification
     modules = needed_by(fixed_files(folder))
     hidden = specification.hidden_packages
-    failed = failing(sandbox, modules, family=specification.extra, hidden=hidden, python=domain.python)
-    if failed:
-        raise InfraError(f"{domain.name}: {reason(sandbox, failed)}; {fix(failed, domain.python)}")
-    words = _failing_beginning(sandbox, domain, folder)
-    if words:
-        raise InfraError(
-            f"{domain.name}: main.py of {folder.name} fails in the {sandbox.name} sandbox before it imports a module: "
-            f"{words}. `discoenv doctor` looks for the reason; `discoenv validate {domain.name}` tries again"
-        )
-
-
-def _failing_beginning(sandbox: Sandbox, domain: Domain, folder: Path) -> str:
-    """The last words of ``main.py`` if it fails before the first module of an agent. What works is tried once."""
-    digest = hashlib.sha256(domain.name.encode())
-    for file in fixed_files(folder):
-        digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes() + b"\0")
-    known = _begun.setdefault(sandbox, set())
-    if digest.hexdigest() in known:
-        return ""
-    outcome = sandbox.run(
-        Command(
-            ("python", "-c", _BEGIN, *domain.modules),
-            f"{WORKSPACE}/{folder.name}",
-            mounts=(Mount(folder.parent, WORKSPACE),),
-            env=learner_environment.on_cpu(),
-            hidden_packages=tuple(domain.specification.hidden_packages),
-            family=domain.specification.extra,
-            python=domain.python,
-        ),
-        Limits(wall_s=_PATIENCE_S, memory_bytes=int(domain.specification.limits.memory_gib * 2**30)),
+    failed = failing(
+        sandbox, modules, family=specification.extra, hidden=hidden, python=domain.python, image=domain.image
     )
-    if outcome.reason == "exited" and outcome.exit_code != 0:
-        return (outcome.stderr.strip().splitlines() or [f"exit code {outcome.exit_code}"])[-1][:500]
-    if outcome.reason == "exited":
-        known.add(digest.hexdigest())
-    return ""
+    if failed:
+        what_to_do = fix(failed, domain.python, image=domain.image)
+        raise InfraError(f"{domain.name}: {reason(sandbox, failed)}; {what_to_do}")
 
 
 def reason(sandbox: Sandbox, failed: dict[str, str]) -> str:
@@ -202,7 +142,9 @@ def reason(sandbox: Sandbox, failed: dict[str, str]) -> str:
     return f"{names} cannot be imported in the {sandbox.name} sandbox ({first})"
 
 
-def fix(failed: Collection[str], python: Path | None = None) -> str:
+def fix(failed: Collection[str], python: Path | None = None, *, image: str = "") -> str:
     """What to type so that modules can be imported inside: only what is installed with the interpreter is seen."""
     names = " ".join(packages.provider(name) for name in failed)
+    if image:
+        return f"the image {image} is to have {names}"
     return f"install into the environment of this interpreter: {python or sys.executable} -m pip install {names}"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from discoenv.errors import DatasetUnavailable, InfraError, LearnerStarved, SandboxError
 from discoenv.exams import compile_cache, imports, learner_environment, reported
+from discoenv.exams.beginning import Beginning
 from discoenv.exams.budget import Budget, Use, most_wall_s
 from discoenv.exams.compile_cache import CompileCache
 from discoenv.exams.examiner_client import (
@@ -38,6 +39,7 @@ from discoenv.machine.gpus import Lease
 from discoenv.sandbox.base import Command, Limits, Mount, Outcome, Running, Sandbox
 from discoenv.sandbox.cpu_clock import CpuClock
 from discoenv.tasks.task import Setting
+from discoenv.tasks.workspace import DISCOVERED
 from discoenv.text import printable
 
 _EXAM = "/exam"
@@ -116,6 +118,7 @@ class ExamRun:
         self._exam = self._domain.specification.exam
         self._examiner: ExaminerProcess | None = None
         self._running: list[Running] = []
+        self._beginnings: dict[Running, Beginning] = {}
         self._cancelled = threading.Event()
         self._again = False
         self._began = time.monotonic()
@@ -140,6 +143,7 @@ class ExamRun:
         self._again = again
         place = self._place
         try:
+            place.sandbox.require_image(self._domain.image)
             directory = scratch.make(for_sockets=True)
             try:
                 with place.device.lease(alone=place.measured, give_up=self._cancelled.is_set) as lease:
@@ -150,6 +154,8 @@ class ExamRun:
                             return self._run(directory, target, lease, examiner)
                     finally:
                         self._kill_running()  # before another exam may have its GPU
+                        while self._beginnings:
+                            self._beginnings.popitem()[1].close()
             finally:
                 scratch.remove(directory)
         except SandboxError as error:
@@ -221,7 +227,7 @@ class ExamRun:
         address = str(exam / "socket")
         examiner.request("prepare", target=target, seed=self.spec.seed, stage=stage, data=str(exam), address=address)
         programs = self._usable_programs(lease)
-        running = self._start(self._on_gpu(self._command(exam, programs), lease))
+        running = self._start(self._on_gpu(self._command(exam, programs), lease), "main.py", exam)
         reply: Training = examiner.request(
             "train",
             while_waiting=self._watching([running], examiner),
@@ -236,7 +242,7 @@ class ExamRun:
         )
         record.train(reply)
         if self._exam.hands_over or record.status != "ok":
-            record.end(self._end(running, wait=reply["status"] == "gone"))
+            record.end(*self._end(running, wait=reply["status"] == "gone"))
         return record.status == "ok"
 
     def _question(
@@ -256,7 +262,8 @@ class ExamRun:
             examiner.request("listen", addresses=[str(folder / "socket") for folder in folders])
             programs = programs and programs.answering()
             for folder in folders:
-                self._start(self._on_gpu(self._answering_command(directory, folder, programs), lease))
+                command = self._on_gpu(self._answering_command(directory, folder, programs), lease)
+                self._start(command, "answer.py", folder)
         learners = list(self._running)
         reply: Examination = examiner.request(
             "question",
@@ -271,11 +278,9 @@ class ExamRun:
             programs=str(programs.kept_in) if learners and programs and programs.kept_in else None,
         )
         record.question(reply)
-        outcomes = [self._end(running, wait=reply["status"] == "gone") for running in learners]
-        for outcome in sorted(
-            outcomes, key=lambda outcome: outcome.exit_code != 0
-        ):  # the last one's words are reported
-            record.end(outcome)
+        ends = [self._end(running, wait=reply["status"] == "gone") for running in learners]
+        for outcome, _ in sorted(ends, key=lambda end: end[0].exit_code != 0):  # the last one's words are reported
+            record.end(outcome, any(begun for _, begun in ends))
 
     @property
     def editable(self) -> Collection[str]:
@@ -302,8 +307,21 @@ class ExamRun:
             return None
         return self._programs if compile_cache.compiles(self._domain) else None
 
-    def _start(self, command: Command) -> Running:
-        running = self._place.sandbox.start(command, self._limits())
+    def _start(
+        self, command: Command, script: str, folder: Path, allowance_s: float = _EXAMINER_ALLOWANCE_S
+    ) -> Running:
+        """Start a command with ``script`` as its program; ``folder`` is what it sees as the exam's."""
+        dataset = self.spec.dataset
+        names = self.editable or self._domain.modules
+        modules = [f"{WORKSPACE}/{place}/{name}.py" for place in (dataset, DISCOVERED) for name in names]
+        beginning = Beginning(folder, _EXAM, [*modules, f"{_EXAM}/state", compile_cache.INSIDE])
+        try:
+            command = replace(command, argv=beginning.argv(script))
+            running = self._place.sandbox.start(command, self._limits(allowance_s))
+        except BaseException:
+            beginning.close()
+            raise
+        self._beginnings[running] = beginning
         self._running.append(running)
         self._require_open()  # cancel() may have come before there was something to kill
         return running
@@ -320,8 +338,8 @@ class ExamRun:
 
         return watch
 
-    def _end(self, running: Running, *, wait: bool) -> Outcome:
-        """End a learner, which gets a moment for its last words if it ended by itself."""
+    def _end(self, running: Running, *, wait: bool) -> tuple[Outcome, bool]:
+        """End a learner, which gets a moment for its last words if it ended by itself; and whether it had begun."""
         if wait:
             with contextlib.suppress(TimeoutError):
                 running.wait(_LAST_WORDS_S)
@@ -333,7 +351,10 @@ class ExamRun:
                 "the kernel killed a process of the learner because memory ran out outside of its own limit of "
                 f"{self._domain.specification.limits.memory_gib:g} GiB: free memory, or run fewer exams at once"
             )
-        return outcome
+        beginning = self._beginnings.pop(running)
+        begun = beginning.begun
+        beginning.close()
+        return outcome, begun
 
     def _answering_command(self, directory: Path, exam: Path, programs: CompileCache | None) -> Command:
         """What answers for a state: the files that are needed for it, and no others, no data, no seed."""
@@ -351,7 +372,7 @@ class ExamRun:
             folder.chmod(0o755)
         own = {"EXAM_SOCKET": f"{_EXAM}/socket"}
         return Command(
-            argv=("python", "answer.py"),
+            argv=(),
             cwd=f"{WORKSPACE}/{dataset}",
             mounts=(Mount(folder, WORKSPACE), Mount(exam, _EXAM), *(programs.mounts() if programs else ())),
             env={**learner_environment.on_cpu(), **(compile_cache.environment() if programs else {}), **own},
@@ -360,6 +381,7 @@ class ExamRun:
             preload=self._preload(),
             env_after_preload=tuple(own),
             python=self._domain.python,
+            image=self._domain.image,
         )
 
     def _command(self, exam: Path, programs: CompileCache | None) -> Command:
@@ -371,7 +393,7 @@ class ExamRun:
             "EXAM_SEED": str(learner_seed(self.spec.seed)),
         }
         return Command(
-            argv=("python", "main.py"),
+            argv=(),
             cwd=f"{WORKSPACE}/{self.spec.dataset}",
             mounts=(Mount(self._workspace, WORKSPACE), Mount(exam, _EXAM), *(programs.mounts() if programs else ())),
             env={**learner_environment.on_cpu(), **(compile_cache.environment() if programs else {}), **own},
@@ -380,10 +402,11 @@ class ExamRun:
             preload=self._preload(),
             env_after_preload=tuple(own),
             python=self._domain.python,
+            image=self._domain.image,
         )
 
     def _preload(self) -> tuple[str, ...]:
-        if self._place.measured or self._domain.python is not None:
+        if self._place.measured or self._domain.python is not None or self._domain.image:
             return ()
         return learner_environment.preloaded(self._domain.specification.requirements)
 
@@ -407,7 +430,8 @@ class ExamRun:
             raise DatasetUnavailable(f"{self._domain.name}: {dataset}: {online}, and sandboxes have no network")
         folder = directory / "workspace"
         shutil.copytree(self._workspace, folder, symlinks=True)
-        mounts = [Mount(folder, WORKSPACE, writable=True)]
+        exam = self._folder(directory, "exam")
+        mounts = [Mount(folder, WORKSPACE, writable=True), Mount(exam, _EXAM)]
         linked = folder / dataset / "data"
         data = linked.resolve(strict=True) if linked.is_symlink() else self._domain.data(dataset)
         if data is not None:
@@ -417,16 +441,16 @@ class ExamRun:
             if not (folder / "data").exists():  # for programs that look for it in their working directory
                 (folder / "data").symlink_to(Path(dataset) / "data")
         command = Command(
-            argv=("python", f"{dataset}/main.py"),
+            argv=(),
             cwd=WORKSPACE,
             mounts=tuple(mounts),
             family=self._domain.specification.extra,
             python=self._domain.python,
+            image=self._domain.image,
         )
         meter = self._meter(lease)
         meter.start()
-        running = self._place.sandbox.start(self._on_gpu(command, lease), self._limits(0.0))
-        self._running.append(running)
+        running = self._start(self._on_gpu(command, lease), f"{dataset}/main.py", exam, allowance_s=0.0)
         budget = Budget(self.spec.budget_s, running.cpu_clock(), wall=lease is not None)
         late = False
         with budget.running():
@@ -438,13 +462,19 @@ class ExamRun:
                     break
                 with contextlib.suppress(TimeoutError):
                     running.wait(patience_s)
-        outcome = self._end(running, wait=False)
-        record = self._reported(outcome, late=late)
+        outcome, begun = self._end(running, wait=False)
+        record = self._reported(outcome, begun=begun, late=late)
         record.use(budget.use())
         return self._result(record, meter)
 
-    def _reported(self, outcome: Outcome, *, late: bool) -> _Record:
-        """What a program that reports its own score has come to; ``late``: its budget was spent."""
+    def _reported(self, outcome: Outcome, *, begun: bool, late: bool) -> _Record:
+        """What a program that reports its own score has come to.
+
+        Args:
+            outcome: how it ended.
+            begun: agent code had begun to run.
+            late: its budget was spent.
+        """
         dataset, backend = self.spec.dataset, self.spec.setting.backend
         if outcome.reason == "exited" and outcome.exit_code != 0:
             not_ours = reported.failed_import(outcome.stderr, self.editable)
@@ -455,7 +485,7 @@ class ExamRun:
             metrics = self._domain.with_score(metrics, dataset, backend=backend)
         name = self.spec.setting.metric.name
         record = _Record(self.spec.budget_s, metrics=metrics, training_s=outcome.usage.wall_s)
-        record.end(outcome)
+        record.end(outcome, begun)
         if late or outcome.reason == "wall_time":
             record.status, record.message = "timeout", "the compute budget was spent"
         elif outcome.exit_code != 0:
@@ -476,6 +506,19 @@ class ExamRun:
             cores=self._place.cores,
         )
 
+    def _never_began(self, record: _Record) -> InfraError:
+        """What is to be said of a learner that failed before any code of an agent had run."""
+        dataset, last = self.spec.dataset, record.last
+        if not self._domain.self_reported:
+            imports.require(self._place.sandbox, self._domain, self._workspace / dataset)
+        words = (last.stderr.strip().splitlines() or [f"{record.message or last.reason}, exit code {last.exit_code}"])[
+            -1
+        ]
+        fails = f"{self._domain.name}: main.py of {dataset} fails in the {self._place.sandbox.name} sandbox"
+        help_ = f"`discoenv doctor` looks for the reason; `discoenv validate {self._domain.name}` tries again"
+        kind = LearnerStarved if record.status == "timeout" else InfraError
+        return kind(f"{fails} before any module of an agent is read: {printable(words[:500])}. {help_}")
+
     def _result(self, record: _Record, meter: EnergyMeter) -> ExamResult:
         energy, peak_gpu_memory = meter.stop(record.cpu_s), meter.stop_gpu()
         spec = self.spec
@@ -483,6 +526,8 @@ class ExamRun:
             on_gpu = self._place.device.broker is not None
             if on_gpu or record.spent_s < spec.budget_s or not self._again:
                 raise LearnerStarved(_starvation(record))
+        if record.status != "ok" and not record.begun:
+            raise self._never_began(record)
         reported_itself = self._domain.self_reported  # whose files need not all be run
         if (
             record.status == "gone"
@@ -540,6 +585,7 @@ class _Record:
         spent_s, starved_s, watched_s: sums of the :class:`discoenv.exams.budget.Use` of the budget.
         peak_memory_bytes: the largest.
         last: how the last learner ended.
+        begun: whether agent code had begun to run in it, see :mod:`discoenv.exams.beginning`.
     """
 
     last: Outcome
@@ -556,6 +602,7 @@ class _Record:
         self.spent_s = self.starved_s = self.watched_s = 0.0
         self.questions = self.peak_memory_bytes = 0
         self.stdout = self.artifacts = ""
+        self.begun = True
 
     @property
     def budget_left_s(self) -> float:
@@ -589,9 +636,10 @@ class _Record:
         self.artifacts = reply["artifacts"]
         self.use(reply["use"])
 
-    def end(self, outcome: Outcome) -> None:
-        """A learner has ended."""
+    def end(self, outcome: Outcome, begun: bool) -> None:
+        """A learner has ended; ``begun``: agent code had begun to run in it."""
         self.last = outcome
+        self.begun = begun
         self.wall_s += outcome.usage.wall_s
         self.cpu_s += outcome.usage.cpu_s
         self.peak_memory_bytes = max(self.peak_memory_bytes, outcome.usage.peak_memory_bytes)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from discoenv.experiment import sealed
 from discoenv.machine import atomic
 
 
@@ -92,12 +93,16 @@ class RunDirectory:
 
     def save_state(self, state: Any) -> None:
         """Keep what the run needs to go on: random generators, counters, archives; anything picklable."""
-        atomic.write_bytes(self.path / "state.pkl", pickle.dumps(state))
+        sealed.write(self.path / "state.pkl", pickle.dumps(state))
 
     def load_state(self, default: Any = None) -> Any:
-        """What was kept last, or ``default``. Load only what you wrote: it is a pickle."""
+        """What was kept last, or ``default``.
+
+        Raises:
+            ExperimentError: it is not this user's (:mod:`discoenv.experiment.sealed`), and was not loaded.
+        """
         path = self.path / "state.pkl"
-        return pickle.loads(path.read_bytes()) if path.is_file() else default  # noqa: S301 - our own file
+        return sealed.read(path, pickle.loads) if path.is_file() else default  # sealed by this user
 
     def _json(self, name: str) -> Any:
         path = self.path / name

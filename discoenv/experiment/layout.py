@@ -31,9 +31,11 @@ from typing import Any, Final, Literal, get_args
 import yaml
 
 from discoenv.errors import ExperimentError
+from discoenv.experiment import sealed
 from discoenv.machine import atomic
 from discoenv.machine.locks import try_lock, unlock
 from discoenv.machine.owner import is_abandoned
+from discoenv.machine.regular import require_text
 from discoenv.text import encoded
 
 OnExists = Literal["error", "resume", "clean", "backup"]
@@ -42,6 +44,7 @@ OnExists = Literal["error", "resume", "clean", "backup"]
 JobState = Literal["pending", "running", "interrupted", "done", "failed", "infra"]
 CHECKPOINT: Final = "resume_checkpoint"
 _LARGEST_SOURCE: Final = 1 << 20
+_LARGEST_CONFIGS: Final = 1 << 28
 _LOCK_ATTEMPTS: Final = 10
 
 
@@ -72,7 +75,7 @@ class JobStatus:
     def read(cls, directory: Path) -> JobStatus:
         """The status in a job's folder; ``pending`` if there is none that can be read."""
         try:
-            content = json.loads((directory / "status.json").read_text(encoding="utf-8"))
+            content = json.loads(require_text(directory / "status.json"))
             known = {each.name for each in fields(cls)}
             found = cls(**{key: value for key, value in content.items() if key in known})
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -119,13 +122,15 @@ class Checkpoint:
 
     def save(self, state: Any) -> None:
         """Keep ``state``, any picklable object, in the place of the one before; a kill leaves one or the other."""
-        atomic.write_bytes(self.path, dumps(state))
+        sealed.write(self.path, dumps(state))
 
     def load(self, default: Any = None) -> Any:
-        """The state that was kept last, or ``default``. Load only what you wrote: it is a pickle."""
-        if not self.path.is_file():
-            return default
-        return cloudpickle().loads(self.path.read_bytes())
+        """The state that was kept last, or ``default``.
+
+        Raises:
+            ExperimentError: it is not this user's (:mod:`discoenv.experiment.sealed`), and was not loaded.
+        """
+        return sealed.read(self.path, cloudpickle().loads) if self.path.is_file() else default
 
 
 class ExperimentFolder:
@@ -133,8 +138,7 @@ class ExperimentFolder:
 
     Args:
         directory: the folder.
-        pickles: whether configurations are kept and read as a pickle, too, which runs what its writer wants; otherwise
-            they are plain values.
+        pickles: whether configurations are kept and read as a pickle, too; otherwise they are plain values.
     """
 
     def __init__(self, directory: Path, *, pickles: bool = True) -> None:
@@ -153,12 +157,14 @@ class ExperimentFolder:
     def recorded(self) -> list[dict[str, Any]]:
         """Configurations of an earlier run, draws included; none if there was none."""
         path = self.directory / ("configs.pkl" if self._pickles else "configs.json")
-        if not path.is_file():
+        if not os.path.lexists(path):
             return []
         try:
             if not self._pickles:
-                return _plain_configs(json.loads(path.read_text(encoding="utf-8")))
-            configs: list[dict[str, Any]] = cloudpickle().loads(path.read_bytes())
+                return _plain_configs(json.loads(require_text(path, _LARGEST_CONFIGS)))
+            configs: list[dict[str, Any]] = sealed.read(path, cloudpickle().loads)
+        except ExperimentError as error:
+            raise ExperimentError(f"{error}; on_exists='backup' starts anew") from error
         except Exception as error:
             raise ExperimentError(f"{path} cannot be read ({error!r}); use on_exists='backup' to start anew") from error
         return configs
@@ -166,7 +172,7 @@ class ExperimentFolder:
     def recorded_seed(self) -> int | None:
         """Seed of the recorded draws."""
         with contextlib.suppress(OSError, ValueError, KeyError):
-            seed = json.loads((self.directory / "configs.json").read_text(encoding="utf-8"))["seed"]
+            seed = json.loads(require_text(self.directory / "configs.json", _LARGEST_CONFIGS))["seed"]
             return None if seed is None else int(seed)
         return None
 
@@ -236,7 +242,7 @@ class ExperimentFolder:
             text = yaml.safe_dump(plain(dict(config)), sort_keys=False, allow_unicode=True)
             atomic.write_text(folder / "config.yml", text)
         if self._pickles:
-            atomic.write_bytes(self.directory / "configs.pkl", dumps([dict(config) for config in configs]))
+            sealed.write(self.directory / "configs.pkl", dumps([dict(config) for config in configs]))
         content = {"seed": seed, "seeds": list(seeds), "configs": [plain(dict(config)) for config in configs]}
         atomic.write_text(self.directory / "configs.json", json.dumps(content, indent=1) + "\n")
 
@@ -259,7 +265,7 @@ def write_result(directory: Path, result: Any) -> bool:
     """Keep a job's result, unless there is one already: of two that do the same job, the first counts."""
     text = json.dumps(plain(result), indent=1)
     if not _survives_json(result, text):
-        atomic.write_bytes(directory / "result.pkl", dumps(result))
+        sealed.write(directory / "result.pkl", dumps(result))
     temporary = directory / f".result-{uuid.uuid4().hex}"
     temporary.write_bytes(encoded(text + "\n"))
     try:
@@ -284,11 +290,18 @@ def _plain_configs(content: Any) -> list[dict[str, Any]]:
 
 
 def read_result(directory: Path, *, pickles: bool = True) -> Any:
-    """The result of a job that is done, equal to what its function returned; without pickles, as JSON has it."""
-    pickled = directory / "result.pkl"
-    if pickles and pickled.is_file():
-        return cloudpickle().loads(pickled.read_bytes())
-    return json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    """The result of a job that is done, equal to what its function returned; without pickles, as JSON has it.
+
+    Raises:
+        ExperimentError: its pickle is not this user's, and was not loaded; or it cannot be read.
+    """
+    path = directory / "result.pkl"
+    if pickles and path.is_file():
+        return sealed.read(path, cloudpickle().loads)
+    try:
+        return json.loads(require_text(directory / "result.json", _LARGEST_CONFIGS))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExperimentError(f"{directory / 'result.json'} cannot be read ({error})") from error
 
 
 def forget_result(directory: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from discoenv.errors import ExperimentError
+from discoenv.experiment import sealed
 from discoenv.experiment.configurations import Config
 from discoenv.experiment.layout import (
     ExperimentFolder,
@@ -133,8 +134,8 @@ def run_experiment(
         client: a ``distributed.Client`` whose workers do the jobs; they need ``log_dir`` under the same path.
         resources: what a job needs of a Dask worker, such as ``{"GPU": 1, "MEMORY": 4e9}``.
         verbose: whether workers print a line per job.
-        pickles: whether pickles of an earlier run in ``log_dir`` are loaded. A pickle runs what its writer wants:
-            False if the folder may be another's. Configurations and results have to be plain values then.
+        pickles: whether pickles of an earlier run in ``log_dir`` are loaded, those that this user has written. False if
+            the folder may be another's: configurations and results have to be plain values then.
         on_finished: called, in this process, when a job has ended for good.
 
     Returns:
@@ -176,6 +177,7 @@ def run_experiment(
             gpu_slots,
             verbose,
             tuple(str(Path(entry).absolute()) for entry in sys.path),
+            sealed.key() if pickles else None,
         )
         to_do = [job for job in jobs if not _is_settled(job, redo_failed)]
         pool = _pool(max_workers, len(to_do), client, resources, in_process=job_timeout_s is None)

@@ -23,6 +23,8 @@ from typing import Any, Final, TextIO
 
 from discoenv.errors import ExperimentError
 from discoenv.exams import learner_environment
+from discoenv.exams.secrets import Secret
+from discoenv.experiment import sealed
 from discoenv.experiment.layout import JobStatus, forget_result, plain, write_result
 from discoenv.machine import atomic
 from discoenv.machine.gpus import Broker, Gpu, gpus
@@ -85,6 +87,7 @@ class WorkerSettings:
         use_gpu, gpu_ids, gpu_slots: see :func:`discoenv.experiment.run_experiment`.
         verbose: whether to print a line per job.
         path: entries of ``sys.path`` that the function may need.
+        key: seals the pickles of jobs; None: the user's own.
     """
 
     run: Callable[[dict[str, Any], int, str, Path], Any]
@@ -95,6 +98,7 @@ class WorkerSettings:
     gpu_slots: int = 1
     verbose: bool = True
     path: tuple[str, ...] = ()
+    key: Secret | None = None
 
 
 def one_thread() -> dict[str, str]:
@@ -120,8 +124,9 @@ def perform(payload: bytes) -> list[int]:
     sys.path.extend(entry for entry in path if entry not in sys.path)
     os.environ.update(one_thread())
     terms, jobs = cloudpickle.loads(work)
-    for job in jobs:
-        perform_one(terms, job)
+    with sealed.under(terms.key):
+        for job in jobs:
+            perform_one(terms, job)
     return [job.index for job in jobs]
 
 

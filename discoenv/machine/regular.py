@@ -42,6 +42,18 @@ class open_regular:  # noqa: N801 - it is used as ``open`` is
             self._file.close()
 
 
+def require_text(path: Path, most: int = MOST_BYTES) -> str:
+    """As :func:`read_text`.
+
+    Raises:
+        OSError: there is no such file, or it is a link, a pipe or a device.
+    """
+    text = read_text(path, most)
+    if text is None:
+        raise OSError(f"{path}: not a regular file that can be read; links are not followed")
+    return text
+
+
 def read_text(path: Path, most: int = MOST_BYTES) -> str | None:
     """The text of a regular file, at most ``most`` bytes of it; None if there is no such file."""
     with open_regular(path) as file:

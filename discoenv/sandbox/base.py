@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from discoenv.errors import SandboxUnavailable
 from discoenv.sandbox.cpu_clock import CpuClock
 
 #: Why a command ended. ``exited``: by itself (see ``exit_code``); ``wall_time``, ``memory`` and ``processes``: it
@@ -74,6 +75,8 @@ class Command:
         gpus: UUIDs of the GPUs that the command may use, as leased from :class:`discoenv.machine.gpus.Broker`.
         python: the interpreter that ``argv[0] == "python"`` means, with the packages that it finds; None: the sandbox's
             own choice. Providers with images cannot offer another one.
+        image: the image that the command runs in, with the packages that it holds; empty: the sandbox's own choice.
+            Only container engines can offer another one, see :meth:`Sandbox.require_image`.
     """
 
     argv: tuple[str, ...]
@@ -86,6 +89,7 @@ class Command:
     env_after_preload: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
     python: Path | None = None
+    image: str = ""
 
     def with_gpus(self, uuids: Sequence[str], environment: Mapping[str, str]) -> Command:
         """The same command, allowed to use these GPUs, with further environment variables."""
@@ -181,6 +185,19 @@ class Sandbox(ABC):
         Raises:
             SandboxError: the sandbox could not be set up.
         """
+
+    def require_image(self, image: str) -> None:
+        """Raise :class:`SandboxUnavailable` if commands cannot run in an image of that name. Empty: in any sandbox.
+
+        Raises:
+            SandboxUnavailable: the provider runs no images, no engine answers, it has no such image, or the image has
+                no interpreter that starts.
+        """
+        if image:
+            raise SandboxUnavailable(
+                f"a pack of domains names the image {image}, which the {self.name} sandbox cannot run: use "
+                "sandbox='docker' or sandbox='podman'"
+            )
 
     def run(self, command: Command, limits: Limits) -> Outcome:
         """Start ``command`` and wait for its end; if the waiting is interrupted, kill it."""

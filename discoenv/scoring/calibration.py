@@ -111,7 +111,7 @@ def versions(domain: Domain, dataset: str) -> dict[str, str]:
     names += [packages.provider(module) for module in specification.datasets[dataset].packages]
     if "jax" in names:
         names.append("jaxlib")
-    missing = [] if domain.self_reported or domain.python else packages.missing(names)
+    missing = [] if domain.self_reported or domain.python or domain.image else packages.missing(names)
     if missing:
         raise InfraError(f"{missing[0]} is not installed; {domain.how_to_install}")
     return {"python": platform.python_version(), **packages.versions(["discoenv", *names])}

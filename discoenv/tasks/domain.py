@@ -33,6 +33,7 @@ class Domain:
         directory: the folder that holds ``domain.yaml``.
         pack: name of the pack that it belongs to; the domain is then called ``<pack>/<folder>``.
         python: the interpreter that its learners run with; None: the one that runs here (or an image's).
+        image: the image of a container engine in which they run; empty: none of its own.
 
     Attributes:
         scale_note: what a message adds if a scale is asked for that the domain lacks.
@@ -43,10 +44,11 @@ class Domain:
 
     scale_note: ClassVar[str] = ""
 
-    def __init__(self, directory: Path, pack: str = "", python: Path | None = None) -> None:
+    def __init__(self, directory: Path, pack: str = "", python: Path | None = None, image: str = "") -> None:
         self.directory = directory
         self.pack = pack
         self.python = python
+        self.image = image
         self.specification = self._read_specification()
         self._check_files()
 
@@ -249,7 +251,7 @@ class Domain:
 
     def require_packages(self, dataset: str) -> None:
         """Raise :class:`DatasetUnavailable` unless the packages that a dataset requires are installed."""
-        missing = self.missing_for_training(dataset)
+        missing = [] if self.image else self.missing_for_training(dataset)  # an image is the pack's own affair
         if missing:
             where = f"by {self.python}" if self.python else "here"
             raise DatasetUnavailable(
@@ -259,9 +261,9 @@ class Domain:
 
     def missing_requirements(self) -> list[str]:
         """Packages that the domain requires and that its learners do not find; see :attr:`how_to_install`."""
-        if self.python is None:
+        if self.python is None and not self.image:
             return packages.missing(self.specification.requirements)
-        return []  # the environment is the pack's own affair
+        return []  # the environment, or the image, is the pack's own affair
 
     @property
     def how_to_install(self) -> str:

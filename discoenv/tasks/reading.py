@@ -51,7 +51,7 @@ def read_task(
         given = task.model_dump(exclude_unset=True)
         filled = _with_scale({**defaults, **given})
         return task if filled.keys() == given.keys() else _parsed(filled, "task", seeds_of)
-    if not isinstance(task, (Mapping, str, Path)):
+    if not isinstance(task, (Mapping, str, Path)) or task == "":
         raise TaskError(f"task is {shown(task)}; it must be a Task, a mapping, a YAML file or a DiscoBench task's name")
     numbers, automatic = _without_auto(defaults)
     if isinstance(task, str) and _is_name(task):

@@ -8,6 +8,7 @@ latter two are looked up once per process. Its domains are called ``<pack>/<Doma
 
 ``<path>=<interpreter>`` names the Python that the learners of a pack run with, for packs whose requirements cannot be
 installed beside discoenv. It is the file ``bin/python`` of an environment, or the environment's folder.
+``<path>=docker://<image>`` names the image of a container engine in which they run.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import functools
 import importlib
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from discoenv.errors import DomainError, EntryPointError, UnknownName
+from discoenv.errors import ArgumentError, DomainError, EntryPointError, UnknownName
 from discoenv.machine import entry_points, interpreters
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ READERS: Final = {
     "domain.yaml": "discoenv.tasks.domain:Domain",
     "task_config.yaml": "discoenv.discogen.domain:DiscogenDomain",
 }
+
+#: How an image is told from an interpreter; a Path has one slash of the two.
+_IMAGE: Final = re.compile(r"docker:/{1,2}(.+)", re.DOTALL)
+#: Parts of an image's name that a colon comes before: a tag; a port, and what follows it.
+_AFTER_COLON: Final = re.compile(r"[\w.-]{1,128}(@sha256)?|\d+/[\w./-]+|[0-9a-f]{64}", re.ASCII)
 
 _registered: dict[str, Callable[[], Domain]] = {}
 _logger = logging.getLogger(__name__)
@@ -70,14 +77,16 @@ def register_domains(loaders: dict[str, Callable[[], Domain]]) -> None:
     _registered.update({name: functools.cache(load) for name, load in loaders.items()})
 
 
-def load_pack(path: str | Path, python: str | Path | None = None) -> list[str]:
+def load_pack(path: str | Path, python: str | Path | None = None, image: str = "") -> list[str]:
     """Make the domains of a pack known.
 
     Args:
         path: a folder of domains, or the folder of a package that holds one called ``domains``;
-            ``<path>=<interpreter>`` is both arguments in one.
+            ``<path>=<interpreter>`` and ``<path>=docker://<image>`` are two arguments in one.
         python: the interpreter that its learners run with, ``bin/python`` of an environment or the environment's
             folder; None: the one that runs here. Sandboxes that run images cannot use another one.
+        image: the image of a container engine in which its learners run, as the engine calls it; only the sandboxes
+            ``docker`` and ``podman`` can. Data is still made by the interpreter that runs here.
 
     Returns:
         The domains' names, ``<pack>/<Domain>``, sorted.
@@ -85,9 +94,14 @@ def load_pack(path: str | Path, python: str | Path | None = None) -> list[str]:
     Raises:
         DomainError: there is no domain in that folder.
         InterpreterUnusable: the interpreter is not there, or does not work.
+        ArgumentError: both an interpreter and an image are named.
     """
-    if python is None and "=" in str(path) and not Path(path).exists():
-        path, _, python = str(path).rpartition("=")
+    if python is None and not image and "=" in str(path) and not Path(path).exists():
+        path, _, named = str(path).partition("=") if "=docker:/" in str(path) else str(path).rpartition("=")
+        found = _IMAGE.fullmatch(named)
+        image, python = (found[1], None) if found else ("", named)
+    if image and python is not None:
+        raise ArgumentError(f"{path}: a pack has an interpreter ({python}) or an image ({image}), not both")
     root = _root(Path(path).expanduser().resolve())
     pack = pack_name(root)
     executable = None if python is None else interpreters.interpreter(python).executable
@@ -95,7 +109,7 @@ def load_pack(path: str | Path, python: str | Path | None = None) -> list[str]:
     for folder in sorted(root.iterdir()):
         reader = _reader(folder)
         if reader is not None:
-            loaders[f"{pack}/{folder.name}"] = functools.partial(_read, reader, folder, pack, executable)
+            loaders[f"{pack}/{folder.name}"] = functools.partial(_read, reader, folder, pack, executable, image)
     register_domains(loaders)
     return list(loaders)
 
@@ -107,8 +121,10 @@ def load_packs(packs: str | Path | Iterable[str | Path]) -> list[str]:
 
 
 def spelling(domain: Domain) -> str:
-    """How the pack of a domain is named to :func:`load_pack`, so that its domains have the same interpreter."""
+    """How the pack of a domain is named to :func:`load_pack`, so that learners have the same interpreter or image."""
     root = str(domain.directory.parent)
+    if domain.image:
+        return f"{root}=docker://{domain.image}"
     return f"{root}={domain.python}" if domain.python else root
 
 
@@ -140,7 +156,7 @@ def load_configured_packs() -> list[str]:
     Raises:
         DomainError: there is no domain in a folder of ``DISCOENV_PACKS``.
     """
-    paths = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    paths = _split(os.environ.get(VARIABLE, ""))
     names = [name for path in paths for name in load_pack(path)]
     for extension in entry_points.find(GROUP).values():
         try:
@@ -148,6 +164,19 @@ def load_configured_packs() -> list[str]:
         except EntryPointError as error:
             _logger.warning("%s", error)
     return names
+
+
+def _split(text: str) -> list[str]:
+    """The packs of ``DISCOENV_PACKS``, separated by colons; those in the name of an image separate nothing."""
+    found: list[str] = []
+    for part in text.split(os.pathsep):
+        before = found[-1] if found else ""
+        scheme = before.endswith("=docker") and part.startswith("//")
+        if scheme or ("=docker://" in before and _AFTER_COLON.fullmatch(part) and not Path(part).is_dir()):
+            found[-1] += f"{os.pathsep}{part}"
+        elif part:
+            found.append(part)
+    return found
 
 
 def _load_installed(extension: entry_points.Extension) -> list[str]:
@@ -175,10 +204,10 @@ def _reader(folder: Path) -> str | None:
     return next((reader for file, reader in READERS.items() if (folder / file).is_file()), None)
 
 
-def _read(reader: str, folder: Path, pack: str, python: Path | None = None) -> Domain:
+def _read(reader: str, folder: Path, pack: str, python: Path | None = None, image: str = "") -> Domain:
     module, _, name = reader.partition(":")
     read: type[Domain] = getattr(importlib.import_module(module), name)
-    return read(folder, pack, python)
+    return read(folder, pack, python, image)
 
 
 @functools.cache

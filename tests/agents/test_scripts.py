@@ -95,14 +95,24 @@ def test_react_plays_an_episode_and_prints_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("script", "answer", "status"),
-    [(react, Fail(401, "the key has expired"), 4), (react, Say("Hm."), 5), (best_of_n, Say("Hm."), 6)],
+    [
+        (react, Fail(401, "the key has expired"), 4),
+        (react, Fail(403, "not in your country"), 4),
+        (react, Fail(404, "no such model"), 4),
+        (react, Fail(429, "slow down"), 4),
+        (react, Fail(500, "oops"), 4),
+        (react, Say("Hm."), 5),
+        (best_of_n, Say("Hm."), 6),
+    ],
 )
 def test_the_exit_status_says_that_nothing_was_submitted(
     script: Any, answer: Any, status: int, toy: Any, task: Task, invoke: Callable[..., Result], tmp_path: Path
 ) -> None:
     (tmp_path / "task.yaml").write_text(task.to_yaml())
     with FakeOpenAI([], repeat=answer) as server:
-        done = invoke(script, "--model", "fake", "--base-url", server.url, "--task", str(tmp_path / "task.yaml"))
+        done = invoke(
+            script, "--model", "fake", "--base-url", server.url, "--task", str(tmp_path / "task.yaml"), "--retries", "0"
+        )
     assert done.exit_code == status, done.output
     assert "no reward" in done.output
     assert "nothing was submitted" in " ".join(done.output.split())
@@ -194,6 +204,15 @@ def test_a_killed_run_of_evolution_goes_on_from_the_command_line(tmp_path: Path,
         (["--operator", "magic"], "known are ast and llm"),
         (["-r", "nowhere"], "evolve.json is missing"),
         (["-r", "nowhere", "--children", "3", "--runs", "x"], "--children, --runs has no effect beside --resume"),
+        (["-r", "nowhere", "--budget-scale", "3"], "--budget-scale has no effect beside --resume"),
+        (
+            ["--domain", "Toy", "--scale", "tiny", "--temperature", "1"],
+            "--temperature has no effect beside --operator ast",
+        ),
+        (
+            ["--operator", "llm", "--model", "m", "--changes", "3", "--domain", "Toy", "--scale", "tiny"],
+            "--changes has no effect beside --operator llm",
+        ),
         (["--operator", "llm", "--domain", "Toy", "--scale", "tiny"], "needs --model"),
     ],
 )

@@ -15,8 +15,9 @@ from discoenv.bench.cell import read_result, read_status
 from discoenv.bench.report.build import report
 from discoenv.cli.main import main
 from discoenv.errors import BenchError, ExperimentError
+from discoenv.experiment import Config, run_experiment
 from tests.bench.conftest import MakeBenchmark
-from tests.damaging import changed, holding
+from tests.damaging import changed, holding, linked_to_endless_zeros, replaced_by_a_pipe
 
 PLAYERS = "tests.bench.players"
 
@@ -145,6 +146,7 @@ DAMAGES: list[tuple[str, Callable[[Path], None]]] = [
     *((name, damage) for name in ("bench.json", "cells/0/0/status.json", "cells/0/0/result.json") for damage in (
         cut, replaced_by_a_folder, holding(b"\xff\xfe"), holding(b"[]"), holding(b"null"), holding(b"3"),
         holding(b'{"state": "done", "state": "done"}'), holding(b"[" * 100_000),
+        replaced_by_a_pipe, linked_to_endless_zeros,
     )),
     ("bench.json", removed),
     ("bench.json", changed(agents="baseline")),
@@ -198,3 +200,28 @@ def test_a_failed_cell_without_a_result_names_what_is_wrong_with_its_configurati
         (folder / "cells/0/config.yml").write_text(text)
         with pytest.raises(BenchError, match=r"config\.yml: it does not say what the cell is"):
             read_result(folder / "cells/0/1")
+    for damage in (replaced_by_a_pipe, linked_to_endless_zeros):
+        damage(folder / "cells/0/config.yml")
+        with pytest.raises(BenchError, match=r"config\.yml: it does not say what the cell is"):
+            read_result(folder / "cells/0/1")
+        for command in ("status", "report"):
+            with pytest.raises(SystemExit):
+                main(["bench", command, str(folder)])
+
+
+@pytest.mark.parametrize("damage", [replaced_by_a_pipe, linked_to_endless_zeros])
+@pytest.mark.parametrize("name", ["configs.json", "0/0/status.json", "0/0/result.json"])
+def test_what_is_no_file_in_an_experiment_holds_nobody_up(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    config = Config({"x": 1})
+    assert run_experiment(lambda *_: 7, config, [0], tmp_path / "logs", pickles=False) == [7]
+    damage(tmp_path / "logs" / name)
+    try:
+        results = run_experiment(
+            lambda *_: 8, config, [0], tmp_path / "logs", pickles=False, on_exists="resume", verbose=False
+        )
+    except ExperimentError as error:
+        assert name.rpartition("/")[2] in str(error)
+    else:
+        assert results in ([7], [8])

@@ -13,7 +13,7 @@ from discoenv.env import DiscoGenEnv
 from discoenv.tasks import registry as domains
 from discoenv.tasks.domain import Domain
 from tests.conftest import TOY
-from tests.damaging import changed, holding
+from tests.damaging import changed, holding, linked_to_endless_zeros, replaced_by_a_pipe
 
 TASK = {"domain": "Toy", "modules": ["features"], "meta_train": ["Line"], "meta_test": ["Wave"], "scale": "tiny"}
 
@@ -50,7 +50,8 @@ def removed(path: Path) -> None:
 FILES = ["task.yaml", "episode.json", "episode.jsonl", "result.json", "files/step_000/features.py"]
 DAMAGES: list[tuple[str, Callable[[Path], None]]] = [
     *((name, damage) for name in FILES for damage in (
-        cut, removed, replaced_by_a_folder, holding(b"\xff\xfe\x00"), holding(b"[]"), holding(b"3"), holding(b""),
+        cut, removed, replaced_by_a_folder, replaced_by_a_pipe, linked_to_endless_zeros,
+        holding(b"\xff\xfe\x00"), holding(b"[]"), holding(b"3"), holding(b""),
         holding(b"{" * 100_000), holding(b'{"event": 3, "info": [], "reward": {}, "step": -1}\n[1]\n'),
     )),
     *(("episode.json", changed(**values)) for values in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,15 @@ from discoenv.discogen.config import discobench_config, example_config
 from discoenv.discogen.domain import WORST
 from discoenv.env import DiscoGenEnv
 from discoenv.episodes.record import EpisodeRecord
-from discoenv.errors import DatasetUnavailable, InfraError, SamplingFailed, TaskError, UnknownName
+from discoenv.errors import (
+    ArgumentError,
+    DatasetUnavailable,
+    InfraError,
+    SamplingFailed,
+    SandboxUnavailable,
+    TaskError,
+    UnknownName,
+)
 from discoenv.exams.host import Host
 from discoenv.exams.result import ExamResult
 from discoenv.exams.spec import ExamSpec
@@ -461,6 +470,70 @@ class TestInterpreters:
         assert examine(create_task(GUESS, config_dict=CONFIG), domain, "A").metrics == {"losses.mse": 4.0}
 
 
+class TestImages:
+    @pytest.mark.parametrize(
+        "image", ["learners", "learners:1.0", "registry.example:5000/a/b:v2", "a/b@sha256:" + "0" * 64]
+    )
+    def test_a_pack_names_one_wherever_it_is_named(
+        self, make_pack: MakePack, image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        from discoenv.tasks import registry
+
+        pack, other = make_pack(), tmp_path / "other"
+        (other / "domains").mkdir(parents=True)
+        (pack / "domains" / "Guess").rename(other / "domains" / "Guess")
+        pack = make_pack()
+        for named in (f"{pack}=docker://{image}", Path(f"{pack}=docker://{image}")):
+            load_packs(named)
+            domain = get_domain(GUESS)
+            assert (domain.image, domain.python) == (image, None)
+        assert spelling(domain) == f"{pack / 'domains'}=docker://{image}"
+        assert get_domain(load_pack(pack, image=image)[0]).image == image
+        monkeypatch.setattr(registry, "_registered", {})
+        monkeypatch.setenv(registry.VARIABLE, f"{pack}=docker://{image}:{other}")
+        registry.load_configured_packs.cache_clear()
+        try:
+            assert registry.load_configured_packs() == [GUESS, "other/Guess"]
+            assert (get_domain(GUESS).image, get_domain("other/Guess").image) == (image, "")
+        finally:
+            registry.load_configured_packs.cache_clear()
+
+    def test_it_has_one_or_an_interpreter(self, make_pack: MakePack) -> None:
+        with pytest.raises(ArgumentError, match=r"a pack has an interpreter .* or an image \(learners\), not both"):
+            load_pack(make_pack(), python="/usr/bin/python3", image="learners")
+
+    def test_nothing_that_it_requires_is_asked_of_the_host(
+        self, make_pack: MakePack, discoenv_command: Command
+    ) -> None:
+        load_pack(make_pack({"templates/default/main.py": f"import only_there\n{MAIN}"}), image="learners")
+        domain = get_domain(GUESS)
+        assert domain.missing_requirements() == domain.missing_for_training("A") == []
+        assert "only_there" not in discoenv_command("doctor").out
+
+    def test_a_sandbox_that_runs_no_images_says_so_before_the_first_step(self, make_pack: MakePack) -> None:
+        load_pack(make_pack(), image="learners:1")
+        with (
+            contextlib.closing(
+                DiscoGenEnv(task=CONFIG | {"domain": GUESS}, sandbox="bubblewrap", runs_dir=None)
+            ) as env,
+            pytest.raises(
+                SandboxUnavailable, match="image learners:1, which the bubblewrap sandbox cannot run: use sa"
+            ),
+        ):
+            env.reset(seed=0)
+
+    def test_without_an_engine_the_message_says_so(
+        self, make_pack: MakePack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+        load_pack(make_pack(), image="learners:1")
+        with (
+            contextlib.closing(DiscoGenEnv(task=CONFIG | {"domain": GUESS}, sandbox="docker", runs_dir=None)) as env,
+            pytest.raises(SandboxUnavailable, match=r"the docker engine at unix://.*none\.sock does not answer"),
+        ):
+            env.reset(seed=0)
+
+
 class TestFailures:
     def test_an_import_that_fails_before_the_agents_code_is_not_the_agents(
         self, make_pack: MakePack, folder: Path
@@ -472,6 +545,26 @@ class TestFailures:
             InfraError, match=r"main\.py of A does not start: cannot import name 'no_such_name' from 'json'"
         ):
             examine(workspace, domain, "A")
+
+    @pytest.mark.parametrize(
+        "before", ["raise OSError('no disk')\n", "import os\nos._exit(3)\n", "print('{}')\nexit()\n"]
+    )
+    def test_whatever_else_fails_before_it_is_not(self, make_pack: MakePack, folder: Path, before: str) -> None:
+        domain = load(make_pack({"templates/default/main.py": before + MAIN}))
+        workspace = create_task(GUESS, config_dict=CONFIG)
+        (workspace / "discovered" / "guess.py").write_text("raise OSError('of the agent')\n")
+        with pytest.raises(InfraError, match=r"main\.py of A fails in the .* before any module of an agent is read: "):
+            examine(workspace, domain, "A")
+
+    def test_what_fails_in_a_program_that_it_starts_is_scored(self, make_pack: MakePack, folder: Path) -> None:
+        main = (
+            "import pathlib, subprocess, sys\nsubprocess.run([sys.executable, '-c', 'from guess import guess'],\n"
+            "               cwd=pathlib.Path(__file__).parent, check=True)\n"
+        )
+        domain = load(make_pack({"templates/default/main.py": main}))
+        workspace = create_task(GUESS, config_dict=CONFIG)
+        (workspace / "discovered" / "guess.py").write_text("raise OSError('of the agent')\n")
+        assert examine(workspace, domain, "A").status == "error"
 
     @pytest.mark.parametrize("text", ["import no_such_package\n", "from json import guess_what\n", "x = 1\n"])
     def test_an_import_of_the_agents_module_is(self, make_pack: MakePack, folder: Path, text: str) -> None:

@@ -88,7 +88,7 @@ def test_a_learner_that_answers_has_what_it_needs_and_no_more(run: Run) -> None:
     assert (result.status, result.message) == ("ok", "")
     files = ["answer.py", "exam/__init__.py", "exam/messages.py", "features.py"]
     assert f"FILES {[f'/workspace/Line/{name}' for name in files]}" in result.stdout
-    assert "EXAM ['socket']" in result.stdout
+    assert "EXAM ['begin.py', 'begun', 'socket']" in result.stdout
     assert "SETTINGS ['EXAM_SOCKET']" in result.stdout
 
 
@@ -182,6 +182,25 @@ def test_a_witness_answers_for_the_same_state_and_shares_nothing_else(run_before
     own_way = base.replace("x], axis", "x * np.random.default_rng().random()], axis")
     refused = run_before_witness({"features.py": own_way})
     assert (refused.status, refused.message) == ("protocol_error", "the witness said something else")
+
+
+def test_a_state_of_which_fixed_files_die_is_the_agent_s_fault(
+    make_variant: MakeVariant, host: Host, task: Task, tmp_path: Path
+) -> None:
+    """Even where they read it before they read a module of the agent."""
+    files = handed_over.files((TOY / "Toy/examiner.py").read_text())
+    late = handed_over.ANSWER.replace("from features import features\n", "import numpy as np\n")
+    late = late.replace('state["weights"]\n', 'state["weights"]\n        np.zeros(2) @ self._weights\n')
+    late = late.replace("return features(x)", "from features import features; return features(x)")
+    name = next(name for name, text in files.items() if text == handed_over.ANSWER)
+    domain = make_variant("Toy", change=handed_over.artefact, files={**files, name: late})
+    workspace = materialise(
+        task, tmp_path / "workspace", modules=base_modules(task) | handing_over("{'weights': np.zeros(3)}")
+    )
+    spec = ExamSpec(Setting(domain, "default", "Line", "tiny"), 1, 60.0, editable=("model", "features"))
+    result = host.run(workspace, spec)
+    assert result.status == "error"
+    assert "matmul" in result.message
 
 
 @pytest.mark.parametrize("who", ["one", "both"])

@@ -140,9 +140,9 @@ def test_a_learner_that_someone_kills_once_is_not_judged_by_it(
 ) -> None:
     end = ExamRun._end
 
-    def killed(self: ExamRun, running: Any, *, wait: bool) -> Outcome:
-        outcome = end(self, running, wait=wait)
-        return outcome if len(attempts) > 1 else replace(outcome, reason="exited", exit_code=-9)
+    def killed(self: ExamRun, running: Any, *, wait: bool) -> tuple[Outcome, bool]:
+        outcome, begun = end(self, running, wait=wait)
+        return (outcome if len(attempts) > 1 else replace(outcome, reason="exited", exit_code=-9)), begun
 
     monkeypatch.setattr(ExamRun, "_end", killed)
     train = runner._Record.train

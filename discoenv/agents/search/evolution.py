@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gymnasium as gym
 import numpy as np
+from pydantic import TypeAdapter
 
 import discoenv  # noqa: F401 - registers the environment
-from discoenv.agents.search.islands import Individual, Islands
+from discoenv.agents.search.islands import Individual, Islands, typed
 from discoenv.agents.search.operators import Operator, OperatorFailed, Parent, Proposal
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import BudgetSpent, InfraError
@@ -47,6 +48,7 @@ class EvolutionSettings:
         children: individuals per generation, dealt to the islands in turn.
         islands, island_size, migration_every: see :class:`discoenv.agents.search.islands.Islands`.
         operator: how it was made, for the record: ``ast`` or ``llm``, and its options.
+        budget_scale: compute budget of an exam, as a multiple of the baseline's seconds.
     """
 
     task: dict[str, Any]
@@ -57,6 +59,7 @@ class EvolutionSettings:
     island_size: int
     migration_every: int
     operator: dict[str, Any]
+    budget_scale: float = 2.0
 
     def save(self, directory: Path) -> None:
         """Write ``evolve.json``."""
@@ -68,11 +71,12 @@ class EvolutionSettings:
 
         Raises:
             FileNotFoundError: the folder is not a run of this agent.
+            RunError: the file has another form.
         """
         path = directory / "evolve.json"
         if not path.is_file():
             raise FileNotFoundError(f"{directory}: evolve.json is missing, so this is not a run that can go on")
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        return typed(path, TypeAdapter(cls))
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,6 @@ class Evolution:
         operator: makes children.
         num_envs: candidates that are examined at the same time.
         host: where exams run.
-        budget_scale: compute budget of an exam, as a multiple of the baseline's seconds.
         on_generation: called after each generation with its number, its individuals and the islands.
 
     Attributes:
@@ -174,7 +177,6 @@ class Evolution:
         *,
         num_envs: int = 4,
         host: Host,
-        budget_scale: float = 2.0,
         on_generation: Callable[[int, Sequence[Individual], Islands], None] = lambda number, individuals, islands: None,
     ) -> None:
         if settings.children < 1 or settings.generations < 0 or num_envs < 1:
@@ -193,7 +195,7 @@ class Evolution:
         if base is not None and base.score is None and base.failures:
             base.evaluated, base.failures = False, 0  # perhaps the machine works now
         self._operator = operator
-        self._num_envs, self._host, self._budget_scale = num_envs, host, budget_scale
+        self._num_envs, self._host = num_envs, host
         self._evaluator: ParallelEvaluator | None = None
         self._on_generation = on_generation
 
@@ -291,7 +293,7 @@ class Evolution:
                     self.settings.seed,
                     self._num_envs,
                     host=self._host,
-                    budget_scale=self._budget_scale,
+                    budget_scale=self.settings.budget_scale,
                 )
             batch, waiting = waiting[: self._num_envs], waiting[self._num_envs :]
             for individual, result in zip(
@@ -320,7 +322,7 @@ class Evolution:
             host=self._host,
             runs_dir=self.directory / "submission",
             max_steps=1,
-            limits={"budget_scale": self._budget_scale},
+            limits={"budget_scale": self.settings.budget_scale},
         )
         try:
             env.reset(seed=self.settings.seed)

@@ -41,6 +41,7 @@ class EvolutionOptions:
     island_size: Annotated[int, typer.Option(min=1, help="Individuals that an island keeps.")] = 6
     migration_every: Annotated[int, typer.Option(min=0, help="Generations between migrations; 0: never.")] = 4
     changes: Annotated[float, typer.Option(min=1, help="ast: mean number of changes.")] = 1.5
+    budget_scale: Annotated[float, typer.Option(min=0.1, help="Compute budget of an exam, in baselines.")] = 2.0
 
     def settings(self, sandbox: str, model: str) -> EvolutionSettings:
         """Settings of a new run.
@@ -67,6 +68,7 @@ class EvolutionOptions:
             island_size=self.island_size,
             migration_every=self.migration_every,
             operator={"name": self.operator, **chosen},
+            budget_scale=self.budget_scale,
         )
 
     def resumed(self, directory: Path, context: typer.Context) -> EvolutionSettings:
@@ -75,14 +77,27 @@ class EvolutionOptions:
         Raises:
             ArgumentError: another option of a new run was typed.
             typer.BadParameter: the folder is not a run of evolution.
+            RunError: its file is damaged.
         """
         own = {each.name for each in fields(self)} - {"generations"} | {"model", "runs"}
         require_effect(context, own, "beside --resume: it goes on with what the run began with")
         try:
             settings = EvolutionSettings.load(directory)
-        except (FileNotFoundError, TypeError, ValueError) as error:
+        except FileNotFoundError as error:
             raise typer.BadParameter(f"-r {directory}: {error}") from error
         return settings if self.generations is None else replace(settings, generations=self.generations)
+
+
+def require_operators_options(settings: EvolutionSettings, context: typer.Context) -> None:
+    """Refuse options of the operator that a run does not have.
+
+    Raises:
+        ArgumentError: one was typed.
+    """
+    if settings.operator["name"] == "ast":
+        require_effect(context, (each.name for each in fields(OperatorModelOptions)), "beside --operator ast")
+    else:
+        require_effect(context, ["changes"], "beside --operator llm")
 
 
 def make_operator(

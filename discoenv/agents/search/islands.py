@@ -6,14 +6,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
+from discoenv.errors import RunError
 from discoenv.machine import atomic
 
 #: Probability that a child has a second parent.
 _SECOND_PARENT: Final = 0.5
+_Content = TypeVar("_Content")
 
 
 @dataclass
@@ -56,9 +59,25 @@ class Individual:
 
     @classmethod
     def load(cls, path: Path) -> Individual:
-        """Read what :meth:`save` wrote."""
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**content)
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            RunError: the file has another form.
+        """
+        return typed(path, TypeAdapter(cls))
+
+
+def typed(path: Path, adapter: TypeAdapter[_Content]) -> _Content:
+    """The content of a JSON file, whose values are of the types that they should be.
+
+    Raises:
+        RunError: it has another form; the message names the first value that is wrong.
+    """
+    try:
+        return adapter.validate_json(path.read_bytes(), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RunError(f"{path}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from error
 
 
 class Islands:

@@ -12,6 +12,7 @@ import yaml
 
 from discoenv.bench.cell import CELLS, CellResult, CellStatus, Matrix, read_results, read_status
 from discoenv.errors import DomainError, TaskError, UnknownName
+from discoenv.machine.regular import require_text
 from discoenv.tasks.registry import get_domain
 from discoenv.tasks.task import Task
 from discoenv.tasks.yaml_text import load_untrusted
@@ -135,7 +136,7 @@ def _states(directory: Path) -> dict[tuple[str, str, int], CellStatus]:
     found = {}
     for path in sorted((Path(directory) / CELLS).glob("*/config.yml")):
         try:
-            config = load_untrusted(path.read_text(encoding="utf-8"))
+            config = load_untrusted(require_text(path))
             agent, task = str(config["agent"]), _key(config["task"])
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue

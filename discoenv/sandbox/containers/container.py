@@ -89,7 +89,11 @@ def instructions(python: str, argv: tuple[str, ...], cwd: str, environment: Mapp
     pairs = shlex.join(f"{name}={value}" for name, value in environment.items())
     code = learner_filter() if platform.machine() in ARCHITECTURES else b""
     argv = (python, "-I", "-S", "-c", _FILTERED, base64.b64encode(code).decode(), *argv)
-    text = _GO.format(cwd=shlex.quote(cwd), environment=pairs, argv=shlex.join(argv))
+    return told(_GO.format(cwd=shlex.quote(cwd), environment=pairs, argv=shlex.join(argv)))
+
+
+def told(text: str) -> bytes:
+    """The line from which a waiting container's shell learns what to do, which is to print an empty line first."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").encode() + b"\n"
 
 

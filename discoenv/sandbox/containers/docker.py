@@ -6,8 +6,10 @@ discoenv is in the images, and the examiner stays a process of the host: its fol
 
 from __future__ import annotations
 
+import json
 import os
 import resource
+import shlex
 import threading
 import uuid
 from collections.abc import Mapping
@@ -24,6 +26,7 @@ from discoenv.sandbox.containers.container import (
     ContainerRunning,
     Recipe,
     instructions,
+    told,
 )
 from discoenv.sandbox.containers.engine import Engine, labels
 from discoenv.sandbox.containers.pool import ContainerPool
@@ -54,10 +57,25 @@ _MASKED = [
 # Prints the paths that show something.
 _LOOK = """
 import os, sys
-assert os.path.isdir(sys.argv[1] + "/numpy"), "the packages are not where they should be"
+assert os.path.isdir(sys.argv[1]), "the packages are not where they should be"
 for path in sys.argv[2:]:
     if (os.path.isdir(path) and os.listdir(path)) or (os.path.isfile(path) and os.path.getsize(path)):
         print(path)
+"""
+_WHERE = """
+import json, os, site, sys, sysconfig
+places = [sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"], *site.getsitepackages()]
+assert sys.version_info >= (3, 8), "it is too old: Python " + sys.version.split()[0]
+print(json.dumps([sys.executable, *(place for place in places if os.path.isdir(place))]))
+"""
+# Says that it runs, and becomes the interpreter that an image's author put first.
+_FIND = """echo
+PATH={path}
+for name in python3 python; do
+  found=$(command -v $name) && exec env -i "$found" -I -c {code} </dev/null
+done
+echo "there is no python3 on its PATH, $PATH" >&2
+exit 127
 """
 _READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
@@ -81,7 +99,7 @@ class DockerSandbox(Sandbox):
         self._live = LiveCommands()
         self._lock = threading.Lock()
         self._connected: Engine | None = None
-        self._images: dict[str, images.Image] = {}
+        self._images: dict[tuple[str, str], images.Contents] = {}
         self._masked: set[tuple[str, tuple[str, ...]]] = set()
         self._pool = ContainerPool(pool_size)
 
@@ -111,8 +129,8 @@ class DockerSandbox(Sandbox):
         """Start ``command`` in a separate container and return once it runs.
 
         Raises:
-            SandboxUnavailable: no engine answers here, or it has no image of the command's family; or the command names
-                an interpreter.
+            SandboxUnavailable: no engine answers here, or it has no image of the command's family or name, or that has
+                no interpreter; or the command names an interpreter.
             SandboxError: the container could not be set up: a mount's source is missing, ``cwd`` does not exist
                 inside, or the engine refuses (the message says what it said).
         """
@@ -122,10 +140,12 @@ class DockerSandbox(Sandbox):
             check_mount(mount)
             if os.geteuid() == 0 and not engine.rootless:
                 lend(mount)
-        environment = images.environment(command.env, limits)
-        line = instructions(images.PYTHON, images.argv_inside(command.argv), command.cwd, environment)
-        config = self._configuration(engine, command, limits)
-        self._require_masks(engine, command, config)
+        contents = self._contents(engine, command.family, command.image)
+        environment = images.environment(command.env, limits, contents)
+        argv = images.argv_inside(command.argv, contents.python)
+        line = instructions(contents.python, argv, command.cwd, environment)
+        config = self._configuration(engine, command, limits, contents)
+        self._require_masks(engine, command, config, contents)
         container = self._pool.take(engine, config, limits.processes, command.mounts)
         running = ContainerRunning(container, line, limits, self._pool.refill)
         self._live.add(running)
@@ -134,7 +154,8 @@ class DockerSandbox(Sandbox):
     def warm_up(self, command: Command, limits: Limits) -> None:
         """Start the containers of the pool for commands like this one, and return when they wait."""
         engine = self._engine()
-        config = self._configuration(engine, command, limits)
+        contents = self._contents(engine, command.family, command.image)
+        config = self._configuration(engine, command, limits, contents)
         self._pool.prepare(engine, config, limits.processes, command.mounts)
 
     def close(self) -> None:
@@ -153,20 +174,63 @@ class DockerSandbox(Sandbox):
                 self._connected = engine
             return self._connected
 
-    def _image(self, engine: Engine, family: str) -> images.Image:
-        with self._lock:
-            if family not in self._images:
-                self._images[family] = images.find(engine.client, family)
-            return self._images[family]
+    def require_image(self, image: str) -> None:
+        """Look into an image once, see :meth:`Sandbox.require_image`."""
+        if image:
+            self._contents(self._engine(), "", image)
 
-    def _require_masks(self, engine: Engine, command: Command, config: dict[str, Any]) -> None:
-        """Look once into a container whether hidden packages are: runtimes silently pass over what they do not mask."""
-        key = (config["Image"], command.hidden_packages)
-        if not command.hidden_packages or key in self._masked:
-            return
-        argv = (images.PYTHON, "-c", _LOOK, images.SITE_PACKAGES, *images.hidden_paths(command.hidden_packages))
+    def _contents(self, engine: Engine, family: str, image: str) -> images.Contents:
+        """What is in the image of a family, or in the one of that name."""
+        key = ("", image) if image else (family, "")
+        with self._lock:
+            if key not in self._images:
+                self._images[key] = (
+                    self._looked_into(engine, image)
+                    if image
+                    else images.Contents(images.find(engine.client, family).id)
+                )
+            return self._images[key]
+
+    def _looked_into(self, engine: Engine, image: str) -> images.Contents:
+        """What is in an image that a pack names.
+
+        Raises:
+            SandboxUnavailable: there is none of that name, or it has no interpreter that starts.
+        """
+        id_ = images.named(engine.client, image, engine.name)
+        environment = images.named_environment(engine.client, id_)
         limits = Limits(wall_s=60.0)
-        line = instructions(images.PYTHON, argv, "/tmp", images.environment({}, limits))  # noqa: S108 (inside)
+        config = self._configuration(engine, Command((), "/"), limits, images.Contents(id_))
+        text = _FIND.format(
+            path=shlex.quote(environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")), code=shlex.quote(_WHERE)
+        )
+        said = "it needs /bin/sh, and python3 on its PATH"
+        try:
+            running = ContainerRunning(
+                Container(engine, Recipe(config, limits.processes)), told(text), limits, lambda: None
+            )
+            self._live.add(running)
+            outcome = running.wait()
+            said = outcome.stderr.strip()[-300:] or said
+            executable, *places = json.loads(outcome.stdout.splitlines()[-1])
+        except (SandboxError, ValueError, IndexError) as error:
+            said = str(error) if isinstance(error, SandboxError) else said
+            raise SandboxUnavailable(f"the image {image} has no interpreter that starts: {said}") from error
+        return images.Contents(id_, executable, tuple(dict.fromkeys(places)), ("discoenv", "discoenv.py"), environment)
+
+    def _require_masks(
+        self, engine: Engine, command: Command, config: dict[str, Any], contents: images.Contents
+    ) -> None:
+        """Look once into a container whether hidden packages are: runtimes silently pass over what they do not mask."""
+        hidden = (*command.hidden_packages, *contents.hidden)
+        key = (config["Image"], hidden)
+        if not hidden or key in self._masked:
+            return
+        expected = contents.packages[0] if contents.hidden else f"{contents.packages[0]}/numpy"
+        argv = (contents.python, "-c", _LOOK, expected, *images.hidden_paths(hidden, contents.packages))
+        limits = Limits(wall_s=60.0)
+        environment = images.environment({}, limits, contents)
+        line = instructions(contents.python, argv, "/tmp", environment)  # noqa: S108 (inside)
         running = ContainerRunning(Container(engine, Recipe(config, limits.processes)), line, limits, lambda: None)
         self._live.add(running)
         outcome = running.wait()
@@ -177,8 +241,11 @@ class DockerSandbox(Sandbox):
             )
         self._masked.add(key)
 
-    def _configuration(self, engine: Engine, command: Command, limits: Limits) -> dict[str, Any]:
+    def _configuration(
+        self, engine: Engine, command: Command, limits: Limits, contents: images.Contents
+    ) -> dict[str, Any]:
         """Body of the engine's request, without mounts."""
+        hidden = (*command.hidden_packages, *contents.hidden)
         scratch = max(limits.scratch_bytes, 4096)
         host: dict[str, Any] = {
             "NetworkMode": "none",
@@ -188,7 +255,7 @@ class DockerSandbox(Sandbox):
             "IpcMode": "private",
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges:true"],
-            "MaskedPaths": [*_MASKED, *images.hidden_paths(command.hidden_packages)],
+            "MaskedPaths": [*_MASKED, *images.hidden_paths(hidden, contents.packages)],
             "ReadonlyPaths": _READ_ONLY,
             "Memory": limits.memory_bytes,
             "MemorySwap": limits.memory_bytes,
@@ -215,7 +282,7 @@ class DockerSandbox(Sandbox):
             host["CpusetCpus"] = ",".join(map(str, limits.cores))
         host |= self._dialect(engine, host)
         return {
-            "Image": self._image(engine, command.family).id,
+            "Image": contents.id,
             "Entrypoint": ["/bin/sh", "-c", LAUNCHER],
             "Cmd": [],
             "User": _user(engine),

@@ -14,9 +14,9 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from discoenv.errors import ImageBuildFailed, SandboxError, SandboxUnavailable
 from discoenv.machine import packages
@@ -39,6 +39,28 @@ _OWN_EXTRAS = {
 
 class ImageMissing(SandboxUnavailable):
     """No image of the family, or none with the present versions; the message says which command builds one."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a command needs to know of the image that it runs in.
+
+    Attributes:
+        id: the image's.
+        python: absolute path of its interpreter.
+        packages: folders of the packages that this finds.
+        hidden: packages that no command may see, relative to these.
+        environment: variables that the image's author has set.
+    """
+
+    id: str
+    python: str = PYTHON
+    packages: tuple[str, ...] = (SITE_PACKAGES,)
+    hidden: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+_OURS: Final = Contents("")
 
 
 @dataclass(frozen=True)
@@ -150,6 +172,31 @@ def find(client: Any, family: str) -> Image:
     raise ImageMissing(f"there is no image for the {wanted!r} family of domains. Run: {build_command(wanted)}")
 
 
+def named(client: Any, image: str, engine: str) -> str:
+    """The id of the image that an engine calls so. Nothing is pulled.
+
+    Raises:
+        SandboxUnavailable: there is none.
+        SandboxError: the engine refused.
+    """
+    import docker.errors  # noqa: PLC0415
+
+    try:
+        return str(client.inspect_image(image)["Id"])
+    except docker.errors.NotFound:
+        raise SandboxUnavailable(
+            f"the {engine} engine has no image {image}, which a pack of domains names. Run: {engine} pull {image}"
+        ) from None
+    except docker.errors.DockerException as error:
+        raise SandboxError(f"the {engine} engine refused to look at the image {image}: {error}") from error
+
+
+def named_environment(client: Any, id_: str) -> dict[str, str]:
+    """The variables that the author of an image has set."""
+    pairs = (client.inspect_image(id_).get("Config") or {}).get("Env") or []
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs) if name}
+
+
 def build(
     client: Any,
     family: str,
@@ -243,15 +290,17 @@ def refuse_interpreter(command: Command) -> None:
         )
 
 
-def argv_inside(argv: tuple[str, ...]) -> tuple[str, ...]:
+def argv_inside(argv: tuple[str, ...], python: str = PYTHON) -> tuple[str, ...]:
     """The same command line with the image's own Python."""
-    return (PYTHON, *argv[1:]) if argv[0] == "python" else argv
+    return (python, *argv[1:]) if argv[0] == "python" else argv
 
 
-def environment(chosen: Mapping[str, str], limits: Limits) -> dict[str, str]:
+def environment(chosen: Mapping[str, str], limits: Limits, contents: Contents = _OURS) -> dict[str, str]:
     """All environment variables of a command in an image."""
-    variables = minimal_environment(limits)
-    variables["PATH"] = f"{PYTHON.rpartition('/')[0]}:{variables['PATH']}"
+    minimal = minimal_environment(limits)
+    variables = {**contents.environment, **minimal}
+    path = contents.environment.get("PATH", minimal["PATH"])
+    variables["PATH"] = f"{contents.python.rpartition('/')[0]}:{path}"
     variables |= chosen
     for name, value in variables.items():
         if not name or "=" in name or "\0" in name + value:
@@ -259,15 +308,19 @@ def environment(chosen: Mapping[str, str], limits: Limits) -> dict[str, str]:
     return variables
 
 
-def hidden_paths(hidden: tuple[str, ...]) -> list[str]:
+def hidden_paths(hidden: tuple[str, ...], places: Sequence[str] = (SITE_PACKAGES,)) -> list[str]:
     """Where hidden packages, and their compiled forms, would be in an image; not all of them exist."""
+    return [path for place in places for path in _hidden_in(place, hidden)]
+
+
+def _hidden_in(place: str, hidden: tuple[str, ...]) -> list[str]:
     paths = []
     for package in hidden:
         if not package or package.startswith("/") or ".." in package.split("/"):
             raise SandboxError(f"hidden package {package!r} must be a path relative to site-packages, without `..`")
-        paths.append(f"{SITE_PACKAGES}/{package}")
+        paths.append(f"{place}/{package}")
         if package.endswith(".py"):
-            folder, _, name = f"{SITE_PACKAGES}/{package}".rpartition("/")
+            folder, _, name = f"{place}/{package}".rpartition("/")
             stem = name.removesuffix(".py")
             paths += [f"{folder}/__pycache__/{stem}.cpython-3{minor}.pyc" for minor in _PYTHON_MINORS]
     return paths

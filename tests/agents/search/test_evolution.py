@@ -17,7 +17,7 @@ from discoenv.agents.search.evolution import Evolution, EvolutionSettings, Paral
 from discoenv.agents.search.islands import Individual, Islands
 from discoenv.agents.search.operators import AstOperator, LlmOperator, Operator
 from discoenv.episodes.transcript import CallRecorder, read_calls
-from discoenv.errors import InfraError
+from discoenv.errors import InfraError, RunError
 from discoenv.exams.host import Host
 from discoenv.sandbox.base import Sandbox
 from discoenv.tasks.task import Task
@@ -59,8 +59,8 @@ def test_random_changes_raise_the_score_over_generations(task: Task, tmp_path: P
 def test_random_changes_raise_the_score_on_greenhouse_gases(tmp_path: Path, sandbox: Sandbox) -> None:
     modules = ("model", "data_processing")
     task = tiny_task("GreenhouseGasPrediction", modules=modules, meta_train=("BoxModel/CO2",))
-    settings = settings_for(task, generations=2, islands=1, children=6)
-    evolution = Evolution(tmp_path, settings, AstOperator(task), num_envs=2, host=Host(sandbox), budget_scale=50.0)
+    settings = settings_for(task, generations=2, islands=1, children=6, budget_scale=50.0)
+    evolution = Evolution(tmp_path, settings, AstOperator(task), num_envs=2, host=Host(sandbox))
     evolution.run()
     trace = evolution.trace()
     assert trace[-1] > trace[0]  # by little in some exams: the base is good
@@ -69,11 +69,44 @@ def test_random_changes_raise_the_score_on_greenhouse_gases(tmp_path: Path, sand
 @pytest.mark.slow
 def test_random_changes_raise_the_score_in_reinforcement_learning(tmp_path: Path, sandbox: Sandbox) -> None:
     task = tiny_task("OnPolicyRL", modules=("schedule",))
-    settings = settings_for(task, generations=1, children=3, islands=1, seed=3)
-    evolution = Evolution(tmp_path, settings, AstOperator(task), num_envs=2, host=Host(sandbox), budget_scale=50.0)
+    settings = settings_for(task, generations=1, children=3, islands=1, seed=3, budget_scale=50.0)
+    evolution = Evolution(tmp_path, settings, AstOperator(task), num_envs=2, host=Host(sandbox))
     evolution.run()
     trace = evolution.trace()
     assert trace[-1] > trace[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "it: Input should be"),
+        ("{", "it: Invalid JSON"),
+        ('{"seed": 0}', "task: Field required"),
+        ("changed", "children: Input should be a valid integer"),
+    ],
+)
+def test_settings_that_cannot_be_read_name_what_is_wrong(task: Task, tmp_path: Path, text: str, message: str) -> None:
+    settings = settings_for(task, budget_scale=7.0)
+    settings.save(tmp_path)
+    assert EvolutionSettings.load(tmp_path) == settings
+    path = tmp_path / "evolve.json"
+    earlier = json.loads(path.read_text())
+    del earlier["budget_scale"]
+    path.write_text(json.dumps(earlier))
+    assert EvolutionSettings.load(tmp_path).budget_scale == 2.0
+    path.write_text(json.dumps(earlier | {"children": "4"}) if text == "changed" else text)
+    with pytest.raises(RunError, match=rf"evolve\.json: {message}"):
+        EvolutionSettings.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"number": 3}', '{"number": "3", "generation": 0, "island": 0}'])
+def test_an_individual_that_cannot_be_read_names_its_file(
+    task: Task, tmp_path: Path, sandbox: Sandbox, text: str
+) -> None:
+    (tmp_path / "individuals").mkdir()
+    (tmp_path / "individuals" / "00003.json").write_text(text)
+    with Host(sandbox) as host, pytest.raises(RunError, match=r"00003\.json: "):
+        Evolution(tmp_path, settings_for(task), AstOperator(task), host=host)
 
 
 class Interrupted(Exception):
