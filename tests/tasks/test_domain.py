@@ -138,7 +138,7 @@ def test_a_domain_is_found_by_its_file_and_read_once(toy: Domain) -> None:
         ),
         (
             lambda c: c.update(discobench=BENCH, modules=c["modules"] | {"all": {"prompt": ""}}),
-            "modules: 'all' names the DiscoBench",
+            "modules: 'all' names a DiscoBench task",
         ),
         (lambda c: c.update(quick=QUICK | {"module": "loss"}), "quick.module: no module is called 'loss'"),
         (lambda c: c.update(quick=QUICK | {"meta_test": "Lime"}), "quick.meta_test: no dataset is called 'Lime'"),
