@@ -83,7 +83,7 @@ def test_what_grows_with_training_is_told_from_the_start(
 
 
 def test_a_failure_is_reported(long: Domain, host: Host) -> None:
-    found = rehearse(host, Setting(long, "default", "Line", "tiny"), budget_s=0.01)
+    found = rehearse(host, Setting(long, "default", "Line", "tiny"), budget_s=1.5)
     assert not found.passed
     assert found.result.status == "timeout"
 
