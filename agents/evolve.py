@@ -45,14 +45,8 @@ def main(
     display.begin(directory, settings)
     host = Host(sandbox, exams_at_once=exams_at_once)
     try:
-        evolution = Evolution(
-            directory,
-            settings,
-            operator,
-            num_envs=num_envs,
-            host=host,
-            on_generation=display.generation,
-        )
+        report = display.generation
+        evolution = Evolution(directory, settings, operator, num_envs=num_envs, host=host, on_generation=report)
         display.end(evolution.run())
     finally:
         host.close()

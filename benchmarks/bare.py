@@ -40,11 +40,12 @@ class BareSandbox(Sandbox):
         return Check(cls.name, True, "a cold process, for comparison only")
 
     def start(self, command: Command, limits: Limits) -> Running:
-        """Start ``python main.py``."""
+        """Start the learner's program."""
         places = {mount.target: mount.source.resolve() for mount in command.mounts}
         exam = {name: _place(command.env[name], places) for name in _EXAM_VARIABLES if name in command.env}
         environment = environment_of_bare(limits) | exam
-        return BareProcess([sys.executable, *command.argv[1:]], _place(command.cwd, places), environment)
+        argv = [_place(argument, places) for argument in command.argv[1:]]
+        return BareProcess([sys.executable, *argv], _place(command.cwd, places), environment)
 
 
 def environment_of_bare(limits: Limits) -> dict[str, str]:
