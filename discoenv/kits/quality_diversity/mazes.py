@@ -28,7 +28,7 @@ VIEW: Final = 5
 #: Rows and columns of one step to the east, south, west and north.
 _STEPS: Final = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])
 #: The explorer's cost of a cell that it was in once, of a quarter turn, and of leaving a goal in sight behind.
-_VISIT, _TURN, _AWAY = 4.0, 1.0, 3.0
+HABITS: Final = (4.0, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,16 @@ class Walks:
     occupancy: npt.NDArray[np.float32]
 
 
-def explore(walls: Array, where: Ends, seeds: IntArray, *, episodes: int, max_steps: int, noise: float = 0.05) -> Walks:
+def explore(
+    walls: Array,
+    where: Ends,
+    seeds: IntArray,
+    *,
+    episodes: int,
+    max_steps: int,
+    noise: float = 0.05,
+    habits: tuple[float, float, float] = HABITS,
+) -> Walks:
     """Let the explorer play each maze.
 
     In each step it knows which of the four cells around it are free, how often it was in each of them, and, where the
@@ -131,6 +140,8 @@ def explore(walls: Array, where: Ends, seeds: IntArray, *, episodes: int, max_st
         episodes: per maze.
         max_steps: actions after which an episode ends.
         noise: probability of a random action.
+        habits: the explorer's costs of a cell for each time that it was there, of a quarter turn, and of leaving a goal
+            in sight behind.
 
     Returns:
         Zeros for mazes without a goal.
@@ -159,7 +170,7 @@ def explore(walls: Array, where: Ends, seeds: IntArray, *, episodes: int, max_st
         if not len(active):
             break
         bits = hashed(noise_seed, step)
-        action = _act(position, direction, target, base, blocked, flat_visits, offsets, pitch, bits, noise)
+        action = _act(position, direction, target, base, blocked, flat_visits, offsets, pitch, bits, noise, habits)
         ahead = position + offsets[direction]
         moves = (action == FORWARD) & ~blocked[base + ahead]
         position = np.where(moves, ahead, position)
@@ -200,18 +211,20 @@ def _act(
     pitch: int,
     bits: npt.NDArray[np.uint64],
     noise: float,
+    habits: tuple[float, float, float],
 ) -> IntArray:
     """The explorer's action int64[k] in each episode; see :func:`explore`."""
     ways = (direction[:, None] + np.array([0, 3, 1, 2])) % 4  # ahead, left, right, back
     cells = base[:, None] + position[:, None] + offsets[ways]
-    cost = _VISIT * visits[cells] + _TURN * np.array([0, 1, 1, 2])
+    visit, turn, away = habits
+    cost = visit * visits[cells] + turn * np.array([0, 1, 1, 2])
     cost = cost + ((bits[:, None] >> np.array([0, 8, 16, 24], np.uint64)) & np.uint64(255)) / 512  # breaks ties
     rows, columns = target // pitch - position // pitch, target % pitch - position % pitch
     along, across = _STEPS[direction][:, 0], _STEPS[direction][:, 1]
     depth, side = rows * along + columns * across, columns * along - rows * across
     seen = (depth >= 0) & (depth < VIEW) & (np.abs(side) <= VIEW // 2)
     nearer = rows[:, None] * _STEPS[ways][..., 0] + columns[:, None] * _STEPS[ways][..., 1] > 0
-    cost += _AWAY * (seen[:, None] & ~nearer)
+    cost += away * (seen[:, None] & ~nearer)
     way = np.where(blocked[cells], np.inf, cost).argmin(axis=1)
     action = np.array([FORWARD, LEFT, RIGHT, LEFT])[way]
     chance = hashed(bits)
@@ -232,6 +245,7 @@ class Mazes:
             is where it was before; ``explored``: share of reachable cells that it entered.
         dims, ranges, coarse: the archive, and the grid for downsampling.
         noise: probability that the explorer acts at random.
+        habits: of the explorer, see :func:`explore`.
         batch_size, emitter_count: of the emitters.
         mutations: cells that a mutation draws anew.
     """
@@ -243,6 +257,7 @@ class Mazes:
     ranges: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 256.0), (0.0, 648.0))
     coarse: tuple[int, int] = (32, 27)
     noise: float = 0.05
+    habits: tuple[float, float, float] = HABITS
     batch_size: int = 30
     emitter_count: int = 5
     mutations: int = 10
@@ -278,7 +293,13 @@ class Mazes:
         walls = self.levels(solutions)
         where = ends(walls)
         walks = explore(
-            walls, where, np.asarray(seeds), episodes=self.episodes, max_steps=self.max_steps, noise=self.noise
+            walls,
+            where,
+            np.asarray(seeds),
+            episodes=self.episodes,
+            max_steps=self.max_steps,
+            noise=self.noise,
+            habits=self.habits,
         )
         known = {
             "walls": walls.sum(axis=(1, 2)).astype(np.float64),

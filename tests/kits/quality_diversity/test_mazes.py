@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
-from discoenv.kits.quality_diversity.mazes import Mazes, ends, explore, mazes, small_mazes
+from discoenv.kits.quality_diversity.mazes import HABITS, Mazes, ends, explore, mazes, small_mazes
 
 
 def scipys(walls: Any) -> tuple[int, int, int, Any]:
@@ -99,6 +100,13 @@ def test_without_noise_a_corridor_is_walked_straight() -> None:
     np.testing.assert_allclose(walks.occupancy[0, 1, 1:], 1)
     np.testing.assert_allclose(walks.repeated, walks.steps - 6)
     assert walks.explored[0] == 1
+
+
+def test_an_explorer_whose_habit_is_not_to_mind_visits_repeats_more_of_them() -> None:
+    solutions = (np.random.default_rng(0).random((60, 64)) < 0.3).astype(np.int8)
+    problems = [replace(small_mazes("walls", "repeated"), habits=habits) for habits in (HABITS, (0.25, 1.0, 3.0))]
+    usual, careless = (each.evaluate(solutions, np.arange(60)).measures[:, 1].mean() for each in problems)
+    assert careless > 1.2 * usual
 
 
 def test_published_sizes() -> None:

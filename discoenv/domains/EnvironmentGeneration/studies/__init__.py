@@ -1,0 +1,1 @@
+"""What searches for levels reach beside simpler ones."""
