@@ -18,6 +18,7 @@ import discoenv
 from discoenv.discogen.api import create_task, sample_task_config
 from discoenv.env import DiscoGenEnv
 from discoenv.errors import DatasetUnavailable, SamplingFailed
+from discoenv.exams import learner_environment
 from discoenv.exams.host import Host
 from discoenv.exams.spec import ExamSpec
 from discoenv.sandbox.base import Limits
@@ -168,17 +169,37 @@ def test_its_greenhouse_gas_baseline_scores_as_its_own_program_does(objective: s
                 assert target == {"Test MSE": [published, "min"]}
 
 
-def config_of(pack: Path) -> dict[str, Any]:
-    return dict(yaml.safe_load((pack / "example_configs" / "GreenhouseGasPrediction.yaml").read_text()))
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_its_bayesian_optimisation_scores_as_its_own_program_does(pack: Path, tmp_path: Path) -> None:
+    name, dataset = "BayesianOptimisation", "Ackley1d"
+    pytest.importorskip("tinygp", reason="DiscoGen's Bayesian optimisation needs the package tinygp")
+    theirs = self_made(pack, tmp_path / "theirs", "performance", name)
+    domain = get_domain(f"discogen/{name}")
+    config = {**config_of(pack, name), "source_path": "ours"}
+    workspace = create_task(f"discogen/{name}", config_dict=config, use_base=True)
+    environment = {**minimal_environment(Limits(), home=str(tmp_path)), **learner_environment.on_cpu()}
+    command = [sys.executable, f"{dataset}/main.py"]
+    done = subprocess.run(command, cwd=theirs, env=environment, capture_output=True, text=True, check=True)
+    expected = json.loads(done.stdout.strip().splitlines()[-1])
+    with Host() as host:
+        result = host.run(workspace, ExamSpec(Setting(domain, "default", dataset, "full"), 0, 800.0))
+    assert result.metrics is not None
+    assert expected
+    assert {metric: result.metrics[metric] for metric in expected} == expected  # to the last bit
 
 
-def self_made(pack: Path, place: Path, objective: str) -> Path:
+def config_of(pack: Path, name: str = "GreenhouseGasPrediction") -> dict[str, Any]:
+    return dict(yaml.safe_load((pack / "example_configs" / f"{name}.yaml").read_text()))
+
+
+def self_made(pack: Path, place: Path, objective: str, name: str = "GreenhouseGasPrediction") -> Path:
     """The example's workspace as the package itself makes it, in another process."""
     code = (
         "import json, sys\nsys.path.insert(0, sys.argv[1])\nfrom discogen.utils.make_files import MakeFiles\n"
-        "MakeFiles('GreenhouseGasPrediction', cache_root=sys.argv[2] + '-cache').make_files(json.loads(sys.argv[3]), "
+        "MakeFiles(sys.argv[5], cache_root=sys.argv[2] + '-cache').make_files(json.loads(sys.argv[3]), "
         "train=True, use_base=True, no_data=False, eval_type=sys.argv[4])\n"
     )
-    config = json.dumps({**config_of(pack), "source_path": str(place)})
-    subprocess.run([sys.executable, "-c", code, str(pack.parent), str(place), config, objective], check=True)
+    config = json.dumps({**config_of(pack, name), "source_path": str(place)})
+    subprocess.run([sys.executable, "-c", code, str(pack.parent), str(place), config, objective, name], check=True)
     return place
