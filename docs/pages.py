@@ -112,10 +112,6 @@ def _section(domain: Domain) -> str:
         lines.append(
             f"*DiscoBench*: meta-train on {', '.join(bench.meta_train)}; meta-test on {', '.join(bench.meta_test)}."
         )
-        lines += [
-            f"*DiscoBench, {kind}*: {', '.join(sides.meta_train)}; {', '.join(sides.meta_test)}."
-            for kind, sides in bench.splits.items()
-        ]
     lines.append(f"*More*: {', '.join(_links(domain, folder))}.")
     listed = "\n".join(_filled(line, "* ") for line in lines)
     return f"## {domain.name}\n\n{_filled(f'**{specification.title}.** {specification.summary.strip()}')}\n\n{listed}"
